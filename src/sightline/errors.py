@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["DataError", "FormulaError", "RunError", "SightlineError", "UsageError", "nearest", "shown"]
+__all__ = ["DataError", "FormulaError", "RunError", "SightlineError", "UsageError", "caret", "nearest", "shown"]
 
 
 class SightlineError(Exception):
@@ -35,8 +35,7 @@ class FormulaError(UsageError):
     """A formula that cannot be read; `start` and `end` mark the place in it."""
 
     def __init__(self, message: str, *, formula: str = "", start: int = 0, end: int | None = None) -> None:
-        caret = "^" * max(1, (start + 1 if end is None else end) - start)
-        super().__init__(message, detail=f"  {formula}\n  {' ' * start}{caret}" if formula else "")
+        super().__init__(message, detail=caret(formula, start, end) if formula else "")
         self.formula, self.start, self.end = formula, start, end
 
 
@@ -48,6 +47,33 @@ class DataError(SightlineError):
 
 class RunError(DataError):
     """A run folder that is missing, damaged or of another version."""
+
+
+def caret(formula: str, start: int, end: int | None = None) -> str:
+    """The formula on one line with carets under `start` to `end`; a long one is cut down to that place.
+
+    >>> print(caret("weight ~ heigth", 9, 15))
+      weight ~ heigth
+               ^^^^^^
+    """
+    end = min(max(start + 1, start + 1 if end is None else end), start + 60)
+    first = max(0, start - 40) if len(formula) > 76 else 0
+    last = max(end, first + 76)
+    before, marked, after = (_printable(formula[a:b]) for a, b in ((first, start), (start, end), (end, last)))
+    before = "..." + before if first else before
+    after = after + "..." if last < len(formula) else after
+    return f"  {before}{marked}{after}\n  {' ' * _cells(before)}{'^' * max(1, _cells(marked))}"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _cells(text: str) -> int:
+    """How many terminal columns the text takes: wide letters two, combining marks none."""
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -1,0 +1,126 @@
+"""The public verbs: train, fit, solve, load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import loop
+from .engines.choose import choose
+from .engines.problem import Problem
+from .errors import UsageError
+from .guards import check_loop, check_rows, check_target
+from .job import Job, Sink
+from .prepare import prepare
+from .records import Epoch
+from .run import Run, load
+from .runs.store import default_output
+from .settings import RunSettings
+from .solution import solved
+
+__all__ = ["fit", "load", "solve", "train"]
+
+
+def train(
+    model: torch.nn.Module,
+    data: tuple[Any, Any],
+    *,
+    loss: torch.nn.Module | Callable[[Tensor, Tensor], Tensor],
+    optimizer: torch.optim.Optimizer,
+    epochs: int,
+    batch_size: int | None = None,
+    engine: str = "auto",
+    measure: str | int | None = "auto",
+    seed: int = 0,
+    start: int = 0,
+) -> Iterator[Epoch]:
+    """Train any module and yield one `Epoch` record for each pass over the rows, record 0 (before any update) first.
+
+    θ ← θ - optimizer's step on ∂loss(model(x), y)/∂θ, for `data = (x, y)` with x `(n, ...)` and y `(n, ...)`. The model's own
+    parameters are updated in place. Break out whenever you like; to go on later call it again with `start` set to the last
+    record's number. `measure` k asks for the loss at rest at every k-th epoch; "auto" for every epoch where it costs
+    (next to) nothing, else never.
+
+    Raises UsageError for shapes that would broadcast, an optimizer of another model, or settings that mean nothing; DataError
+    for numbers that are not finite; each says what to do.
+
+    >>> model = torch.nn.Linear(1, 1)
+    >>> x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [3.0]])
+    >>> sgd = torch.optim.SGD(model.parameters(), lr=0.5)
+    >>> [epoch.number for epoch in train(model, (x, y), loss=torch.nn.MSELoss(), optimizer=sgd, epochs=2)]
+    [0, 1, 2]
+    """
+    check_loop(epochs=epochs, batch_size=batch_size, measure=measure, seed=seed, optimizer=optimizer)
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise UsageError(f"data is a {type(data).__name__}: give the pair (x, y) of tensors with one row per example")
+    x, y = (torch.as_tensor(values) for values in data)
+    check_rows("x", x)
+    check_rows("y", y)
+    check_target(loss, y)
+    problem = Problem(model, loss, optimizer, x, y, batch_size, seed)
+    chosen, _ = choose(problem, engine=engine, epochs=epochs)
+    cheap = problem.full_batch
+    every = (1 if cheap else None) if measure == "auto" else measure
+    return loop.run(chosen, epochs=epochs, start=start, measure_every=every)   # type: ignore[arg-type]
+
+
+def fit(
+    data: object,
+    formula: str | None = None,
+    *,
+    target: str | None = None,
+    output: str | os.PathLike[str] | bool | None = None,
+    sinks: Sequence[Sink] = (),
+    **settings: Any,
+) -> Run:
+    """Train a linear model on a table and put the exact answer beside it.
+
+    Minimizes mean((y - Xw - b)²) by the optimizer asked for. `data` is a path, a DataFrame or a dict of arrays; `formula` such as
+    "weight ~ height", or `target` for "all other columns are features". `settings` are those of `sightline fit`, with underscores:
+    optimizer, lr, momentum, epochs, batch_size, standardize, start, dtype, ... The run folder goes to `output` (default ./runs or
+    SIGHTLINE_RUNS; False writes none). `sinks` are called with each record. Errors name the file, line, column and remedy.
+
+    >>> run = fit({"height": [150, 160, 170, 175, 185], "weight": [55, 70, 64, 80, 75]}, "weight ~ height", output=False)
+    >>> [round(c.estimate, 4) for c in run.coefficients], run.verdict.name
+    ([-26.2466, 0.5658], 'CONVERGED')
+    """
+    chosen = RunSettings.of(settings)
+    job = Job.of(prepare(data, formula, target=target, standardize=chosen.standardize), chosen)
+    run = job.run(output=_folder(output, default=True), sinks=sinks)
+    if run.folder is not None and chosen.figures != "none":
+        from .views.figures import save_figures
+
+        save_figures(run, every=chosen.figures == "every")
+    return run
+
+
+def solve(
+    data: object,
+    formula: str | None = None,
+    *,
+    target: str | None = None,
+    output: str | os.PathLike[str] | bool | None = None,
+    **settings: Any,
+) -> Run:
+    """The exact answer without training: the same coefficients, statistics, summary and to_dict as `fit`, estimate = exact.
+
+    w, b = argmin mean((y - Xw - b)²), by Householder QR. Takes `level` of the settings of `fit`; writes a run folder only if
+    `output` says where.
+
+    >>> solve({"x": [0, 1, 2], "y": [1, 3, 5]}, "y ~ x").coefficients[1].exact
+    2.0
+    """
+    chosen = RunSettings.of(settings)
+    return solved(prepare(data, formula, target=target), chosen, _folder(output, default=False))
+
+
+def _folder(output: str | os.PathLike[str] | bool | None, *, default: bool) -> Path | None:
+    if output is None or isinstance(output, bool):
+        wanted = default if output is None else output
+        return default_output() if wanted else None
+    return Path(output)

@@ -1,0 +1,115 @@
+"""The command line: one small function per command; results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ..errors import SightlineError, nearest
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "fit": ("fit", "Train a linear model on a table, beside the exact answer."),
+    "solve": ("solve", "The exact answer and its table, without training."),
+    "tutorial": ("tutorial", "The classic exercise: five points, twenty epochs, every step shown."),
+    "show": ("look", "The table and the verdict of a run."),
+    "runs": ("look", "The runs in a folder."),
+    "predict": ("apply", "Predictions of a trained model for the rows of a table."),
+    "evaluate": ("apply", "How well a trained model does on other data."),
+}
+
+
+class LazyGroup(click.Group):
+    """Commands are imported when they are called, so that `--help` loads neither torch nor matplotlib."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:   # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:   # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f".{COMMANDS[cmd_name][0]}", __name__), f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise click.UsageError(f"no command '{args[0]}': {nearest(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:   # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+EPILOG = """\b
+Examples:
+  sightline fit heights.csv "weight ~ height"
+  sightline fit heights.csv "weight ~ height" --lr 3e-6 --epochs 20 --no-standardize
+  sightline solve heights.csv "weight ~ height"
+  sightline tutorial
+"""
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        click.echo(f"sightline {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def sightline(ctx: click.Context, debug: bool) -> None:   # noqa: ARG001 - main looks for --debug itself
+    """Train models in plain sight: see every step, and know how far you are from the answer."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and leave with its exit code: 0 done, 1 internal error, 2 usage, 3 data, 4 diverged or not converged."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    try:
+        code = sightline.main(args=arguments, prog_name="sightline", standalone_mode=False)
+    except SightlineError as error:
+        if debug:
+            raise
+        code = _complain(error.message, error.detail, error.exit_code)
+    except click.ClickException as error:
+        if debug:
+            raise
+        code = _complain(_sentence(error), "", 2)
+    except (KeyboardInterrupt, click.Abort):
+        code = _complain("stopped before training began; nothing was saved", "", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    except Exception as error:
+        if debug:
+            raise
+        text = f"internal error, {type(error).__name__}: {error}; run again with --debug and report what it prints"
+        code = _complain(text, "", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _sentence(error: click.ClickException) -> str:
+    message = error.format_message().rstrip(".")
+    command = f" {error.ctx.info_name}" if isinstance(error, click.UsageError) and error.ctx and error.ctx.parent else ""
+    return f"{message[:1].lower()}{message[1:]}; see sightline{command} --help"
+
+
+def _complain(message: str, detail: str, code: int) -> int:
+    click.echo(f"error: {message}", err=True)
+    if detail:
+        click.echo(detail, err=True)
+    return code

@@ -1,0 +1,60 @@
+"""`sightline predict` and `sightline evaluate`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+
+import click
+
+from ..errors import RunError
+
+
+@click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run")
+@click.argument("data")
+@click.option("-o", "--output", metavar="FILE", help="Write CSV there instead of to stdout.")
+@click.option("--interval", type=float, metavar="P", help="Add the prediction interval at this level, such as 0.95.")
+def predict_command(run: str, data: str, output: str | None, interval: float | None) -> int:
+    """Predictions of RUN (an id or a folder) for the rows of DATA, as CSV; empty where a value is missing."""
+    from ..run import load
+
+    result = load(run).predict(data, interval)
+    columns = result if isinstance(result, dict) else {"prediction": result}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in zip(*(values.tolist() for values in columns.values()), strict=True):
+        writer.writerow(["" if math.isnan(v) else repr(v) for v in row])
+    if output in (None, "-"):
+        click.echo(text.getvalue(), nl=False)
+        return 0
+    from pathlib import Path
+
+    from ..runs.files import write_bytes
+
+    assert output is not None
+    if not Path(output).resolve().parent.is_dir():
+        raise RunError(f"cannot write {output}: there is no folder {Path(output).parent}; make it first")
+    write_bytes(Path(output), text.getvalue().encode())
+    return 0
+
+
+@click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run")
+@click.argument("data")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def evaluate_command(run: str, data: str, as_json: bool) -> int:
+    """The metrics of RUN (an id or a folder) on the rows of DATA, which must have the target too."""
+    from ..run import load
+    from ..words import plain
+
+    metrics = load(run).evaluate(data)
+    if as_json:
+        click.echo(json.dumps(metrics))
+        return 0
+    for name, value in metrics.items():
+        click.echo(f"{name:<14} {value if isinstance(value, int) else plain(value, 6)}")
+    return 0

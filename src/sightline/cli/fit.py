@@ -1,0 +1,174 @@
+"""`sightline fit`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import NumberOr, data_options, level_option, output_option, read_start, result_options
+
+if TYPE_CHECKING:
+    from ..job import Job
+    from ..records import Epoch, Stop
+    from ..run import Run
+
+
+@click.command("fit", context_settings={"help_option_names": ["-h", "--help"]})
+@data_options
+@click.option("--loss", metavar="NAME", help="mse, the mean squared error (default).")
+@click.option("--optimizer", metavar="NAME", help="Any first-order optimizer of torch.optim (default sgd).")
+@click.option("--lr", type=NumberOr("auto"), help="Learning rate (default auto: from the curvature).")
+@click.option("--momentum", type=NumberOr("auto"), help="Momentum (default auto; 0 as soon as --lr is a number).")
+@click.option("--nesterov", is_flag=True, default=None, help="Nesterov's momentum.")
+@click.option("--weight-decay", type=float, metavar="X", help="The optimizer's own weight decay, on all parameters.")
+@click.option("--epochs", type=int, metavar="N", help="Exactly N epochs (default: until the answer is reached).")
+@click.option("--batch-size", type=NumberOr("full", int), help="Rows per step (default full).")
+@click.option("--seed", type=int, metavar="N", help="Seed of the order of the rows (default 0).")
+@click.option("--standardize/--no-standardize", default=None, help="Train in standardized coordinates (default yes).")
+@click.option("--start", metavar="TERMS", help='Where to start, such as "Intercept=-35,height=0.45".')
+@click.option("--dtype", metavar="NAME", help="float32 or float64 (default float64).")
+@click.option("--device", metavar="NAME", help="auto or cpu.")
+@click.option("--engine", metavar="NAME", help="auto, autograd or quadratic.")
+@click.option("--figures", metavar="WHICH", help="none, final or every: figures in the run folder (default final).")
+@click.option("--show", is_flag=True, help="Open the figure in a window, where there is a screen.")
+@level_option
+@output_option
+@click.option("--log", is_flag=True, help="Print one line for every epoch.")
+@result_options
+@click.option("--require-converged", is_flag=True, help="Exit with code 4 unless the run has converged.")
+def fit_command(data: str, formula: str | None, target: str | None, **options: Any) -> int:
+    """Train a linear model on DATA (.csv .tsv .parquet .json .jsonl .arrow, or - for stdin), beside the exact answer.
+
+    FORMULA is such as "weight ~ height + C(city)". Exit codes: 0 done, 2 usage, 3 data, 4 diverged (or not converged, with
+    --require-converged), 130 and 143 after Ctrl-C and SIGTERM, both after saving.
+    """
+    from ..runs.store import default_output
+    from ..settings import RunSettings
+
+    ways = {name: options.pop(name) for name in ("show", "log", "as_json", "quiet", "require_converged", "output")}
+    settings = RunSettings.of({**options, "start": read_start(options["start"])})
+    from ..job import Job
+    from ..prepare import prepare
+
+    job = Job.of(prepare(data, formula, target=target, standardize=settings.standardize), settings)
+    output = Path(ways["output"]) if ways["output"] else default_output()
+    silent = ways["as_json"] or ways["quiet"]
+    if not silent:
+        announce(job)
+    run, signalled = train_with_signals(job, output, sinks=[] if silent else [progress(job, every=ways["log"])])
+    if settings.figures != "none":
+        from ..views.figures import save_figures
+
+        save_figures(run, every=settings.figures == "every")
+    report(run, as_json=ways["as_json"], quiet=ways["quiet"])
+    if ways["show"]:
+        show_window(run)
+    if signalled:
+        return 128 + signalled
+    failed = run.verdict.name == "DIVERGED" or (ways["require_converged"] and run.verdict.name != "CONVERGED")
+    return 4 if failed else 0
+
+
+def announce(job: Job) -> None:
+    """What will be trained, how, and what is wrong with it, before the first epoch."""
+    from ..views.console import warning_text, wrapped
+    from ..words import count, plain
+
+    p, step = job.prepared, job.step
+    missing = "none missing" if not p.missing.rows else f"{count(p.missing.rows, 'row')} with missing values left out"
+    where = ", ".join(f"{name}: {n:,}" for name, n in p.missing.by_column.items())
+    lines = wrapped(f"{p.label}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, {missing}" + (f" ({where})" if where else ""))
+    columns = "standardized" if p.design.standardize else "not standardized"
+    momentum = f", momentum {plain(step.momentum)}" if step.momentum else ""
+    batch = f", batches of {job.settings.batch_size}" if not job.problem.full_batch else ""
+    lines += wrapped(
+        f"least squares by {job.settings.optimizer.lower()}, {job.settings.dtype}, columns {columns}{batch}, "
+        f"rate {plain(step.lr)}{momentum} ({step.reason})"
+    )
+    lines += wrapped(f"engine {type(job.engine).__name__.lower()}: {job.reason}")
+    c = job.truth.curvature
+    lines += wrapped(
+        f"curvature {plain(c.min)} to {plain(c.max)}, condition number {plain(c.condition)}, largest stable rate {plain(job.evidence.lr_limit)}"
+        if job.evidence.is_gradient_descent
+        else f"curvature {plain(c.min)} to {plain(c.max)}, condition number {plain(c.condition)}"
+    )
+    for warning in job.warnings:
+        lines += [warning_text(warning)]
+    click.echo("\n".join(lines) + "\n", err=True)
+
+
+def progress(job: Job, *, every: bool) -> Any:
+    """A sink that prints epochs to stderr."""
+    from ..views.console import Progress
+
+    return Progress(
+        sys.stderr, exact_loss=job.truth.exact.loss, epochs=job.epochs, every=every, animate=sys.stderr.isatty()
+    )
+
+
+def train_with_signals(job: Job, output: Path, *, sinks: list[Any]) -> tuple[Run, int]:
+    """Train; Ctrl-C and SIGTERM end the run after the epoch in progress, and everything is saved."""
+    from ..records import Stop
+
+    with _signals() as received:
+
+        def interrupted(record: Epoch) -> Stop | None:
+            if not received:
+                return None
+            return Stop("interrupted", f"stopped by {signal.Signals(received[0]).name} at epoch {record.number:,}, saved")
+
+        run = job.run(output=output, sinks=sinks, rules=[interrupted])
+    return run, received[0] if received else 0
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    received: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        received.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)   # a second Ctrl-C does not wait
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+def report(run: Run, *, as_json: bool, quiet: bool) -> None:
+    """The result on stdout; warnings, the last thing on the screen, on stderr."""
+    from ..views.console import quiet_table, verdict_text
+
+    if as_json:
+        click.echo(json.dumps(run.to_dict(), ensure_ascii=False, allow_nan=False))
+        return
+    if quiet:
+        click.echo(quiet_table(run))
+    else:
+        click.echo(("\n" if run.epochs else "") + run.summary())
+        if run.folder is not None:
+            click.echo(f" run {run.folder.name} in {run.folder}")
+        click.echo("", err=True)
+    head, _, rest = verdict_text(run).partition("\nwarning")
+    if not quiet:
+        click.echo(head)
+    if rest:
+        click.echo("warning" + rest, err=True)
+
+
+def show_window(run: Run) -> None:
+    """A window with the figure, or a word on why there is none."""
+    from ..views.screen import show
+
+    if not show(run.figure()):
+        where = f"; the figures are in {run.folder / 'figures'}" if run.folder else ""
+        click.echo(f"no window: there is no screen here{where}", err=True)

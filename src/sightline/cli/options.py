@@ -1,0 +1,87 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["NumberOr", "data_options", "output_option", "read_start", "result_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NumberOr(click.ParamType):
+    """A number, or one given word."""
+
+    def __init__(self, word: str, kind: type = float) -> None:
+        self.word, self.kind = word, kind
+        self.name = f"NUMBER|{word}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or the word itself."""
+        if value == self.word or not isinstance(value, str):
+            return value
+        try:
+            return self.kind(value)
+        except ValueError:
+            whole = "a whole number" if self.kind is int else "a number"
+            self.fail(f"'{value}' is neither {whole} nor '{self.word}'", param, ctx)
+
+
+def read_start(text: str | None) -> dict[str, float]:
+    """`Intercept=-35,height=0.45` as a dict; commas inside parentheses belong to the name.
+
+    >>> read_start("Intercept=-35,poly(x, 2)=0.5")
+    {'Intercept': -35.0, 'poly(x, 2)': 0.5}
+    """
+    parts, depth = [""], 0
+    for c in text or "":
+        depth += (c == "(") - (c == ")")
+        if c == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += c
+    start: dict[str, float] = {}
+    for part in filter(None, (p.strip() for p in parts)):
+        term, equals, value = part.rpartition("=")
+        try:
+            start[term.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not term.strip():
+            raise click.UsageError(f"--start cannot read '{part}': write --start \"Intercept=-35,height=0.45\"")
+    return start
+
+
+def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+def data_options(function: F) -> F:
+    """DATA, FORMULA and --target."""
+    return _stack(
+        click.argument("data"),
+        click.argument("formula", required=False),
+        click.option("--target", metavar="NAME", help="Instead of a formula: all other columns are features."),
+    )(function)
+
+
+def result_options(function: F) -> F:
+    """--json and --quiet."""
+    return _stack(
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."),
+        click.option("--quiet", is_flag=True, help="Print the coefficients only, tab separated."),
+    )(function)
+
+
+output_option = click.option(
+    "--output", metavar="DIR", help="Where run folders go (default: SIGHTLINE_RUNS, or ./runs)."
+)
+level_option = click.option("--level", type=float, metavar="P", help="Level of the confidence intervals (default 0.95).")

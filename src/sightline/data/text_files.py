@@ -1,0 +1,344 @@
+"""CSV and TSV: the dialect, the header and the kinds of the columns are decided here, DuckDB only cuts the cells."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import os
+import re
+import tempfile
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, islice
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError, shown
+from .table import Column, Kind, Table, names_of
+
+__all__ = ["Scratch", "TextFile", "as_number", "open_text", "path_pattern"]
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A")
+SAMPLE, LONGEST_HEADER = 1 << 16, 1 << 24
+END = "\x1eend of file\x1e"  # fed to csv after the last line: an open quote swallows it
+
+# NaN: no value. NULL: not a number; 1_000 and +-1 are numbers for DuckDB only.
+NUMBER = (
+    "CASE WHEN {0} IS NULL THEN 'nan'::DOUBLE WHEN contains({0}, '_') OR contains({0}, '+-') THEN NULL "
+    "ELSE TRY_CAST({0} AS DOUBLE) END AS {0}"
+)
+
+
+class Scratch:
+    """A temporary file that goes when this object goes."""
+
+    def __init__(self) -> None:
+        handle, self.path = tempfile.mkstemp(prefix="sightline-")
+        os.close(handle)
+        weakref.finalize(self, os.unlink, self.path)
+
+
+def as_number(text: str) -> float | None:
+    """The number that a cell spells, None where it spells none.
+
+    >>> as_number(" 1e3 "), as_number("1e400"), as_number("1_000"), as_number("17O")
+    (1000.0, inf, None, None)
+    """
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
+def path_pattern(path: str) -> str:
+    """The path as a DuckDB pattern that matches this one file.
+
+    >>> path_pattern("a[1]*.csv")
+    'a[[]1][*].csv'
+    """
+    return re.sub(r"[*?\[]", r"[\g<0>]", path)
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A delimited text file in UTF-8 whose header has been read; its names stand on line `header_line`."""
+
+    path: str
+    name: str
+    delimiter: str
+    columns: tuple[str, ...]
+    header_line: int
+
+    def read(self, names: Sequence[str]) -> Table:
+        """The named columns of the whole file."""
+        if "" in names:
+            number = self.columns.index("") + 1
+            raise DataError(
+                f"{self.name} line {self.header_line}: column {number} has no name; write one into the header"
+            )
+        quotes = _count_quotes(self.path, self.name)
+        if quotes % 2:
+            self._refuse_rows()
+        columns, rows = self._load(names, quoted=quotes > 0)
+        if not rows:
+            _refuse_header_only(self.name)
+        return Table(self.name, columns, rows, self._place)
+
+    def _load(self, names: Sequence[str], *, quoted: bool) -> tuple[dict[str, Column], int]:
+        import duckdb
+
+        with duckdb.connect(":memory:") as connection:
+            # Several threads may take a line inside a long quoted cell for a row, one thread never does.
+            options = "" if not quoted else ", parallel = false"
+            try:
+                return self._fetch(connection, names, self.path, options)
+            except duckdb.Error:
+                self._refuse_rows()
+            # The rows are sound, so it is two kinds of line ends in one file, or a row of more than 2 MB.
+            plain = Scratch()
+            _copy_with_one_line_end(self.path, plain.path)
+            options = f", parallel = false, max_line_size = {max(2_000_000, os.path.getsize(plain.path) + 1)}"
+            try:
+                return self._fetch(connection, names, plain.path, options)
+            except duckdb.Error as error:
+                self._refuse_rows(exact=True)
+                raise DataError(
+                    f"{self.name} cannot be read as CSV; look for a quote inside a quoted cell: {error}"
+                ) from error
+
+    def _fetch(
+        self, connection: Any, names: Sequence[str], path: str, options: str
+    ) -> tuple[dict[str, Column], int]:
+        """The columns as numbers and, where a cell is none, once more as text."""
+        ids = {name: f"c{self.columns.index(name)}" for name in names}
+        source = self._sql(options)
+        pattern = path_pattern(path)
+
+        def query(expressions: Iterable[str]) -> dict[str, Any]:
+            sql = f"SELECT {', '.join(expressions)} {source}"
+            result: dict[str, Any] = connection.execute(sql, [pattern]).fetchnumpy()
+            return result
+
+        numbers = query(NUMBER.format(c) for c in ids.values())
+        rows = len(next(iter(numbers.values())))
+        mixed = {c for c, values in numbers.items() if np.ma.getmaskarray(values).any()}
+        texts = query(c for c in ids.values() if c in mixed) if mixed else {}
+        columns = {}
+        for name, c in ids.items():
+            plain = c not in mixed
+            values = np.ma.getdata(numbers[c]) if plain else _plain_objects(texts[c])
+            columns[name] = Column(name, values, "number") if plain else _text_column(name, values, numbers[c])
+        return columns, rows
+
+    def _sql(self, options: str) -> str:
+        # In a file of one column a blank line would be a missing value, and is no row everywhere else.
+        one = len(self.columns) == 1
+        missing = ", ".join(f"'{text}'" for text in (MISSING[1:] if one else MISSING))
+        columns = ", ".join(f"c{i}: 'VARCHAR'" for i in range(len(self.columns)))
+        return (
+            f"FROM read_csv(?, auto_detect = false, header = true, skip = {self.header_line - 1}, "
+            f"""delim = '{self.delimiter}', quote = '"', escape = '"', strict_mode = true, null_padding = false, """
+            f"nullstr = [{missing}], allow_quoted_nulls = false, columns = {{{columns}}}{options})"
+            + (" WHERE c0 IS NULL OR trim(c0, ' ') <> ''" if one else "")
+        )
+
+    @cached_property
+    def _lines(self) -> list[int]:
+        return [line for line, _ in self._rows()]
+
+    def _place(self, row: int) -> str:
+        return f"line {self._lines[row]}"
+
+    def _rows(self, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+        """The line on which each row starts, and its fields; a quote that is never closed is refused."""
+        one = len(self.columns) == 1
+        with open(self.path, encoding="utf-8-sig", newline="") as file:
+            for line, row in _records(chain(file, [END]), self.delimiter, strict=strict):
+                if row == [END]:
+                    return
+                if row[-1].endswith(END):
+                    opened = line + sum(len(re.findall(r"\r\n|\r|\n", cell)) for cell in row[:-1])
+                    raise DataError(
+                        f'{self.name} line {opened}: a quote (") opens here and is never closed; close it'
+                    )
+                if line > self.header_line and not (one and _blank(row)):
+                    yield line, row
+
+    def _refuse_rows(self, *, exact: bool = False) -> None:
+        """Refuse the first row with more or fewer fields than the header; exactly, also one more empty field."""
+        width = len(self.columns)
+        for line, row in self._rows():
+            if len(row) < width or (len(row) > width and (exact or any(row[width:]))):
+                fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+                raise DataError(
+                    f"{self.name} line {line}: {fields} where the header has {width}; {self._cure(len(row))}"
+                )
+        if exact:
+            self._refuse_quotes()
+
+    def _refuse_quotes(self) -> None:
+        line = self.header_line
+        try:
+            for line, _ in self._rows(strict=True):
+                pass
+        except csv.Error as error:
+            raise DataError(
+                f"{self.name}, first row after line {line}: text follows a closing quote; "
+                'write a quote inside a quoted cell twice ("")'
+            ) from error
+
+    def _cure(self, found: int) -> str:
+        if self.columns[0].startswith("#"):
+            return f"line {self.header_line} starts with '#': delete the comment lines above the column names"
+        if found < len(self.columns):
+            return "add what is missing (a missing value is an empty field)"
+        return f"put a value that contains {shown(self.delimiter)} into double quotes"
+
+
+def open_text(path: str, name: str) -> TextFile:
+    """Find the delimiter and the column names of a text file in UTF-8."""
+    text, whole = _sample(path, name)
+    tab_first = name.casefold().endswith((".tsv", ".tsv.gz"))
+    delimiter = _delimiter(text, whole, "\t,;|" if tab_first else ",;\t|")
+    rows = [(line, row) for line, row in _first_rows(text, delimiter) if not _blank(row)]
+    if not rows:
+        what = "holds only blank lines" if text else "is empty"
+        raise DataError(f"{name} {what}; a data file has a line of column names, then a line for every row")
+    if whole and len(rows) == 1:
+        _refuse_header_only(name)
+    header_line, header = rows[0]
+    columns = [cell.strip() for cell in header]
+    while len(columns) > 1 and not columns[-1] and not any("".join(r[len(columns) - 1 :]) for _, r in rows[1:]):
+        columns.pop()
+    twice = [column for column, count in Counter(columns).items() if count > 1 and column]
+    if twice:
+        raise DataError(f"{name} line {header_line}: more than one column is called {names_of(twice)}; rename one")
+    return TextFile(path, name, delimiter, tuple(columns), header_line)
+
+
+def _sample(path: str, name: str) -> tuple[str, bool]:
+    """The first 64 KiB, or more until a row follows the header; and whether that is the whole file."""
+    size = SAMPLE
+    while True:
+        with open(path, "rb") as file:
+            data, whole = file.read(size), not file.read(1)
+        try:
+            text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, whole)
+        except UnicodeDecodeError:
+            _refuse_bytes(path, name)
+        if "\0" in text:
+            _refuse_bytes(path, name)
+        if whole or size >= LONGEST_HEADER or len(_first_rows(text, ",", 3)) == 3:
+            return text, whole
+        size *= 4
+
+
+def _delimiter(text: str, whole: bool, choices: str) -> str:
+    """The character that splits the first rows most evenly into as many fields as the header has."""
+    scores = {}
+    for delimiter in choices:
+        widths = [len(row) for _, row in _first_rows(text, delimiter) if not _blank(row)]
+        widths = widths if whole or len(widths) < 2 else widths[:-1]
+        scores[delimiter] = (widths[:1] > [1], sum(width == widths[0] for width in widths))
+    return max(scores, key=lambda delimiter: scores[delimiter])
+
+
+def _first_rows(text: str, delimiter: str, count: int = 50) -> list[tuple[int, list[str]]]:
+    return list(islice(_records(io.StringIO(text, newline=""), delimiter), count))
+
+
+def _records(lines: Iterable[str], delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """The rows as Python's csv module cuts them, each with the line on which it starts (from 1)."""
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)
+    limit, start = csv.field_size_limit(1 << 30), 1
+    try:
+        for row in reader:
+            if row:
+                yield start, row
+            start = reader.line_num + 1
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _blank(row: list[str]) -> bool:
+    return len(row) == 1 and not row[0].strip(" ")
+
+
+def _count_quotes(path: str, name: str) -> int:
+    """How many quotes the file holds; NUL and what is not UTF-8 are refused, which DuckDB lets pass."""
+    decoder, quotes = codecs.getincrementaldecoder("utf-8")(), 0
+    with open(path, "rb") as file:
+        try:
+            while chunk := file.read(1 << 20):
+                decoder.decode(chunk)
+                quotes += chunk.count(b'"')
+                if 0 in chunk:
+                    _refuse_bytes(path, name)
+            decoder.decode(b"", True)
+        except UnicodeDecodeError:
+            _refuse_bytes(path, name)
+    return quotes
+
+
+def _refuse_bytes(path: str, name: str) -> NoReturn:
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if 4 * line.count(0) > len(line):
+                raise DataError(f"{name} line {number}: may be UTF-16 without its mark; save the file as UTF-8")
+            if 0 in line:
+                raise DataError(f"{name} line {number}: holds a NUL byte; remove it or export the file again")
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                byte = line[error.start]
+                raise DataError(
+                    f"{name} line {number}: byte 0x{byte:02x} is not UTF-8 ({_as_latin(byte)} in Latin-1); "
+                    "save the file as UTF-8"
+                ) from error
+    raise DataError(f"{name} is not UTF-8; save the file as UTF-8")
+
+
+def _as_latin(byte: int) -> str:
+    return shown(bytes([byte]).decode("latin-1"))
+
+
+def _refuse_header_only(name: str) -> NoReturn:
+    raise DataError(f"{name} has a header but no rows; add a line for every observation")
+
+
+def _copy_with_one_line_end(old: str, new: str) -> None:
+    with open(old, encoding="utf-8-sig") as source, open(new, "w", encoding="utf-8", newline="\n") as target:
+        while text := source.read(1 << 20):
+            target.write(text)
+
+
+def _plain_objects(values: Any) -> NDArray[Any]:
+    """A string column of DuckDB as an object array with None where it has no value."""
+    plain = np.array(np.ma.getdata(values), dtype=object)
+    plain[np.ma.getmaskarray(values)] = None
+    return plain
+
+
+def _text_column(name: str, cells: NDArray[Any], numbers: Any) -> Column:
+    """A column with cells that DuckDB cannot read as numbers: the kind is what Python reads in them."""
+    values, failed = np.array(np.ma.getdata(numbers), dtype=float), np.ma.getmaskarray(numbers)
+    values[failed] = np.nan
+    texts = False
+    for row in np.flatnonzero(failed):
+        stripped = cells[row].strip(" ")
+        if not stripped or (stripped != cells[row] and stripped in MISSING):
+            cells[row] = None
+        elif (number := as_number(stripped)) is None:
+            texts = True
+        else:
+            values[row] = number
+    if not texts:
+        return Column(name, values, "number")
+    kind: Kind = "mixed" if not np.isnan(values).all() else "text"
+    return Column(name, np.array([c if c is None else c.strip(" ") for c in cells] + [None], object)[:-1], kind)

@@ -1,0 +1,1 @@
+"""Ways to run one epoch; `autograd` is the definition, the others exist because they give the same records faster."""

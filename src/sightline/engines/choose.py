@@ -1,0 +1,72 @@
+"""Which engine fits a problem, and why."""
+
+from __future__ import annotations
+
+from torch import nn, optim
+
+from ..errors import UsageError, nearest, shown
+from ..linear.squared_error import SquaredError
+from .autograd import Autograd
+from .base import Engine
+from .problem import Problem
+from .quadratic import Quadratic
+
+__all__ = ["ENGINES", "choose", "why_not_quadratic"]
+
+ENGINES = ("auto", "autograd", "quadratic")
+NOT_FIRST_ORDER = (optim.LBFGS, optim.SparseAdam)
+
+
+def choose(problem: Problem, *, engine: str = "auto", epochs: int, form: SquaredError | None = None) -> tuple[Engine, str]:
+    """The engine for this problem, and the reason in one sentence; `form` is the loss as a quadratic where it is known."""
+    if engine not in ENGINES:
+        raise UsageError(f"no engine {shown(engine)}: {nearest(engine, ENGINES)}")
+    obstacle = why_not_quadratic(problem)
+    if engine == "quadratic" and obstacle:
+        raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")
+    if engine == "autograd":
+        return Autograd(problem), "asked for: forward, loss, zero_grad, backward, step on all rows"
+    if engine == "auto" and (obstacle or not _pays(problem, epochs)):
+        return Autograd(problem), obstacle or "too few epochs or rows to pay for the moments of so many columns"
+    if form is None:
+        x, y = problem.x.detach().numpy(), problem.y.detach().numpy()
+        bias = problem.module.bias
+        form = SquaredError.of(x, y, intercept=bias is not None, total=getattr(problem.loss, "reduction", "") == "sum")
+    reason = "linear model, squared error, full batch: every epoch comes from the moments, without the rows"
+    return Quadratic(problem, form), reason
+
+
+def why_not_quadratic(problem: Problem) -> str:
+    """What stands against training on moments, as a clause; empty where nothing does."""
+    module, loss, optimizer = problem.module, problem.loss, problem.optimizer
+    if type(module) is not nn.Linear or _has_hooks(module):
+        return "the model is not a plain torch.nn.Linear"
+    if type(loss) is not nn.MSELoss or loss.reduction == "none":
+        return "the loss is not torch.nn.MSELoss"
+    if not problem.full_batch:
+        return "mini-batches visit the rows themselves"
+    if isinstance(optimizer, NOT_FIRST_ORDER) or not type(optimizer).__module__.startswith("torch.optim"):
+        return f"{type(optimizer).__name__} is not a first-order optimizer of torch.optim"
+    if problem.x.ndim != 2 or problem.y.ndim != 2 or problem.y.shape[1] != module.out_features:
+        return "the rows are not a table (n, p) with targets (n, k)"
+    tensors = [problem.x, problem.y, *module.parameters()]
+    if any(t.device.type != "cpu" for t in tensors) or any(str(t.dtype) not in FLOATS for t in tensors):
+        return "rows or parameters are not float32 or float64 on the CPU"
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if any(not p.requires_grad for p in module.parameters()) or held != {id(p) for p in module.parameters()}:
+        return "not all parameters of the model, and only those, are trained"
+    return ""
+
+
+FLOATS = {"torch.float32", "torch.float64"}
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "parametrizations")
+    return any(getattr(module, name, None) for name in names)
+
+
+def _pays(problem: Problem, epochs: int) -> bool:
+    """The moments cost about p/50 epochs of the plain loop, and an epoch on them less than one on the rows if p < 2n."""
+    n, p = problem.x.shape
+    return p <= 2 * n + 10 and epochs * 50 >= p

@@ -1,0 +1,85 @@
+"""What is to be trained, in one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..errors import UsageError, shown
+
+__all__ = ["Problem", "parameter_values"]
+
+SIZE_LIMIT = 1000   # parameters that a record still lists
+
+
+def parameter_values(module: nn.Module) -> dict[str, Any]:
+    """The parameters as plain numbers: a float for one element, nested lists for more; empty above the size limit."""
+    named = list(module.named_parameters())
+    if sum(p.numel() for _, p in named) > SIZE_LIMIT:
+        return {}
+    return {name: p.item() if p.numel() == 1 else p.tolist() for name, p in named}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Module, loss, optimizer and rows, checked against the mistakes people make in this loop.
+
+    `x (n, ...)` and `y (n, ...)` are tensors; `batch_size` None is the full batch; rows are shuffled by (seed, epoch).
+    `describe` turns the module into the `parameters` of a record.
+    """
+
+    module: nn.Module
+    loss: nn.Module | Callable[[Tensor, Tensor], Tensor]
+    optimizer: Optimizer
+    x: Tensor
+    y: Tensor
+    batch_size: int | None = None
+    seed: int = 0
+    describe: Callable[[nn.Module], Mapping[str, Any]] = parameter_values
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y):
+            raise UsageError(f"x has {len(self.x)} rows and y has {len(self.y)}: give one target for each row")
+        if not len(self.x):
+            raise UsageError("there are no training rows: give x and y at least one row")
+        own = {id(p) for p in self.module.parameters()}
+        held = [p for group in self.optimizer.param_groups for p in group["params"]]
+        if not any(id(p) in own for p in held):
+            raise UsageError(
+                "the optimizer holds none of the model's parameters, so no step would change the model: "
+                "build it from this model, for example torch.optim.SGD(model.parameters(), lr=...)"
+            )
+
+    @property
+    def full_batch(self) -> bool:
+        """Whether one epoch is one step on all rows."""
+        return self.batch_size is None or self.batch_size >= len(self.x)
+
+    def check_shapes(self, prediction: Tensor) -> None:
+        """Refuse a prediction (n, 1) against a target (n,), which the loss would broadcast to (n, n)."""
+        target = self.y[: len(prediction)]
+        same_rank_wanted = getattr(type(self.loss), "__name__", "") in ELEMENTWISE
+        if not same_rank_wanted or prediction.shape == target.shape:
+            return
+        name, got, want = type(self.loss).__name__, tuple(prediction.shape), tuple(target.shape)
+        raise UsageError(
+            f"the model predicts shape {got} but the target has shape {want}, which {name} would broadcast to other pairs "
+            f"of rows: {_reshape_remedy(got, want)}"
+        )
+
+
+ELEMENTWISE = frozenset(
+    {"MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCELoss", "BCEWithLogitsLoss", "PoissonNLLLoss", "SoftMarginLoss"}
+)
+
+
+def _reshape_remedy(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
+    if len(prediction) == len(target) + 1 and prediction[-1] == 1:
+        return "reshape the target to a column with y.reshape(-1, 1)"
+    if len(target) == len(prediction) + 1 and target[-1] == 1:
+        return "reshape the target to a row of numbers with y.reshape(-1)"
+    return f"make the model's output and the target one shape, for example y.reshape({shown(prediction, quote=False)})"

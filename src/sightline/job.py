@@ -1,0 +1,219 @@
+"""One fit from beginning to end: table, design, truth, problem, engine, loop, verdict, run folder."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from . import loop
+from .data.design import Design
+from .engines.base import Engine
+from .engines.choose import choose
+from .engines.forecast import Freeze, forecast_freeze
+from .engines.optimizers import make_optimizer
+from .engines.problem import Problem
+from .linear.curvature import best_momentum, epochs_per_digit
+from .linear.squared_error import SquaredError
+from .prepare import Prepared
+from .records import Epoch, Verdict, Warning
+from .run import Run, as_result, save_run
+from .runs.store import RunFolder
+from .settings import RunSettings
+from .stopping import Rule, converged, diverged, frozen, stop_when
+from .truth import Truth
+from .tuning import Step, choose_step
+from .verdict import Evidence, judge, warnings_before
+
+__all__ = ["Job", "Sink"]
+
+Sink = Callable[[Epoch], None]
+Array = NDArray[np.float64]
+MOST_EPOCHS = 200_000   # without --epochs: where even the best settings stop being a way to the answer
+OTHER_EPOCHS = 10_000   # likewise for optimizers without a closed form, and for mini-batches
+
+
+@dataclass(frozen=True)
+class Job:
+    """A fit that is ready to run: everything known before the first epoch."""
+
+    prepared: Prepared
+    truth: Truth
+    settings: RunSettings
+    step: Step
+    problem: Problem
+    form: SquaredError
+    engine: Engine
+    reason: str
+    freeze: Freeze | None
+
+    @classmethod
+    def of(cls, prepared: Prepared, settings: RunSettings) -> Job:
+        """Choose step and engine, forecast the freeze."""
+        design, rows = prepared.design, prepared.rows
+        decay = settings.weight_decay if settings.optimizer.lower() != "adamw" else None
+        truth = Truth.of(design, rows, weight_decay=decay or 0.0, level=settings.level)
+        start = design.from_units(settings.start)
+        distance = float(np.abs(truth.exact.theta - start).max(initial=0.0))
+        step = choose_step(settings, truth, rows.X, distance)
+        problem = _problem(design, settings, step, rows.X, rows.y, start)
+        at = (truth.exact.weight[None, :], None if truth.exact.bias is None else np.array([truth.exact.bias]))
+        form = SquaredError.of(rows.X, rows.y, intercept=design.intercept, at=at)
+        epochs = settings.epochs or MOST_EPOCHS
+        engine, reason = choose(problem, engine=settings.engine, epochs=epochs, form=form)
+        freeze = None
+        if settings.lr is not None:
+            freeze = forecast_freeze(problem, form, limit=5000 if settings.dtype == "float32" else 500)
+        return cls(prepared, truth, settings, step, problem, form, engine, reason, freeze)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the verdict will be spoken on, as far as it is known now."""
+        f = self.freeze
+        matters = f is not None and f.loss - self.truth.exact.loss > 1e-10 * self.truth.exact.baseline
+        return Evidence(
+            self.truth, self.settings, self.step, self.prepared.label, self.prepared.path is not None,
+            frozen_at=f.epoch if f and matters else None, frozen_loss=f.loss if f and matters else None,
+        )  # fmt: skip
+
+    @cached_property
+    def warnings(self) -> list[Warning]:
+        """What the reader should know before the first epoch."""
+        return [*self.prepared.warnings, *warnings_before(self.evidence)]
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs at most."""
+        if self.settings.epochs is not None:
+            return self.settings.epochs
+        if not self.evidence.is_gradient_descent:
+            return OTHER_EPOCHS
+        contraction = float(self.truth.curvature.contraction(*best_momentum(self.truth.curvature)).max(initial=0.0))
+        if self.settings.lr is not None:
+            contraction = float(self.truth.curvature.contraction(self.step.lr, self.step.momentum).max(initial=0.0))
+        needed = 12.0 * epochs_per_digit(contraction) + 1000.0
+        return int(min(needed, MOST_EPOCHS))
+
+    def rules(self) -> list[Rule]:
+        """What ends the run: divergence always; the answer, and rounding, only where no number of epochs was asked for."""
+        baseline = self.truth.exact.baseline
+        hint = f"the largest stable rate is {self.evidence.lr_limit:.4g}" if self.evidence.is_gradient_descent else "lower --lr"
+        rules: list[Rule] = [diverged(baseline, hint=hint)]
+        if self.settings.epochs is None:
+            momentum = self.step.momentum
+            still = 1 if self.evidence.is_gradient_descent and not momentum else int(40 / (1.0 - min(momentum, 0.9)))
+            rules += [converged(self.truth.exact.loss, 1e-14 * baseline), frozen(still)]
+        return rules
+
+    def run(self, *, output: Path | None, sinks: Sequence[Sink] = (), rules: Sequence[Rule] = ()) -> Run:
+        """Train: drain the loop into the sinks and the run folder; speak the verdict; save. `output` None saves nothing."""
+        folder = RunFolder.create(output, self.manifest()) if output else None
+        every = [*([folder.append] if folder else []), *sinks]
+        epochs: list[Epoch] = []
+        try:
+            with closing(stop_when(loop.run(self.engine, epochs=self.epochs), *rules, *self.rules())) as records:
+                for record in records:
+                    epochs.append(record)
+                    for sink in every:
+                        sink(record)
+        except BaseException:
+            if folder:
+                folder.finish("failed")
+            raise
+        return self._finish(epochs, folder)
+
+    def manifest(self) -> dict[str, Any]:
+        """What run.json says from the start."""
+        from . import __version__
+
+        return {
+            "settings": self.settings.to_dict(),
+            "design": self.prepared.design.to_dict(),
+            "source": self.prepared.manifest(),
+            "versions": {
+                "sightline": __version__, "torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()
+            },
+        }  # fmt: skip
+
+    def _finish(self, epochs: list[Epoch], folder: RunFolder | None) -> Run:
+        theta = _theta(self.problem.module)
+        units = self.prepared.design.in_units(theta)
+        coefficients = self.truth.coefficients(units)
+        last = epochs[-1]
+        excess = self.truth.exact.objective_excess(theta)
+        frozen_at = self.freeze.epoch if self.freeze else _last_change(epochs)
+        evidence = replace(self.evidence, epochs=self.epochs, last=last, excess=excess)
+        verdict = judge(evidence, self.warnings)
+        result = self._result(coefficients, verdict, last, excess, frozen_at, folder.id if folder else None)
+        run = Run(
+            result, self.prepared.design, coefficients, verdict, epochs, folder.path if folder else None,
+            self.prepared.manifest(), self.settings.dtype, self.settings.level, self.truth.covariance(), rows=self.prepared.rows,
+        )  # fmt: skip
+        if folder:
+            from .runs.checkpoint import save_model, save_state
+
+            save_model(folder.path, run.model.state_dict())
+            save_state(folder.path, self.engine.state_dict(), epoch=last.number, seconds=last.seconds)
+            stopped = last.stop is not None and last.stop.reason == "interrupted"
+            save_run(run, folder, "interrupted" if stopped else "done")
+        return run
+
+    def _result(
+        self, coefficients: Any, verdict: Verdict, last: Epoch, excess: float, frozen_at: int | None, run: str | None
+    ) -> dict[str, Any]:
+        group = {k: v for k, v in self.problem.optimizer.param_groups[0].items() if k != "params"}
+        return as_result(
+            coefficients, verdict, run=run, formula=self.prepared.design.formula, rows=len(self.prepared.rows),
+            df=self.truth.statistics.df_resid, loss_name=self.settings.loss, loss=last.loss, exact_loss=self.truth.exact.loss,
+            excess=excess, epochs=last.number, frozen_at=frozen_at, fit=asdict(self.truth.statistics),
+            curvature=curvature(self), engine={"name": type(self.engine).__name__.lower(), "reason": self.reason},
+            optimizer={"name": self.settings.optimizer.lower(), **group, "reason": self.step.reason},
+        )  # fmt: skip
+
+
+def curvature(job: Job) -> dict[str, float]:
+    """Curvature of the loss in the coordinates of the training."""
+    c = job.truth.curvature
+    return {"min": c.min, "max": c.max, "condition": c.condition, "lr_limit": job.evidence.lr_limit}
+
+
+def _problem(design: Design, settings: RunSettings, step: Step, X: Array, y: Array, start: Array) -> Problem:
+    dtype = getattr(torch, settings.dtype)
+    p = X.shape[1]
+    module = torch.nn.utils.skip_init(torch.nn.Linear, p, 1, bias=design.intercept, dtype=dtype)
+    with torch.no_grad():
+        module.weight.copy_(torch.from_numpy(start[None, :p]))
+        if design.intercept:
+            module.bias.fill_(float(start[-1]))
+    optimizer = make_optimizer(settings.optimizer, module.parameters(), step.options)
+    terms = design.terms
+
+    def describe(_: torch.nn.Module) -> dict[str, float]:
+        return dict(zip(terms, design.in_units(_theta(module)).tolist(), strict=True))
+
+    x, target = torch.from_numpy(X).to(dtype), torch.from_numpy(y[:, None]).to(dtype)
+    few = len(terms) <= 1000
+    return Problem(
+        module, torch.nn.MSELoss(), optimizer, x, target, settings.batch_size, settings.seed, describe if few else lambda _: {}
+    )
+
+
+def _theta(module: torch.nn.Module) -> Array:
+    """Weights, then bias, in float64, shape `(q,)`."""
+    return np.concatenate([p.detach().numpy().ravel() for p in module.parameters()]).astype(np.float64)
+
+
+def _last_change(epochs: Sequence[Epoch]) -> int | None:
+    """The last record that differs from the one before it, if the run went on beyond it."""
+    if len(epochs) < 2 or epochs[-1].parameters != epochs[-2].parameters or not epochs[-1].parameters:
+        return None
+    changed = (b.number for a, b in zip(reversed(epochs[:-1]), reversed(epochs), strict=False) if a.parameters != b.parameters)
+    return next(changed, 0)

@@ -1,0 +1,111 @@
+"""What the curvature of a quadratic loss says about gradient descent: limits, best settings, epochs needed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Curvature", "best_momentum", "rates_per_epoch"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """Eigenvalues `(q,)` (largest first) and eigenvectors `(q, q)` (rows) of the Hessian, in training coordinates.
+
+    `rank` of them are positive; the loss does not change along the others, and training never moves there.
+
+    >>> c = Curvature.of(np.diag([2.0, 1.0]), rows=2, rank=2)
+    >>> c.max, c.min, c.condition, c.lr_limit()
+    (4.0, 1.0, 4.0, 0.5)
+    """
+
+    eigenvalues: Array
+    directions: Array
+    rank: int
+
+    @classmethod
+    def of(cls, R: Array, *, rows: int, rank: int) -> Curvature:
+        """The curvature of mean squared error from the triangular factor `R` of [X 1]: the Hessian is 2 R'R / n."""
+        _, singular, directions = np.linalg.svd(R)
+        singular = np.pad(singular, (0, R.shape[1] - len(singular)))
+        return cls(2.0 * singular**2 / rows, directions, rank)
+
+    @property
+    def max(self) -> float:
+        """The largest eigenvalue λmax."""
+        return float(self.eigenvalues[0]) if self.rank else 0.0
+
+    @property
+    def min(self) -> float:
+        """The smallest positive eigenvalue λmin."""
+        return float(self.eigenvalues[self.rank - 1]) if self.rank else 0.0
+
+    @cached_property
+    def condition(self) -> float:
+        """Condition number λmax / λmin."""
+        return self.max / self.min if self.min > 0 else math.inf
+
+    def lr_limit(self, momentum: float = 0.0, *, dampening: float = 0.0, nesterov: bool = False) -> float:
+        """The largest stable learning rate of SGD: 2 (1 + β) / λmax; with Nesterov's momentum 2 (1 + β) / ((1 + 2β) λmax).
+
+        Beyond it the loss grows along the steepest direction (Polyak 1964; Goh 2017, Why momentum really works).
+        """
+        if self.max == 0:
+            return math.inf
+        if nesterov:
+            return 2.0 * (1.0 + momentum) / ((1.0 + 2.0 * momentum) * self.max)
+        return 2.0 * (1.0 + momentum) / ((1.0 - dampening) * self.max)
+
+    @property
+    def best_lr(self) -> float:
+        """The fixed rate with the fastest worst direction, without momentum: 2 / (λmin + λmax)."""
+        return 2.0 / (self.min + self.max) if self.rank else 1.0
+
+    def contraction(self, lr: float, momentum: float = 0.0, *, nesterov: bool = False, dampening: float = 0.0) -> Array:
+        """The factor by which one epoch shrinks the error along each direction that the data determine, `(rank,)`."""
+        return rates_per_epoch(self.eigenvalues[: self.rank], lr, momentum, nesterov=nesterov, dampening=dampening)
+
+
+def rates_per_epoch(
+    eigenvalues: Array, lr: float, momentum: float = 0.0, *, nesterov: bool = False, dampening: float = 0.0
+) -> Array:
+    """Spectral radius of the iteration along each direction: |1 - lr λ| without momentum.
+
+    With momentum the larger root of z² - (1 + β - a) z + β, a = lr (1 - dampening) λ; with Nesterov's, of
+    z² - (1 + β)(1 - a) z + β (1 - a).
+    """
+    a = lr * (1.0 - dampening) * eigenvalues
+    if not momentum:
+        return np.abs(1.0 - a)
+    linear = (1.0 + momentum) * (1.0 - a) if nesterov else 1.0 + momentum - a
+    constant = momentum * (1.0 - a) if nesterov else np.full_like(a, momentum)
+    root = np.sqrt((linear**2 - 4.0 * constant).astype(np.complex128))
+    return np.asarray(np.maximum(np.abs(linear + root), np.abs(linear - root)) / 2.0)
+
+
+def best_momentum(curvature: Curvature) -> tuple[float, float]:
+    """The heavy ball's best rate and momentum: (2 / (√λmax + √λmin))² and ((√κ - 1) / (√κ + 1))²."""
+    if not curvature.rank:
+        return 1.0, 0.0
+    top, bottom = math.sqrt(curvature.max), math.sqrt(curvature.min)
+    return (2.0 / (top + bottom)) ** 2, ((top - bottom) / (top + bottom)) ** 2
+
+
+def epochs_per_digit(contraction: float) -> float:
+    """Epochs in which an error shrinks tenfold when each one multiplies it by `contraction`."""
+    return epochs_per_factor(contraction) * math.log(10.0)
+
+
+def epochs_per_factor(contraction: float) -> float:
+    """The time constant: epochs in which an error shrinks by the factor e; infinite where it does not shrink."""
+    if contraction >= 1.0:
+        return math.inf
+    if contraction <= 0.0:
+        return 0.0
+    return -1.0 / math.log(contraction) if contraction < 0.5 else -1.0 / math.log1p(contraction - 1.0)

@@ -1,0 +1,106 @@
+"""The mean squared error of a linear model as the exact quadratic that it is, expanded about its minimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .moments import BLOCK, Moments
+
+__all__ = ["SquaredError"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class SquaredError:
+    """L(θ) = L₀ + g₀·d + d'Hd/2 with d = θ - θ₀, for θ = (weight `(k, p)`, bias `(k,)` or None).
+
+    θ₀ is (a rounding away from) the minimum; L₀ and g₀ are measured there from the rows, so the difference L(θ) - L₀
+    keeps all its digits however close θ comes, which y'y - 2b'θ + θ'Aθ does not. `factor` is 1 for the mean over all
+    n·k elements and n·k for their sum.
+
+    >>> form = SquaredError.of([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
+    >>> form.value(np.array([[2.0]]), np.array([1.0])), form.value(np.array([[2.0]]), np.array([4.0]))
+    (0.0, 9.0)
+    """
+
+    moments: Moments
+    weight: Array
+    bias: Array | None
+    minimum: float
+    weight_gradient: Array
+    bias_gradient: Array
+    factor: float = 1.0
+
+    @classmethod
+    def of(
+        cls, X: Any, y: Any, *, intercept: bool = True, at: tuple[Array, Array | None] | None = None, total: bool = False
+    ) -> SquaredError:
+        """Absorb the rows once: their moments, then the residuals at the minimum (or at the point `at`)."""
+        X = np.asarray(X)
+        y = np.asarray(y).reshape(len(X), -1)
+        moments = Moments.of(X, y)
+        weight, bias = _minimum(moments, intercept) if at is None else at
+        squares, gradient, ones = _residual_pass(X, y, weight, bias)
+        count = y.size
+        factor = float(count) if total else 1.0
+        scale = -2.0 * factor / count
+        return cls(moments, weight, bias, squares / count * factor, scale * gradient, scale * ones, factor)
+
+    def value(self, weight: Array, bias: Array | None) -> float:
+        """L(θ)."""
+        return self.minimum + self.excess(weight, bias)
+
+    def excess(self, weight: Array, bias: Array | None) -> float:
+        """L(θ) - L(θ₀), without cancellation."""
+        dw, db, shift = self._offset(weight, bias)
+        m = self.moments
+        bent = np.vdot(dw, dw @ m.xx) / m.n + np.vdot(shift, shift)
+        linear = np.vdot(self.weight_gradient, dw) + np.vdot(self.bias_gradient, db)
+        return float(linear + bent * self.factor / len(m.y_mean))
+
+    def gradient(self, weight: Array, bias: Array | None) -> tuple[Array, Array]:
+        """∂L/∂weight `(k, p)` and ∂L/∂bias `(k,)`."""
+        dw, _, shift = self._offset(weight, bias)
+        m = self.moments
+        scale = 2.0 * self.factor / len(m.y_mean)
+        by_weight = self.weight_gradient + scale * ((dw @ m.xx) / m.n + np.multiply.outer(shift, m.x_mean))
+        return by_weight, self.bias_gradient + scale * shift
+
+    def _offset(self, weight: Array, bias: Array | None) -> tuple[Array, Array, Array]:
+        """Distance from θ₀, and how far the mean prediction stands from the one at θ₀, `(k,)`."""
+        dw = weight - self.weight
+        db = np.zeros(len(dw)) if bias is None or self.bias is None else bias - self.bias
+        return dw, db, dw @ self.moments.x_mean + db
+
+
+def _minimum(m: Moments, intercept: bool) -> tuple[Array, Array | None]:
+    """Solve the normal equations, columns scaled to unit length; a rounding off is fine, residuals are measured."""
+    xx, xy = m.xx, m.xy
+    if not intercept:
+        xx = xx + m.n * np.outer(m.x_mean, m.x_mean)
+        xy = xy + m.n * np.outer(m.x_mean, m.y_mean)
+    length = np.sqrt(np.diag(xx))
+    length[length == 0] = 1.0
+    scaled = xx / length / length[:, None]
+    solution = np.linalg.lstsq(scaled, xy / length[:, None], rcond=len(xx) * np.finfo(float).eps)[0]
+    weight = (solution / length[:, None]).T
+    return weight, (m.y_mean - weight @ m.x_mean if intercept else None)
+
+
+def _residual_pass(X: NDArray[Any], y: NDArray[Any], weight: Array, bias: Array | None) -> tuple[float, Array, Array]:
+    """Σ r², r'X `(k, p)` and Σ r `(k,)` of the residuals r = y - Xw' - b, block by block in float64."""
+    squares, gradient, ones = 0.0, np.zeros_like(weight), np.zeros(len(weight))
+    for i in range(0, len(X), BLOCK):
+        rows = X[i : i + BLOCK].astype(np.float64)
+        r = y[i : i + BLOCK].astype(np.float64) - rows @ weight.T
+        if bias is not None:
+            r -= bias
+        squares += float(np.vdot(r, r))
+        gradient += r.T @ rows
+        ones += r.sum(axis=0)
+    return squares, gradient, ones

@@ -1,0 +1,34 @@
+"""The loop: it only yields; everything else reads. This is the one place that loops over epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import perf_counter
+
+from .engines.base import Engine
+from .records import Epoch, Stop
+
+__all__ = ["run"]
+
+
+def run(
+    engine: Engine, *, epochs: int, start: int = 0, seconds: float = 0.0, measure_every: int | None = 1
+) -> Iterator[Epoch]:
+    """Run the engine epoch by epoch and yield the record of what each left behind: epochs - start + 1 of them.
+
+    The first record is the state before any update. `measure_every` k measures the loss at rest at every k-th epoch, at
+    the first and at the last; None never does. The generator is paused while a reader looks, so nothing is half-updated.
+    """
+    running: float | None = None
+    for number in range(start, epochs + 1):
+        began = perf_counter()
+        if number > start:
+            running = engine.run_epoch(number)
+        last = number == epochs
+        measure = measure_every is not None and (last or number == start or number % measure_every == 0)
+        now = engine.measure(loss=measure)
+        seconds += perf_counter() - began
+        yield Epoch(
+            number, running, now.train_loss, None, now.gradient_norm, now.lr, engine.rows * number, seconds,
+            now.parameters, Stop("epochs", f"all {epochs:,} epochs were run") if last else None,
+        )  # fmt: skip

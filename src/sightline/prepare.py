@@ -1,0 +1,66 @@
+"""From data and a formula to rows in training coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .data.design import Design, Missing, complete_rows
+from .data.formula import formula_for, parse
+from .data.sources import open_source
+from .errors import DataError, UsageError, nearest, shown
+from .records import Warning
+from .rows import Rows
+from .words import count
+
+__all__ = ["Prepared", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows and the design that made them; `label` is how a command line names the data."""
+
+    design: Design
+    rows: Rows
+    missing: Missing
+    label: str
+    columns_used: int
+    path: str | None
+    fingerprint: str
+    warnings: tuple[Warning, ...] = ()
+
+    def manifest(self) -> dict[str, Any]:
+        """Where the rows came from, as run.json tells it."""
+        return {
+            "name": self.label,
+            "path": self.path,
+            "fingerprint": self.fingerprint,
+            "rows": len(self.rows),
+            "missing": {"rows": self.missing.rows, "by_column": dict(self.missing.by_column)},
+        }
+
+
+def prepare(data: object, formula: str | None = None, *, target: str | None = None, standardize: bool = True) -> Prepared:
+    """Read the used columns, leave out rows that miss a value, learn the design, make the rows."""
+    if isinstance(formula, Mapping) or not (formula is None or isinstance(formula, str)):
+        raise UsageError(f"the formula is a {type(formula).__name__}: give text such as 'weight ~ height'")
+    source = open_source(data)
+    if (formula is None) == (target is None):
+        example = f"for example 'y ~ x', with columns of {source.name}: {nearest('', source.columns)}"
+        raise UsageError(f"give a formula or a target, one of the two: {example}")
+    if target is not None:
+        if target not in source.columns:
+            raise DataError(f"no column {shown(target)} in {source.name}: {nearest(target, source.columns)}")
+        formula = formula_for(target, source.columns)
+    assert formula is not None
+    parsed = parse(formula, source.columns)
+    table = source.read(parsed.columns)
+    complete, missing = complete_rows(table, parsed.columns)
+    if complete.rows < 2:
+        left = f" after leaving out {count(missing.rows, 'row')} with missing values" if missing.rows else ""
+        raise DataError(f"{source.name} has {count(complete.rows, 'usable row')}{left}: a fit needs at least 2")
+    design = Design.learn(parsed, complete, standardize=standardize)
+    return Prepared(
+        design, design.rows(complete), missing, str(data) if source.path else source.name, len(parsed.columns), source.path, table.fingerprint
+    )

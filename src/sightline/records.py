@@ -1,0 +1,85 @@
+"""What a run says about itself: frozen values, standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Coefficient", "Epoch", "Stop", "Verdict", "Warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a run ended: `reason` is a stable word, `sentence` is what the reader sees."""
+
+    reason: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The model after one pass over the training rows; number 0 is the state before any update.
+
+    `running_loss` is the mean loss over the batches of this epoch, while the parameters moved; `train_loss` is the
+    loss of all training rows at the parameters of this record. They are two different quantities.
+
+    >>> Epoch(0, None, 826.225, None, 9508.9, 3e-6, 0, 0.0).train_loss
+    826.225
+    """
+
+    number: int
+    running_loss: float | None
+    train_loss: float | None
+    valid_loss: float | None
+    gradient_norm: float | None
+    lr: float
+    rows: int
+    seconds: float
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    stop: Stop | None = None
+
+    @property
+    def loss(self) -> float | None:
+        """The best known loss of this record: at rest where it was measured, else the running loss."""
+        return self.running_loss if self.train_loss is None else self.train_loss
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:
+    """Something the reader should know: a stable code, a sentence with numbers, and what fixes it."""
+
+    code: str
+    text: str
+    fix: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a run ended: `name` is CONVERGED, NOT_CONVERGED, DIVERGED or STOPPED_EARLY, and a sentence says why."""
+
+    name: str
+    sentence: str
+    warnings: tuple[Warning, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.sentence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficient:
+    """One line of the table, in the units of the data.
+
+    `estimate` is what training reached; everything else belongs to the exact optimum of the same objective.
+    `off_by` is (estimate - exact) / std_error. None where a number is not defined.
+    """
+
+    term: str
+    estimate: float | None
+    exact: float | None
+    std_error: float | None
+    t: float | None
+    p: float | None
+    low: float | None
+    high: float | None
+    off_by: float | None

@@ -1,0 +1,110 @@
+"""The settings of a run: the one place of defaults, and of what each setting may be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from .errors import UsageError, nearest, shown
+
+__all__ = ["RunSettings"]
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "loss": ("mse",),
+    "dtype": ("float32", "float64"),
+    "device": ("auto", "cpu"),
+    "figures": ("none", "final", "every"),
+    "engine": ("auto", "autograd", "quadratic"),
+}
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a fit was asked to do. `None` means "choose, and say why"; see `sightline fit --help` for each of them."""
+
+    loss: str = "mse"
+    optimizer: str = "sgd"
+    lr: float | None = None
+    momentum: float | None = None
+    auto_momentum: bool = False   # "--momentum auto" with a learning rate of one's own
+    nesterov: bool = False
+    weight_decay: float | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    seed: int = 0
+    standardize: bool = True
+    start: Mapping[str, float] = field(default_factory=dict)
+    dtype: str = "float64"
+    device: str = "auto"
+    engine: str = "auto"
+    figures: str = "final"
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise UsageError(f"--{name} cannot be {shown(value)}: {nearest(str(value), allowed)}")
+        _number("lr", self.lr, above=0.0)
+        _number("momentum", self.momentum, at_least=0.0, below=1.0)
+        _number("weight-decay", self.weight_decay, at_least=0.0)
+        _number("level", self.level, above=0.0, below=1.0)
+        _whole("epochs", self.epochs, at_least=0)
+        _whole("batch-size", self.batch_size, at_least=1)
+        _whole("seed", self.seed, at_least=0)
+        for term, value in self.start.items():
+            _number(f"start {term}", value)
+        if self.nesterov and self.momentum == 0.0:
+            raise UsageError("--nesterov needs a momentum above 0: add --momentum 0.9")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> RunSettings:
+        """Settings from keyword arguments or command-line options; "auto" and "full" are spelled-out defaults.
+
+        >>> RunSettings.of({"lr": "auto", "momentum": 0.9}).momentum
+        0.9
+        """
+        known = {f.name for f in fields(cls)} - {"auto_momentum"}
+        if unknown := [name for name in options if name not in known]:
+            raise UsageError(f"fit takes no setting {shown(unknown[0])}: {nearest(unknown[0], sorted(known))}")
+        given = {name: value for name, value in options.items() if value is not None}
+        auto = {name for name in ("lr", "momentum") if given.get(name) == "auto"}
+        given = {name: value for name, value in given.items() if name not in auto}
+        if given.get("batch_size") == "full":
+            del given["batch_size"]
+        if given.get("momentum") is None and auto == {"lr"}:
+            given["momentum"] = 0.0
+        return cls(**given, auto_momentum="momentum" in auto)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they go into run.json."""
+        return {**asdict(self), "start": dict(self.start)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunSettings:
+        """The settings that `to_dict` wrote."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+
+def _number(
+    name: str, value: Any, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf
+) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UsageError(f"--{name} cannot be {shown(value)}: give a number")
+    if not (math.isfinite(value) and above < value < below and value >= at_least):
+        low = f"above {above:g}" if above > -math.inf else f"at least {at_least:g}" if at_least > -math.inf else "finite"
+        high = f" and below {below:g}" if below < math.inf else ""
+        raise UsageError(f"--{name} cannot be {value:g}: give a number {low}{high}")
+
+
+def _whole(name: str, value: Any, *, at_least: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(f"--{name} cannot be {shown(value)}: give a whole number")
+    if value < at_least:
+        raise UsageError(f"--{name} cannot be {value}: give a whole number of at least {at_least}")

@@ -1,0 +1,78 @@
+"""When to stop: pure functions of records, applied to a stream of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from .records import Epoch, Stop
+
+__all__ = ["Rule", "converged", "diverged", "frozen", "stop_when", "time_limit"]
+
+Rule = Callable[[Epoch], Stop | None]
+
+
+def stop_when(records: Iterable[Epoch], *rules: Rule) -> Iterator[Epoch]:
+    """Pass records through until a rule names a reason to stop; that record is the last one and carries it."""
+    for record in records:
+        stop = record.stop or next(filter(None, (rule(record) for rule in rules)), None)
+        if stop is not None:
+            yield replace(record, stop=stop)
+            return
+        yield record
+
+
+def diverged(baseline: float = 0.0, *, hint: str = "lower the learning rate") -> Rule:
+    """Stop when the loss is not finite or above 1,000 times the larger of `baseline` and the loss of the first record."""
+    ceiling: list[float] = []
+
+    def rule(record: Epoch) -> Stop | None:
+        loss = record.loss
+        if loss is None:
+            return None
+        if not ceiling:
+            ceiling.append(1e3 * max(baseline, loss))
+        if math.isfinite(loss) and loss <= ceiling[0]:
+            return None
+        grown = f"the loss is {loss:.3g} and growing" if math.isfinite(loss) else "the loss is no longer a finite number"
+        return Stop("diverged", f"diverged at epoch {record.number:,}: {grown}; {hint}")
+
+    return rule
+
+
+def converged(exact_loss: float, tolerance: float) -> Rule:
+    """Stop when the loss at rest is within `tolerance` of the exact loss."""
+
+    def rule(record: Epoch) -> Stop | None:
+        if record.train_loss is None or not record.train_loss - exact_loss <= tolerance:
+            return None
+        return Stop("converged", f"converged at epoch {record.number:,}: at the exact answer")
+
+    return rule
+
+
+def frozen(epochs: int = 1) -> Rule:
+    """Stop when no parameter has changed for that many epochs."""
+    before: list[Epoch] = []
+
+    def rule(record: Epoch) -> Stop | None:
+        if not before or not record.parameters or before[0].parameters != record.parameters:
+            before[:] = [record]
+            return None
+        if record.number - before[0].number < epochs:
+            return None
+        return Stop("frozen", f"no parameter has changed since epoch {before[0].number:,}: rounding swallows every step")
+
+    return rule
+
+
+def time_limit(seconds: float) -> Rule:
+    """Stop after that many seconds of training."""
+
+    def rule(record: Epoch) -> Stop | None:
+        if record.seconds < seconds:
+            return None
+        return Stop("time", f"the time limit of {seconds:g} s was reached at epoch {record.number:,}")
+
+    return rule

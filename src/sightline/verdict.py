@@ -1,0 +1,236 @@
+"""What to say at the end of a run, and what to warn of before it: sentences with numbers and with what fixes them."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+
+import numpy as np
+
+from .linear.curvature import best_momentum, epochs_per_digit, epochs_per_factor
+from .records import Epoch, Verdict, Warning
+from .settings import RunSettings
+from .truth import Truth
+from .tuning import Step
+from .words import about, count, plain
+
+__all__ = ["Evidence", "judge", "warnings_before"]
+
+CLOSE_ENOUGH = 1e-10   # of the baseline loss: CONVERGED
+STEEP = 1e4            # a condition number worth a warning
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known when the verdict is spoken.
+
+    `excess`: objective above its optimum. `frozen_at` and `frozen_loss`: the last epoch that changes a parameter, forecast or
+    seen. `source`: how the data are named on a command line.
+    """
+
+    truth: Truth
+    settings: RunSettings
+    step: Step
+    source: str
+    from_file: bool = True
+    epochs: int = 0
+    last: Epoch | None = None
+    excess: float = math.inf
+    frozen_at: int | None = None
+    frozen_loss: float | None = None
+
+    @property
+    def tolerance(self) -> float:
+        """The excess below which a run has converged."""
+        return CLOSE_ENOUGH * self.truth.exact.baseline
+
+    @property
+    def solve(self) -> str:
+        """The command that needs no training."""
+        formula = self.truth.design.formula
+        if not self.from_file:
+            return f"sightline.solve(data, {formula!r})  # no epochs"
+        return f"sightline solve {shlex.quote(self.source)} {shlex.quote(formula)}  # no epochs"
+
+    @property
+    def lr_limit(self) -> float:
+        """The largest stable rate for the momentum in use."""
+        options = self.step.options
+        return self.truth.curvature.lr_limit(
+            self.step.momentum, dampening=options.get("dampening", 0.0), nesterov=options.get("nesterov", False)
+        )
+
+    @property
+    def is_gradient_descent(self) -> bool:
+        """Whether the closed forms hold: SGD on the full batch."""
+        batch = self.settings.batch_size
+        return self.settings.optimizer.lower() == "sgd" and (batch is None or batch >= self.truth.exact.rows)
+
+
+def warnings_before(evidence: Evidence) -> list[Warning]:
+    """What is known before the first epoch."""
+    found = [*_about_columns(evidence), *_about_rows(evidence)]
+    e = evidence
+    if e.is_gradient_descent and e.step.lr > e.lr_limit:
+        limit = float(f"{e.lr_limit:.4g}")
+        text = (
+            f"learning rate {plain(e.step.lr)} is above the largest stable rate for these data, {limit:.4g} "
+            f"({_limit_formula(e)}): each epoch multiplies the error in the steepest direction by "
+            f"{plain(float(_contraction(e).max()), 3)}, so the run will diverge"
+        )
+        found.append(Warning("SL-LR-LIMIT", text, ("--lr auto", f"--lr {0.9 * e.lr_limit:.2g}")))
+    return found
+
+
+def _limit_formula(e: Evidence) -> str:
+    if not e.step.momentum:
+        return "2 / λmax"
+    return "2 (1 + β) / ((1 + 2β) λmax)" if e.step.options.get("nesterov") else "2 (1 + β) / λmax"
+
+
+def _about_columns(e: Evidence) -> list[Warning]:
+    found = []
+    for name in e.truth.design.constant:
+        text = f"column '{name}' is constant, so its coefficient is not estimable: it was left out"
+        found.append(Warning("SL-CONSTANT", text, (f"remove {name} from the formula",)))
+    if e.truth.exact.rank < min(e.truth.exact.rows, len(e.truth.design.terms) - len(e.truth.design.constant)):
+        for group in e.truth.collinear():
+            text = (
+                f"columns {', '.join(group)} are collinear: one is a combination of the others, so their coefficients are not "
+                "determined; the solution of least norm is shown"
+            )
+            found.append(Warning("SL-COLLINEAR", text, (f"remove {group[-1]} from the formula",)))
+    return found
+
+
+def _about_rows(e: Evidence) -> list[Warning]:
+    n, q = e.truth.exact.rows, len(e.truth.design.terms) - len(e.truth.design.constant)
+    if n > q:
+        return []
+    if n < q:
+        text = f"{count(n, 'row')} for {q} coefficients: many exact fits exist, and the one of least norm is shown"
+    else:
+        text = f"{count(n, 'row')} for {q} coefficients: the fit goes through every point, and no error can be estimated"
+    return [Warning("SL-FEWROWS", text, ("use more rows or fewer columns",))]
+
+
+def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
+    """The verdict on a run that has ended; `before` are the warnings given before it began."""
+    last = evidence.last
+    assert last is not None
+    reason = last.stop.reason if last.stop else "epochs"
+    sentence = last.stop.sentence if last.stop else ""
+    if reason == "diverged":
+        return Verdict("DIVERGED", sentence, (*before, _diverged(evidence, sentence)))
+    if evidence.excess <= evidence.tolerance:
+        return Verdict("CONVERGED", _converged(evidence), tuple(before))
+    distance = f"the loss is {plain(evidence.excess, 3)} above the exact {plain(evidence.truth.exact.loss, 6)}"
+    if reason in ("interrupted", "time", "patience"):
+        return Verdict("STOPPED_EARLY", f"{sentence}; {distance}", tuple(before))
+    cannot = ", and this run cannot converge" if evidence.frozen_at is not None else ""
+    after = [*_steep(evidence), *_slow_or_frozen(evidence)]
+    text = f"not converged{cannot}: {distance} after {count(last.number, 'epoch')}"
+    return Verdict("NOT_CONVERGED", text, (*before, *after))
+
+
+def _converged(e: Evidence) -> str:
+    assert e.last is not None
+    baseline = e.truth.exact.baseline
+    share = e.excess / baseline if baseline > 0 else 0.0
+    return f"converged in {count(e.last.number, 'epoch')}: the loss is within {max(share, 1e-16):.0e} of the exact one"
+
+
+def _diverged(e: Evidence, sentence: str) -> Warning:
+    if not e.is_gradient_descent:
+        return Warning("SL-DIVERGED", sentence, (f"--lr {e.step.lr / 10:.2g}",))
+    text = f"{sentence}; the largest stable rate is {e.lr_limit:.4g}, this run used {plain(e.step.lr)}"
+    return Warning("SL-DIVERGED", text, ("--lr auto", e.solve))
+
+
+def _contraction(e: Evidence) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    options = e.step.options
+    return e.truth.curvature.contraction(
+        e.step.lr, e.step.momentum, nesterov=options.get("nesterov", False), dampening=options.get("dampening", 0.0)
+    )
+
+
+def _steep(e: Evidence) -> list[Warning]:
+    condition = e.truth.curvature.condition
+    if condition < STEEP:
+        return []
+    design = e.truth.design
+    if design.standardize:
+        text = (
+            f"the columns nearly repeat each other: the loss is {about(condition)} times steeper in one direction than in "
+            "another (the condition number), even with standardized columns"
+        )
+        return [Warning("SL-COND", text, ("--lr auto --momentum auto", e.solve))]
+    widest = int(np.argmax(np.maximum(np.abs(design.low), np.abs(design.high)))) if len(design.low) else 0
+    name, low, high = design.encoding.terms[widest], design.low[widest], design.high[widest]
+    text = (
+        f"{name} ({plain(float(low))} to {plain(float(high))}) makes the loss {about(condition)} times steeper in one "
+        "direction than in another (the condition number)"
+    )
+    return [Warning("SL-COND", text, (_standardize(e),))]
+
+
+def _slow_or_frozen(e: Evidence) -> list[Warning]:
+    if not e.is_gradient_descent or not e.truth.curvature.rank:
+        return [Warning("SL-SLOW", f"{count(e.epochs, 'epoch')} were not enough", (f"--epochs {e.epochs * 10}", e.solve))]
+    worst = float(_contraction(e).max())
+    found = []
+    limit = f"the largest stable rate here is {e.lr_limit:.4g}"
+    helps = "; a larger rate alone does not help" if e.truth.curvature.condition > STEEP else ""
+    text = (
+        f"at rate {plain(e.step.lr)} the flattest direction needs {about(epochs_per_factor(worst))} epochs for each factor e; "
+        f"{limit}{helps}"
+    )
+    if e.frozen_at is not None:
+        at = "" if e.frozen_loss is None else f", at loss {plain(e.frozen_loss, 6)}"
+        frozen = (
+            f"{e.settings.dtype} rounding freezes every parameter at epoch {e.frozen_at:,}{at}: from there each step is "
+            "smaller than half a rounding unit of the parameter it should move"
+        )
+        found.append(Warning("SL-FROZEN", frozen, tuple(_fixes(e))))
+    return [Warning("SL-SLOW", text, tuple(_fixes(e))), *found]
+
+
+def _fixes(e: Evidence) -> list[str]:
+    """Options to add to the command, each of which leads to the answer, with its cost."""
+    fixes = [] if e.truth.design.standardize else [_standardize(e)]
+    curvature = e.truth.curvature
+    per_digit = epochs_per_digit(float(curvature.contraction(*best_momentum(curvature)).max()))
+    needed = int(_digits_to_go(e) * per_digit * 1.3) + 50
+    dtype = "" if e.settings.dtype == "float64" else " --dtype float64"
+    if needed < 200_000:
+        cost = f"{per_digit:,.0f} epochs per digit" if per_digit >= 2 else count(needed, "epoch")
+        fixes.append(f"--lr auto --momentum auto{dtype} --epochs {needed}  # {cost}")
+    return [*fixes, e.solve]
+
+
+def _digits_to_go(e: Evidence) -> float:
+    """Decimal digits by which the parameters' error has to shrink: half of those of the loss, and those of the transient."""
+    first = e.truth.exact.objective_excess(np.zeros_like(e.truth.exact.theta)) + max(e.excess if math.isfinite(e.excess) else 0, 0)
+    ratio = max(first, e.truth.exact.baseline) / max(e.tolerance, 1e-300)
+    return 0.5 * math.log10(max(ratio, 10.0)) + 0.5 * math.log10(max(e.truth.curvature.condition, 1.0)) * 0.5
+
+
+def _standardize(e: Evidence) -> str:
+    """The fix by standardizing: how many epochs it leaves."""
+    exact = e.truth.exact
+    gram = exact.R.T @ exact.R / exact.rows
+    if exact.intercept:
+        mean = gram[-1, :-1]
+        gram = gram[:-1, :-1] - np.outer(mean, mean)
+    spread = np.sqrt(np.clip(np.diag(gram), 0.0, None))
+    used = spread > 0
+    eigenvalues = np.linalg.eigvalsh((gram / np.outer(spread + ~used, spread + ~used))[np.ix_(used, used)])
+    values = np.append(eigenvalues, 1.0) if exact.intercept else eigenvalues
+    kept = values[values > len(values) * 1e-13 * values.max(initial=0.0)]
+    condition = float(kept.max() / kept.min()) if len(kept) else 1.0
+    if condition < 1.0 + 1e-6:
+        return "--standardize --lr auto  # 1 epoch"
+    per_digit = math.log(10.0) / -math.log((condition - 1.0) / (condition + 1.0))
+    needed = int(_digits_to_go(e) * per_digit * 1.3) + 50
+    return f"--standardize --lr auto --epochs {needed}  # {per_digit:,.1f} epochs per digit"

@@ -1,0 +1,205 @@
+"""A run in the terminal: at most 80 columns, a table that a statistician recognizes, the distance from the exact answer."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from ..records import Coefficient, Epoch, Warning
+from ..words import count, plain
+
+if TYPE_CHECKING:
+    from ..run import Run
+
+__all__ = ["Progress", "quiet_table", "summary", "verdict_text", "wrapped"]
+
+WIDTH = 80
+
+
+def summary(run: Run) -> str:
+    """The table of coefficients, the fit statistics and the verdict of a run."""
+    title = run.result["formula"]
+    df = run.result["df"]
+    right = f"{count(run.result['rows'], 'row')}, {df:,} degrees of freedom"
+    head = [title + right.rjust(WIDTH - len(title))] if len(title) + len(right) + 2 <= WIDTH else [*wrapped(title), right]
+    trained = run.result["engine"]["name"] != "exact"
+    near = not trained or all(c.off_by is None or abs(c.off_by) < 5e-4 for c in run.coefficients)
+    if run.verdict.name == "CONVERGED" or (near and run.verdict.name != "DIVERGED"):
+        table = _answer_table(run.coefficients, run.level)
+    else:
+        table = _distance_table(run.coefficients)
+    return "\n".join([*head, *table, "", *_statistics(run), *_distance(run)])
+
+
+def _answer_table(coefficients: Sequence[Coefficient], level: float) -> list[str]:
+    """Estimate, standard error, t, p, interval, as `summary(lm)` has them."""
+    columns = [
+        ("estimate", _format([c.estimate for c in coefficients])),
+        ("std. error", _format([c.std_error for c in coefficients])),
+        ("t", [_or_dash(c.t, lambda v: f"{v:.2f}" if abs(v) < 1e6 else f"{v:.2e}") for c in coefficients]),
+        ("p", [_or_dash(c.p, p_value) for c in coefficients]),
+        (f"{100 * level:g} % interval", [_interval(c) for c in coefficients]),
+    ]
+    return _table([c.term for c in coefficients], columns, [c.exact is None for c in coefficients])
+
+
+def _distance_table(coefficients: Sequence[Coefficient]) -> list[str]:
+    """Trained, exact, standard error, and how many standard errors lie between."""
+    columns = [
+        ("trained", _format([c.estimate for c in coefficients])),
+        ("exact", _format([c.exact for c in coefficients])),
+        ("std. error", _format([c.std_error for c in coefficients])),
+        ("off by", [_or_dash(c.off_by, lambda v: f"{v:+.2f} se" if abs(v) < 1e4 else f"{v:+.1e} se") for c in coefficients]),
+    ]
+    return _table([c.term for c in coefficients], columns, [c.exact is None for c in coefficients])
+
+
+def _table(names: Sequence[str], columns: Sequence[tuple[str, list[str]]], gone: Sequence[bool]) -> list[str]:
+    widths = [max(len(title), *map(len, cells)) + 2 for title, cells in columns]
+    room = max(8, WIDTH - 1 - sum(widths))
+    first = min(max(len(n) for n in names), room)
+    lines = [" " * (first + 1) + "".join(title.rjust(w) for (title, _), w in zip(columns, widths, strict=True))]
+    for i, name in enumerate(names):
+        if len(name) > first:   # a long name has a line of its own
+            lines += [f" {part}" for part in textwrap.wrap(name, WIDTH - 2, break_on_hyphens=False)]
+            name = ""
+        cells = "".join(cells[i].rjust(w) for (_, cells), w in zip(columns, widths, strict=True))
+        lines.append(f" {name:<{first}}" + ("   constant column, not estimable" if gone[i] else cells))
+    return lines
+
+
+def _format(values: Sequence[float | None]) -> list[str]:
+    """One number of decimals for the whole column, where its sizes allow."""
+    sizes = [abs(v) for v in values if v is not None and math.isfinite(v) and v != 0.0]
+    if not sizes or min(sizes) < 1e-3 or max(sizes) >= 1e6:
+        return [_or_dash(v, lambda v: f"{v:.4e}" if v and not 1e-3 <= abs(v) < 1e6 else f"{v:.4f}") for v in values]
+    decimals = max(2, min(6, 3 - math.floor(math.log10(min(sizes)))))
+    return [_or_dash(v, lambda v: f"{v:.{decimals}f}") for v in values]
+
+
+def _or_dash(value: float | None, text: Callable[[float], str]) -> str:
+    if value is None:
+        return "-"
+    return text(value) if math.isfinite(value) else "not finite"
+
+
+def _interval(c: Coefficient) -> str:
+    if c.low is None or c.high is None:
+        return "-"
+    return f"{plain(c.low)} .. {plain(c.high)}"
+
+
+def p_value(p: float) -> str:
+    """A p value as it is usually printed.
+
+    >>> p_value(0.11543), p_value(0.00002), p_value(1e-30)
+    ('0.115', '2.0e-05', '<2e-16')
+    """
+    if p < 2e-16:
+        return "<2e-16"
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def _statistics(run: Run) -> list[str]:
+    s = run.result["fit"]
+    lines = []
+    if s["sigma"] is not None:
+        r2 = "R2 not defined (the target is constant)" if s["r2"] is None else f"R2 {s['r2']:.4f}"
+        adjusted = "" if s["adj_r2"] is None else f" (adjusted {s['adj_r2']:.4f})"
+        lines.append(f"residual standard error {plain(s['sigma'])}, {r2}{adjusted}")
+    if s["f"] is not None:
+        lines.append(f"F({s['df_model']}, {s['df_resid']}) {plain(s['f'])}, p {p_value(s['f_p'])}, AIC {s['aic']:.2f}, BIC {s['bic']:.2f}")
+    always = "mean" if run.design.intercept else "zero"
+    lines.append(f"always predicting {'the mean' if always == 'mean' else 'zero'}: loss {plain(s['baseline_loss'], 6)}")
+    return [f" {line}" for line in lines]
+
+
+def _distance(run: Run) -> list[str]:
+    result = run.result
+    if result["engine"]["name"] == "exact":
+        return [f" exact answer: loss {plain(result['exact_loss'], 8)}"]
+    if result["loss"] is None or result["excess"] is None:
+        return [f" exact answer: loss {plain(result['exact_loss'], 8)}; trained: not finite"]
+    offs = [abs(c.off_by) for c in run.coefficients if c.off_by is not None]
+    worst = f", every coefficient within {_small(max(offs))} standard errors" if offs else ""
+    return [f" trained loss {plain(result['loss'], 8)}, exact {plain(result['exact_loss'], 8)}: {plain(result['excess'], 3)} above{worst}"]
+
+
+def _small(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.1e}"
+
+
+def verdict_text(run: Run) -> str:
+    """The verdict, then every warning with what fixes it; the last thing on the screen."""
+    lines = wrapped(f"{run.verdict.name}: {run.verdict.sentence}")
+    fixes: list[str] = []
+    for warning in run.verdict.warnings:
+        lines += wrapped(f"warning {warning.code}: {warning.text}", indent="  ")
+        fixes += [fix for fix in warning.fix if fix not in fixes]
+    if fixes:
+        lines += ["  any one of these fixes it:" if len(fixes) > 1 else "  this fixes it:", *(f"    {fix}" for fix in fixes)]
+    return "\n".join(lines)
+
+
+def warning_text(warning: Warning) -> str:
+    """One warning, as it is shown before the first epoch."""
+    lines = wrapped(f"warning {warning.code}: {warning.text}", indent="  ")
+    return "\n".join([*lines, *(f"    {fix}" for fix in warning.fix)])
+
+
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """Text broken to the width of the screen, later lines indented."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=True) or [""]
+
+
+def quiet_table(run: Run) -> str:
+    """Coefficients only, tab separated."""
+    return "\n".join(f"{c.term}\t{'' if c.estimate is None else repr(c.estimate)}" for c in run.coefficients)
+
+
+class Progress:
+    """Epochs as they come: a line at 0, 1, 2, 4, 8, ... and at the last (or at every one); between, on a terminal, one line
+    that is redrawn at most ten times a second."""
+
+    def __init__(self, stream: TextIO, *, exact_loss: float | None, epochs: int, every: bool, animate: bool) -> None:
+        self.stream, self.exact_loss, self.epochs, self.every, self.animate = stream, exact_loss, epochs, every, animate
+        self._next, self._shown, self._live = 0, -1.0, False
+
+    def __call__(self, epoch: Epoch) -> None:
+        if epoch.number == 0 or self._next == 0:
+            self._write(f"{'epoch':>9} {'loss':>14} {'above exact':>13} {'gradient':>12}")
+        if self.every or epoch.stop is not None or epoch.number >= self._next:
+            self._write(self._line(epoch))
+            self._next = max(1, epoch.number * 2)
+        elif self.animate and epoch.seconds - self._shown >= 0.1:
+            self._shown, self._live = epoch.seconds, True
+            self.stream.write("\r" + self._line(epoch) + self._time_left(epoch) + "\x1b[K")
+            self.stream.flush()
+
+    def _write(self, line: str) -> None:
+        self.stream.write(("\r\x1b[K" if self._live else "") + line + "\n")
+        self.stream.flush()
+        self._live = False
+
+    def _line(self, epoch: Epoch) -> str:
+        loss = epoch.loss
+        above = None if loss is None or self.exact_loss is None else loss - self.exact_loss
+        return f"{epoch.number:>9,} {_loss(loss):>14} {_above(above, loss):>13} {plain(epoch.gradient_norm):>12}"
+
+    def _time_left(self, epoch: Epoch) -> str:
+        left = epoch.seconds / max(epoch.number, 1) * (self.epochs - epoch.number)
+        return f"   at most {left:.0f} s left" if left >= 1.0 else ""
+
+
+def _loss(loss: float | None) -> str:
+    if loss is None:
+        return "-"
+    return f"{loss:.4f}" if 1e-3 <= abs(loss) < 1e8 else f"{loss:.5g}"
+
+
+def _above(above: float | None, loss: float | None) -> str:
+    if above is None or loss is None:
+        return "-"
+    return plain(above) if above > 4e-16 * abs(loss) else "0"

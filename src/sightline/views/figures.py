@@ -1,0 +1,186 @@
+"""Pictures of training: what was trained is solid, what is exact is dashed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..records import Epoch
+from ..words import plain
+
+if TYPE_CHECKING:
+    from ..run import Run
+
+__all__ = ["epoch_figure", "loss_figure", "overview", "paths_figure", "save_figures", "scatter_figure"]
+
+Array = NDArray[np.float64]
+POINT, TRAINED, EXACT, INK = "#0e1cae", "#d62728", "#222222", "#444444"
+MOST_POINTS = 5000   # more would only blacken the picture; a seeded sample of them is drawn
+
+
+def overview(run: Run) -> Figure:
+    """Two panels: the data with the trained and the exact answer, and the loss above the exact one."""
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    if not _draw_fit(left, run, None):
+        left.text(0.5, 0.5, "the training data are not at hand", ha="center", va="center", color=INK)
+        left.set_axis_off()
+    _draw_loss(right, run.epochs, run.result["exact_loss"])
+    return figure
+
+
+def epoch_figure(run: Run, epoch: Epoch) -> Figure:
+    """The data, the model's line at this epoch, and the exact line."""
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    axes = figure.subplots()
+    _draw_fit(axes, run, epoch)
+    axes.set_title(f"Epoch {epoch.number}")
+    return figure
+
+
+def scatter_figure(x: Array, y: Array, x_name: str, y_name: str) -> Figure:
+    """The raw data."""
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(x, y, s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data")
+    _name(axes, x_name, y_name, "Raw data")
+    axes.legend()
+    return figure
+
+
+def loss_figure(epochs: Sequence[Epoch], exact_loss: float | None) -> Figure:
+    """The loss above the exact loss, by epoch, on a logarithmic axis."""
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    _draw_loss(figure.subplots(), epochs, exact_loss)
+    return figure
+
+
+def paths_figure(run: Run) -> Figure:
+    """The coefficients by epoch, each measured from its exact value in standard errors."""
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    axes = figure.subplots()
+    shown = [c for c in run.coefficients if c.std_error and c.exact is not None][:12]
+    numbers = [e.number for e in run.epochs]
+    for c in shown:
+        axes.plot(numbers, [(e.parameters[c.term] - c.exact) / c.std_error for e in run.epochs], label=_plain(c.term, 24))   # type: ignore[operator]
+    axes.axhline(0.0, color=EXACT, linestyle="--", linewidth=1.2, label="exact")
+    axes.set_yscale("symlog", linthresh=1.0)
+    _log_epochs(axes, numbers)
+    _name(axes, "epoch", "distance from exact, in standard errors", "Coefficients")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def save_figures(run: Run, *, every: bool) -> list[Path]:
+    """Write the final figures (and, if asked, one for every epoch) into the run folder; returns their paths."""
+    assert run.folder is not None
+    folder = run.folder / "figures"
+    folder.mkdir(exist_ok=True)
+    figures: list[tuple[str, Figure]] = []
+    if every:
+        width = len(str(run.epochs[-1].number))
+        for epoch in run.epochs[1:]:
+            path = folder / f"epoch-{epoch.number:0{max(2, width)}d}.png"
+            epoch_figure(run, epoch).savefig(path, dpi=100)
+    figures.append(("overview.png", overview(run)))
+    if len(run.design.encoding.terms) > 1 and run.epochs and run.epochs[0].parameters:
+        figures.append(("coefficients.png", paths_figure(run)))
+    for name, figure in figures:
+        figure.savefig(folder / name, dpi=100)
+    return sorted(folder.glob("*.png"))
+
+
+def _draw_fit(axes: Axes, run: Run, epoch: Epoch | None) -> bool:
+    """One numeric feature: points and lines; else observed against predicted. False if the rows are not at hand."""
+    rows = run.training_rows()
+    if rows is None:
+        return False
+    terms = run.design.encoding.terms
+    X = rows.X * run.design.scale + run.design.center
+    trained = _coefficients(run, epoch)
+    exact = [c.exact if c.exact is not None else 0.0 for c in run.coefficients]
+    if len(terms) == 1 and len(np.unique(X[:, 0])) > 2:
+        _draw_line(axes, run, X[:, 0], rows.y, trained, exact)
+    else:
+        _draw_predicted(axes, run, X, rows.y, trained)
+    return True
+
+
+def _coefficients(run: Run, epoch: Epoch | None) -> list[float]:
+    if epoch is not None and epoch.parameters:
+        return [epoch.parameters[c.term] for c in run.coefficients]
+    return [0.0 if c.estimate is None else c.estimate for c in run.coefficients]
+
+
+def _draw_line(axes: Axes, run: Run, x: Array, y: Array, trained: list[float], exact: list[float]) -> None:
+    points = _sample(len(y))
+    axes.scatter(x[points], y[points], s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data", zorder=3)
+    margin = (x.max() - x.min()) / 7.0 or 1.0
+    ends = np.array([x.min() - margin, x.max() + margin])
+    for values, style in ((trained, {"color": TRAINED, "linewidth": 2.0}), (exact, {"color": EXACT, "linestyle": "--"})):
+        heights = ends * values[-1] + (values[0] if run.design.intercept else 0.0)
+        if np.isfinite(heights).all() and np.abs(heights).max() < 1e100:
+            axes.plot(ends, heights, label="exact" if "linestyle" in style else "trained", **style)   # type: ignore[arg-type]
+    room = 0.35 * (float(np.ptp(y)) or 1.0)
+    axes.set_ylim(y.min() - room, y.max() + room)
+    _name(axes, run.design.encoding.terms[0], run.design.target, "Data and line")
+    axes.legend()
+
+
+def _draw_predicted(axes: Axes, run: Run, X: Array, y: Array, trained: list[float]) -> None:
+    slopes = np.array(trained[1:] if run.design.intercept else trained)
+    predicted = X @ slopes + (trained[0] if run.design.intercept else 0.0)
+    points = _sample(len(y))
+    axes.scatter(predicted[points], y[points], s=18, alpha=0.6, color=POINT, linewidths=0, label="rows", zorder=3)
+    ends = [float(y.min()), float(y.max())]
+    axes.plot(ends, ends, color=EXACT, linestyle="--", label="observed = predicted")
+    _name(axes, f"predicted {run.design.target}", f"observed {run.design.target}", "Observed against predicted")
+    axes.legend()
+
+
+def _draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None) -> None:
+    """Loss above exact where that is known, else the loss."""
+    floor = exact_loss or 0.0
+    points = [(e.number, e.loss) for e in epochs if e.loss is not None and math.isfinite(e.loss)]
+    numbers = [n for n, _ in points]
+    above = [max(loss - floor, 4e-16 * abs(loss)) for _, loss in points]
+    axes.plot(numbers, above, color=TRAINED, linewidth=2.0, marker="o" if len(points) <= 40 else "", markersize=3.5)
+    axes.set_yscale("log")
+    if len(points) > 200:
+        _log_epochs(axes, numbers)
+    known = "" if exact_loss is None else f" above the exact {plain(exact_loss, 6)}"
+    _name(axes, "epoch", f"mean squared error{known}", "Loss")
+
+
+def _log_epochs(axes: Axes, numbers: Sequence[int]) -> None:
+    if numbers and numbers[-1] > 200:
+        axes.set_xscale("symlog", linthresh=1.0)
+
+
+def _sample(n: int) -> Any:
+    if n <= MOST_POINTS:
+        return slice(None)
+    return np.random.default_rng(0).choice(n, MOST_POINTS, replace=False)
+
+
+def _name(axes: Axes, x: str, y: str, title: str) -> None:
+    axes.set_xlabel(_plain(x))
+    axes.set_ylabel(_plain(y))
+    axes.set_title(_plain(title))
+    axes.grid(True, color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _plain(text: str, limit: int = 60) -> str:
+    """A name as text, never as mathematics: matplotlib reads dollar signs as formulas."""
+    short = text if len(text) <= limit else text[: limit - 3] + "..."
+    return "".join(c if c.isprintable() else "?" for c in short).replace("$", r"\$")
