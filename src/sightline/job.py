@@ -19,9 +19,10 @@ from .data.design import Design
 from .engines.base import Engine
 from .engines.choose import choose
 from .engines.forecast import Freeze, forecast_freeze
+from .engines.modules import linear_layer
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
-from .linear.curvature import best_momentum, epochs_per_digit
+from .linear.curvature import epochs_per_digit, steady_momentum
 from .linear.squared_error import SquaredError
 from .prepare import Prepared
 from .records import Epoch, Verdict, Warning
@@ -81,6 +82,7 @@ class Job:
         matters = f is not None and f.loss - self.truth.exact.loss > 1e-10 * self.truth.exact.baseline
         return Evidence(
             self.truth, self.settings, self.step, self.prepared.label, self.prepared.path is not None,
+            start_excess=self.truth.exact.objective_excess(_theta(self.problem.module)),
             frozen_at=f.epoch if f and matters else None, frozen_loss=f.loss if f and matters else None,
         )  # fmt: skip
 
@@ -96,7 +98,7 @@ class Job:
             return self.settings.epochs
         if not self.evidence.is_gradient_descent:
             return OTHER_EPOCHS
-        contraction = float(self.truth.curvature.contraction(*best_momentum(self.truth.curvature)).max(initial=0.0))
+        contraction = float(self.truth.curvature.contraction(*steady_momentum(self.truth.curvature)).max(initial=0.0))
         if self.settings.lr is not None:
             contraction = float(self.truth.curvature.contraction(self.step.lr, self.step.momentum).max(initial=0.0))
         needed = 12.0 * epochs_per_digit(contraction) + 1000.0
@@ -105,8 +107,7 @@ class Job:
     def rules(self) -> list[Rule]:
         """What ends the run: divergence always; the answer, and rounding, only where no number of epochs was asked for."""
         baseline = self.truth.exact.baseline
-        hint = f"the largest stable rate is {self.evidence.lr_limit:.4g}" if self.evidence.is_gradient_descent else "lower --lr"
-        rules: list[Rule] = [diverged(baseline, hint=hint)]
+        rules: list[Rule] = [diverged(baseline)]
         if self.settings.epochs is None:
             momentum = self.step.momentum
             still = 1 if self.evidence.is_gradient_descent and not momentum else int(40 / (1.0 - min(momentum, 0.9)))
@@ -186,19 +187,15 @@ def curvature(job: Job) -> dict[str, float]:
 
 
 def _problem(design: Design, settings: RunSettings, step: Step, X: Array, y: Array, start: Array) -> Problem:
-    dtype = getattr(torch, settings.dtype)
     p = X.shape[1]
-    module = torch.nn.utils.skip_init(torch.nn.Linear, p, 1, bias=design.intercept, dtype=dtype)
-    with torch.no_grad():
-        module.weight.copy_(torch.from_numpy(start[None, :p]))
-        if design.intercept:
-            module.bias.fill_(float(start[-1]))
+    module = linear_layer(start[None, :p], start[p:] if design.intercept else None, dtype=settings.dtype)
     optimizer = make_optimizer(settings.optimizer, module.parameters(), step.options)
     terms = design.terms
 
     def describe(_: torch.nn.Module) -> dict[str, float]:
         return dict(zip(terms, design.in_units(_theta(module)).tolist(), strict=True))
 
+    dtype = getattr(torch, settings.dtype)
     x, target = torch.from_numpy(X).to(dtype), torch.from_numpy(y[:, None]).to(dtype)
     few = len(terms) <= 1000
     return Problem(

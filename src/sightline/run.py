@@ -50,16 +50,10 @@ class Run:
     @property
     def model(self) -> torch.nn.Linear:
         """A `torch.nn.Linear(p, 1)` with the trained weights in the units of the data; it needs nothing of sightline."""
-        import torch
+        from .engines.modules import linear_layer
 
         weight, bias = self._parameters
-        kind = getattr(torch, self.dtype)
-        module = torch.nn.utils.skip_init(torch.nn.Linear, len(weight), 1, bias=bias is not None, dtype=kind)
-        with torch.no_grad():
-            module.weight.copy_(torch.tensor(weight[None, :], dtype=kind))
-            if bias is not None:
-                module.bias.fill_(bias)
-        return module
+        return linear_layer(weight[None, :], None if bias is None else [bias], dtype=self.dtype)
 
     @property
     def _parameters(self) -> tuple[NDArray[np.float64], float | None]:

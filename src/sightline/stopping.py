@@ -23,7 +23,7 @@ def stop_when(records: Iterable[Epoch], *rules: Rule) -> Iterator[Epoch]:
         yield record
 
 
-def diverged(baseline: float = 0.0, *, hint: str = "lower the learning rate") -> Rule:
+def diverged(baseline: float = 0.0) -> Rule:
     """Stop when the loss is not finite or above 1,000 times the larger of `baseline` and the loss of the first record."""
     ceiling: list[float] = []
 
@@ -36,7 +36,7 @@ def diverged(baseline: float = 0.0, *, hint: str = "lower the learning rate") ->
         if math.isfinite(loss) and loss <= ceiling[0]:
             return None
         grown = f"the loss is {loss:.3g} and growing" if math.isfinite(loss) else "the loss is no longer a finite number"
-        return Stop("diverged", f"diverged at epoch {record.number:,}: {grown}; {hint}")
+        return Stop("diverged", f"at epoch {record.number:,} {grown}")
 
     return rule
 
@@ -47,7 +47,7 @@ def converged(exact_loss: float, tolerance: float) -> Rule:
     def rule(record: Epoch) -> Stop | None:
         if record.train_loss is None or not record.train_loss - exact_loss <= tolerance:
             return None
-        return Stop("converged", f"converged at epoch {record.number:,}: at the exact answer")
+        return Stop("converged", f"at epoch {record.number:,} the exact answer was reached")
 
     return rule
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .linear.curvature import Curvature, best_momentum, epochs_per_digit
+from .linear.curvature import Curvature, steady_momentum, epochs_per_digit
 from .settings import RunSettings
 from .truth import Truth
 
@@ -55,7 +55,7 @@ def _other_optimizer(settings: RunSettings, options: dict[str, Any], distance: f
     if settings.lr is not None:
         return Step({"lr": settings.lr, **options}, "as given")
     lr = float(f"{distance / 100.0:.2g}") if distance > 0 else 1e-3
-    return Step({"lr": lr, **options}, f"a hundredth of the longest way to go; {settings.optimizer} has no closed limit")
+    return Step({"lr": lr, **options}, f"auto: a hundredth of the longest way to go; {settings.optimizer.lower()} has no closed limit")
 
 
 def _sgd(settings: RunSettings, curvature: Curvature, rows: np.ndarray[Any, Any]) -> tuple[float, float, str]:
@@ -63,30 +63,31 @@ def _sgd(settings: RunSettings, curvature: Curvature, rows: np.ndarray[Any, Any]
     batched = settings.batch_size is not None and settings.batch_size < len(rows)
     if lr is not None:
         if momentum is None and settings.auto_momentum:
-            return lr, _critical_momentum(curvature, lr), "momentum that damps the flattest direction critically at this rate"
+            return lr, _critical_momentum(curvature, lr), "momentum auto: damps the flattest direction critically"
         return lr, momentum or 0.0, "as given"
     if batched:
         steepest = 2.0 * (np.einsum("ij,ij->i", rows, rows).max(initial=0.0) + 1.0)
-        return float(1.0 / steepest), momentum or 0.0, "half the rate that is stable for every single row"
+        return float(1.0 / steepest), momentum or 0.0, "auto: half of what is stable for every single row"
     if momentum is None:
         return _best_both(curvature, settings.nesterov)
     if momentum == 0.0:
-        return curvature.best_lr, 0.0, "2 / (λmin + λmax), the fastest rate without momentum"
+        return curvature.best_lr, 0.0, "auto: 2 / (λmin + λmax), the fastest without momentum"
     if settings.nesterov:
-        return 1.0 / curvature.max if curvature.rank else 1.0, momentum, "1 / λmax"
+        return 1.0 / curvature.max if curvature.rank else 1.0, momentum, "auto: 1 / λmax"
     lr = (1.0 + math.sqrt(momentum)) ** 2 / curvature.max if curvature.rank else 1.0
-    return lr, momentum, "(1 + √momentum)² / λmax, the fastest rate for this momentum"
+    return lr, momentum, "auto: (1 + √momentum)² / λmax, the fastest for this momentum"
 
 
 def _best_both(curvature: Curvature, nesterov: bool) -> tuple[float, float, str]:
     if nesterov and curvature.rank:
         root = math.sqrt(3.0 * curvature.condition + 1.0)
-        return 4.0 / (3.0 * curvature.max + curvature.min), (root - 2.0) / (root + 2.0), "fastest for Nesterov's momentum"
-    lr, momentum = best_momentum(curvature)
+        return 4.0 / (3.0 * curvature.max + curvature.min), (root - 2.0) / (root + 2.0), "auto: fastest with Nesterov's momentum"
+    lr, momentum = steady_momentum(curvature)
     if momentum < 1e-6:
-        return curvature.best_lr, 0.0, "2 / (λmin + λmax)"
+        return curvature.best_lr, 0.0, "auto: 2 / (λmin + λmax)"
     digits = epochs_per_digit(float(curvature.contraction(lr, momentum).max()))
-    return lr, momentum, f"fastest for this curvature: {digits:,.0f} epochs per digit" if digits >= 2 else "fastest for this curvature"
+    cost = f": {digits:,.0f} epochs per digit" if digits >= 2 else ""
+    return lr, momentum, f"auto: fastest for this curvature{cost}"
 
 
 def _critical_momentum(curvature: Curvature, lr: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .linear.curvature import best_momentum, epochs_per_digit, epochs_per_factor
+from .linear.curvature import best_momentum, epochs_per_digit, epochs_per_factor, steady_momentum
 from .records import Epoch, Verdict, Warning
 from .settings import RunSettings
 from .truth import Truth
@@ -25,7 +25,7 @@ STEEP = 1e4            # a condition number worth a warning
 class Evidence:
     """What is known when the verdict is spoken.
 
-    `excess`: objective above its optimum. `frozen_at` and `frozen_loss`: the last epoch that changes a parameter, forecast or
+    `excess`: objective above its optimum, `start_excess` the same before the first epoch. `frozen_at` and `frozen_loss`: the last epoch that changes a parameter, forecast or
     seen. `source`: how the data are named on a command line.
     """
 
@@ -36,6 +36,7 @@ class Evidence:
     from_file: bool = True
     epochs: int = 0
     last: Epoch | None = None
+    start_excess: float = 0.0
     excess: float = math.inf
     frozen_at: int | None = None
     frozen_loss: float | None = None
@@ -79,7 +80,7 @@ def warnings_before(evidence: Evidence) -> list[Warning]:
             f"({_limit_formula(e)}): each epoch multiplies the error in the steepest direction by "
             f"{plain(float(_contraction(e).max()), 3)}, so the run will diverge"
         )
-        found.append(Warning("SL-LR-LIMIT", text, ("--lr auto", f"--lr {0.9 * e.lr_limit:.2g}")))
+        found.append(Warning("SL-LR-LIMIT", text, tuple(_fixes(e))))
     return found
 
 
@@ -122,30 +123,38 @@ def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
     reason = last.stop.reason if last.stop else "epochs"
     sentence = last.stop.sentence if last.stop else ""
     if reason == "diverged":
-        return Verdict("DIVERGED", sentence, (*before, _diverged(evidence, sentence)))
+        return Verdict("DIVERGED", sentence, (*before, _diverged(evidence)))
     if evidence.excess <= evidence.tolerance:
         return Verdict("CONVERGED", _converged(evidence), tuple(before))
-    distance = f"the loss is {plain(evidence.excess, 3)} above the exact {plain(evidence.truth.exact.loss, 6)}"
+    loss = plain(evidence.truth.exact.loss, 6)
+    distance = f"after {count(last.number, 'epoch')} the loss is {plain(evidence.excess, 3)} above the exact {loss}"
     if reason in ("interrupted", "time", "patience"):
         return Verdict("STOPPED_EARLY", f"{sentence}; {distance}", tuple(before))
     cannot = ", and this run cannot converge" if evidence.frozen_at is not None else ""
     after = [*_steep(evidence), *_slow_or_frozen(evidence)]
-    text = f"not converged{cannot}: {distance} after {count(last.number, 'epoch')}"
-    return Verdict("NOT_CONVERGED", text, (*before, *after))
+    return Verdict("NOT_CONVERGED", f"{distance}{cannot}", (*before, *after))
 
 
 def _converged(e: Evidence) -> str:
     assert e.last is not None
-    baseline = e.truth.exact.baseline
-    share = e.excess / baseline if baseline > 0 else 0.0
-    return f"converged in {count(e.last.number, 'epoch')}: the loss is within {max(share, 1e-16):.0e} of the exact one"
+    epochs, loss = count(e.last.number, "epoch"), plain(e.truth.exact.loss, 6)
+    if e.excess <= 1e-15 * e.truth.exact.baseline:
+        return f"after {epochs} the loss is the exact one, {loss}"
+    return f"after {epochs} the loss is only {plain(e.excess, 2)} above the exact {loss}"
 
 
-def _diverged(e: Evidence, sentence: str) -> Warning:
+def _diverged(e: Evidence) -> Warning:
     if not e.is_gradient_descent:
-        return Warning("SL-DIVERGED", sentence, (f"--lr {e.step.lr / 10:.2g}",))
-    text = f"{sentence}; the largest stable rate is {e.lr_limit:.4g}, this run used {plain(e.step.lr)}"
-    return Warning("SL-DIVERGED", text, ("--lr auto", e.solve))
+        text = f"rate {plain(e.step.lr)} is too large for {e.settings.optimizer} on these data"
+        return Warning("SL-DIVERGED", text, (f"--lr {e.step.lr / 10:.2g}", e.solve))
+    if e.step.lr <= e.lr_limit:
+        text = (
+            f"rate {plain(e.step.lr)} is below the largest stable one, {e.lr_limit:.4g}, but momentum {plain(e.step.momentum)} "
+            "overshoots a thousandfold before it settles"
+        )
+        return Warning("SL-DIVERGED", text, tuple(_fixes(e)))
+    text = f"rate {plain(e.step.lr)} is {e.step.lr / e.lr_limit:.3g} times the largest stable one, {e.lr_limit:.4g}"
+    return Warning("SL-DIVERGED", text, tuple(_fixes(e)))
 
 
 def _contraction(e: Evidence) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -180,11 +189,14 @@ def _slow_or_frozen(e: Evidence) -> list[Warning]:
         return [Warning("SL-SLOW", f"{count(e.epochs, 'epoch')} were not enough", (f"--epochs {e.epochs * 10}", e.solve))]
     worst = float(_contraction(e).max())
     found = []
-    limit = f"the largest stable rate here is {e.lr_limit:.4g}"
-    helps = "; a larger rate alone does not help" if e.truth.curvature.condition > STEEP else ""
+    curvature = e.truth.curvature
+    best = best_momentum(curvature)
+    fastest = epochs_per_digit(float(curvature.contraction(*best).max()))
+    helps = ", and a larger rate alone does not help" if curvature.condition > STEEP else ""
     text = (
         f"at rate {plain(e.step.lr)} the flattest direction needs {about(epochs_per_factor(worst))} epochs for each factor e; "
-        f"{limit}{helps}"
+        f"the largest stable rate is {e.lr_limit:.4g}{helps}; the best rate with momentum ({plain(best[0])}, {plain(best[1])}) "
+        f"needs {about(fastest)} epochs for each digit"
     )
     if e.frozen_at is not None:
         at = "" if e.frozen_loss is None else f", at loss {plain(e.frozen_loss, 6)}"
@@ -200,8 +212,8 @@ def _fixes(e: Evidence) -> list[str]:
     """Options to add to the command, each of which leads to the answer, with its cost."""
     fixes = [] if e.truth.design.standardize else [_standardize(e)]
     curvature = e.truth.curvature
-    per_digit = epochs_per_digit(float(curvature.contraction(*best_momentum(curvature)).max()))
-    needed = int(_digits_to_go(e) * per_digit * 1.3) + 50
+    per_digit = epochs_per_digit(float(curvature.contraction(*steady_momentum(curvature)).max(initial=0.0)))
+    needed = _epochs_needed(e, per_digit)
     dtype = "" if e.settings.dtype == "float64" else " --dtype float64"
     if needed < 200_000:
         cost = f"{per_digit:,.0f} epochs per digit" if per_digit >= 2 else count(needed, "epoch")
@@ -209,11 +221,10 @@ def _fixes(e: Evidence) -> list[str]:
     return [*fixes, e.solve]
 
 
-def _digits_to_go(e: Evidence) -> float:
-    """Decimal digits by which the parameters' error has to shrink: half of those of the loss, and those of the transient."""
-    first = e.truth.exact.objective_excess(np.zeros_like(e.truth.exact.theta)) + max(e.excess if math.isfinite(e.excess) else 0, 0)
-    ratio = max(first, e.truth.exact.baseline) / max(e.tolerance, 1e-300)
-    return 0.5 * math.log10(max(ratio, 10.0)) + 0.5 * math.log10(max(e.truth.curvature.condition, 1.0)) * 0.5
+def _epochs_needed(e: Evidence, per_digit: float) -> int:
+    """Enough epochs to converge: half the digits of the loss, two more for the momentum's transient, and some to spare."""
+    digits = 0.5 * math.log10(max(e.start_excess / max(e.tolerance, 1e-300), 1.0)) + 2.0
+    return math.ceil(digits * per_digit / 10.0) * 10 + 20
 
 
 def _standardize(e: Evidence) -> str:
@@ -232,5 +243,5 @@ def _standardize(e: Evidence) -> str:
     if condition < 1.0 + 1e-6:
         return "--standardize --lr auto  # 1 epoch"
     per_digit = math.log(10.0) / -math.log((condition - 1.0) / (condition + 1.0))
-    needed = int(_digits_to_go(e) * per_digit * 1.3) + 50
+    needed = _epochs_needed(e, per_digit)
     return f"--standardize --lr auto --epochs {needed}  # {per_digit:,.1f} epochs per digit"

@@ -77,31 +77,26 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
 
 
 def announce(job: Job) -> None:
-    """What will be trained, how, and what is wrong with it, before the first epoch."""
+    """What will be trained, and how; a rate that must diverge is said before it does."""
     from ..views.console import warning_text, wrapped
     from ..words import count, plain
 
-    p, step = job.prepared, job.step
-    missing = "none missing" if not p.missing.rows else f"{count(p.missing.rows, 'row')} with missing values left out"
-    where = ", ".join(f"{name}: {n:,}" for name, n in p.missing.by_column.items())
-    lines = wrapped(f"{p.label}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, {missing}" + (f" ({where})" if where else ""))
+    p, step, settings = job.prepared, job.step, job.settings
+    where = ", ".join(f"{n:,} in {name}" for name, n in p.missing.by_column.items())
+    missing = f"{count(p.missing.rows, 'row')} left out for missing values ({where})" if p.missing.rows else "none missing"
+    rows = "full batch" if job.problem.full_batch else f"batches of {settings.batch_size:,}"
     columns = "standardized" if p.design.standardize else "not standardized"
-    momentum = f", momentum {plain(step.momentum)}" if step.momentum else ""
-    batch = f", batches of {job.settings.batch_size}" if not job.problem.full_batch else ""
-    lines += wrapped(
-        f"least squares by {job.settings.optimizer.lower()}, {job.settings.dtype}, columns {columns}{batch}, "
-        f"rate {plain(step.lr)}{momentum} ({step.reason})"
-    )
-    lines += wrapped(f"engine {type(job.engine).__name__.lower()}: {job.reason}")
-    c = job.truth.curvature
-    lines += wrapped(
-        f"curvature {plain(c.min)} to {plain(c.max)}, condition number {plain(c.condition)}, largest stable rate {plain(job.evidence.lr_limit)}"
-        if job.evidence.is_gradient_descent
-        else f"curvature {plain(c.min)} to {plain(c.max)}, condition number {plain(c.condition)}"
-    )
-    for warning in job.warnings:
-        lines += [warning_text(warning)]
-    click.echo("\n".join(lines) + "\n", err=True)
+    momentum = f" and momentum {plain(step.momentum)}" if step.momentum else ""
+    stable = f", stable below {plain(job.evidence.lr_limit)}" if job.evidence.is_gradient_descent else ""
+    lines = [
+        f"{p.label}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, {missing}",
+        f"{settings.optimizer.lower()} on the mean squared error, {rows}, {settings.dtype}, columns {columns}",
+        f"rate {plain(step.lr)}{momentum} ({step.reason}){stable}",
+        f"condition number {plain(job.truth.curvature.condition)}; engine {type(job.engine).__name__.lower()}: {job.reason}",
+    ]
+    text = "\n".join(part for line in lines for part in wrapped(line, indent="  "))
+    text += "".join("\n" + warning_text(w) for w in job.warnings if w.code == "SL-LR-LIMIT")
+    click.echo(text + "\n", err=True)
 
 
 def progress(job: Job, *, every: bool) -> Any:
@@ -146,7 +141,7 @@ def _signals() -> Iterator[list[int]]:
 
 def report(run: Run, *, as_json: bool, quiet: bool) -> None:
     """The result on stdout; warnings, the last thing on the screen, on stderr."""
-    from ..views.console import quiet_table, verdict_text
+    from ..views.console import quiet_table, warnings_text, wrapped
 
     if as_json:
         click.echo(json.dumps(run.to_dict(), ensure_ascii=False, allow_nan=False))
@@ -158,11 +153,10 @@ def report(run: Run, *, as_json: bool, quiet: bool) -> None:
         if run.folder is not None:
             click.echo(f" run {run.folder.name} in {run.folder}")
         click.echo("", err=True)
-    head, _, rest = verdict_text(run).partition("\nwarning")
     if not quiet:
-        click.echo(head)
-    if rest:
-        click.echo("warning" + rest, err=True)
+        click.echo("\n".join(wrapped(str(run.verdict))))
+    if warned := warnings_text(run.verdict):
+        click.echo(warned, err=True)
 
 
 def show_window(run: Run) -> None:

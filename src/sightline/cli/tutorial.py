@@ -88,10 +88,10 @@ def _save(run: Run) -> None:
 
 
 def _tell(run: Run) -> None:
-    from ..views.console import verdict_text
+    from ..views.console import warnings_text, wrapped
 
     click.echo("\nWhat the script does not tell:\n")
     click.echo(run.summary())
     click.echo(f" run {run.folder.name}: figures in {run.folder / 'figures'}\n" if run.folder else "")
-    click.echo(verdict_text(run))
+    click.echo("\n".join([*wrapped(str(run.verdict)), warnings_text(run.verdict)]))
     click.echo('\nThe answer in one command: sightline fit ' + f'{run.source["name"]} "weight ~ height"')

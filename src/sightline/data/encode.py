@@ -19,7 +19,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Any, Self
 
@@ -49,7 +49,16 @@ class Product:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How rows become numbers: the response, the factors with what they learned, and their products."""
+    """How rows become numbers: the response, the factors with what they learned, and their products.
+
+    >>> from sightline.data.formula import parse
+    >>> from sightline.data.table import Column
+    >>> y, g = Column("y", np.array([1.0, 2.0, 3.0]), "number"), Column("g", np.array(["b", "a", "c"]), "text")
+    >>> table = Table("data.csv", {"y": y, "g": g}, 3)
+    >>> encoding = Encoding.learn(parse("y ~ g"), table)
+    >>> encoding.terms, encoding.matrix(table).tolist()
+    (('g[T.b]', 'g[T.c]'), [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    """
 
     target: Numeric
     factors: tuple[Numeric | Categorical, ...]
@@ -104,9 +113,8 @@ class Encoding:
         ends = np.cumsum([0, *map(self._width, self.products)])
         X = np.empty((table.rows, ends[-1]))
         for product, (start, end) in zip(self.products, pairwise(ends), strict=True):
-            block = np.ones((table.rows, 1))
-            for place, full in zip(product.factors, product.full, strict=True):
-                block = _times(block, self._indicators(place, values[place], full=full))
+            pairs = zip(product.factors, product.full, strict=True)
+            block = reduce(_times, (self._block(place, values[place], full=full) for place, full in pairs))
             if len(product.factors) > 1 and not np.isfinite(block).all():
                 raise self._overflow(product, block, table)
             X[:, start:end] = block
@@ -150,18 +158,18 @@ class Encoding:
         return encoding
 
     def _names(self, product: Product) -> list[str]:
-        names = [""]
+        names: list[tuple[str, ...]] = [()]
         for place, full in zip(product.factors, product.full, strict=True):
             factor = self.factors[place]
             own = (factor.text,) if isinstance(factor, Numeric) else factor.names(full=full)
-            names = [f"{before}:{name}" if before else name for name in own for before in names]
-        return names
+            names = [(*before, name) for name in own for before in names]
+        return [":".join(parts) for parts in names]
 
     def _width(self, product: Product) -> int:
         sizes = [_size(self.factors[place]) for place in product.factors]
         return math.prod(s - (not full) if s else 1 for s, full in zip(sizes, product.full, strict=True))
 
-    def _indicators(self, place: int, values: NDArray[Any], *, full: bool) -> Array:
+    def _block(self, place: int, values: NDArray[Any], *, full: bool) -> Array:
         """The columns of one factor in a term: its numbers, or its indicators, shape `(n, k)`."""
         size = _size(self.factors[place])
         if not size:

@@ -39,7 +39,7 @@ class Formula:
 
 def term_name(term: Term) -> str:
     """The name of a term: `a:b`, or `Intercept` for the empty one."""
-    return ":".join(factor.text for factor in term) or "Intercept"
+    return ":".join(factor.text for factor in term) if term else "Intercept"
 
 
 def parse(text: str, columns: Sequence[str] | None = None) -> Formula:

@@ -97,7 +97,7 @@ def _operand(cursor: Cursor, steps: list[Step]) -> None:
 
 
 def _column(cursor: Cursor, otherwise: str) -> Step:
-    if cursor.word.kind not in ("name", "quoted") or cursor.word.value == "." or cursor.at_call():
+    if cursor.word.kind not in ("name", "quoted") or cursor.word.text == "." or cursor.at_call():
         raise cursor.error(otherwise)
     return Step("column", cursor.next().value)
 

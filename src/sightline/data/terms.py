@@ -187,7 +187,7 @@ class TermReader:
     def _power(self, part: Part, symbol: Token) -> Part:
         """`(a + b)^n`: all products of up to n of the terms."""
         word = self.cursor.word
-        if word.kind != "number" or not word.text.isdigit() or not 1 <= int(word.text) <= MAX_POWER:
+        if word.kind != "number" or word.text not in map(str, range(1, MAX_POWER + 1)):
             raise self.cursor.error(
                 f"a power of terms must be a whole number from 1 to {MAX_POWER}, as in (a + b)^2: "
                 "for the power of a column write I(x^2)"

@@ -9,7 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Curvature", "best_momentum", "rates_per_epoch"]
+__all__ = [
+    "Curvature", "best_momentum", "epochs_per_digit", "epochs_per_factor", "rates_per_epoch", "steady_momentum",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -95,6 +97,19 @@ def best_momentum(curvature: Curvature) -> tuple[float, float]:
         return 1.0, 0.0
     top, bottom = math.sqrt(curvature.max), math.sqrt(curvature.min)
     return (2.0 / (top + bottom)) ** 2, ((top - bottom) / (top + bottom)) ** 2
+
+
+def steady_momentum(curvature: Curvature) -> tuple[float, float]:
+    """The heavy ball's best rate, held to 3.9 / λmax, and the momentum that suits it.
+
+    Above that the steepest direction first overshoots √κ-fold before it settles; held there the loss rises at most about
+    fortyfold on its way, and an epoch is at most 1.3 % less effective.
+    """
+    lr, momentum = best_momentum(curvature)
+    if not curvature.rank or lr * curvature.max <= 3.9:
+        return lr, momentum
+    lr = 3.9 / curvature.max
+    return lr, (1.0 - math.sqrt(lr * curvature.min)) ** 2
 
 
 def epochs_per_digit(contraction: float) -> float:

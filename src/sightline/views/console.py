@@ -7,13 +7,13 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from ..records import Coefficient, Epoch, Warning
+from ..records import Coefficient, Epoch, Verdict, Warning
 from ..words import count, plain
 
 if TYPE_CHECKING:
     from ..run import Run
 
-__all__ = ["Progress", "quiet_table", "summary", "verdict_text", "wrapped"]
+__all__ = ["Progress", "quiet_table", "summary", "warnings_text", "wrapped"]
 
 WIDTH = 80
 
@@ -110,33 +110,40 @@ def _statistics(run: Run) -> list[str]:
         adjusted = "" if s["adj_r2"] is None else f" (adjusted {s['adj_r2']:.4f})"
         lines.append(f"residual standard error {plain(s['sigma'])}, {r2}{adjusted}")
     if s["f"] is not None:
-        lines.append(f"F({s['df_model']}, {s['df_resid']}) {plain(s['f'])}, p {p_value(s['f_p'])}, AIC {s['aic']:.2f}, BIC {s['bic']:.2f}")
-    always = "mean" if run.design.intercept else "zero"
-    lines.append(f"always predicting {'the mean' if always == 'mean' else 'zero'}: loss {plain(s['baseline_loss'], 6)}")
+        information = "" if s["aic"] is None else f", AIC {s['aic']:.2f}, BIC {s['bic']:.2f}"
+        lines.append(f"F({s['df_model']}, {s['df_resid']}) {plain(s['f'])}, p {p_value(s['f_p'])}{information}")
+    always = "the mean" if run.design.intercept else "zero"
+    lines.append(f"always predicting {always}: loss {plain(s['baseline_loss'], 6)}")
     return [f" {line}" for line in lines]
 
 
 def _distance(run: Run) -> list[str]:
+    """Where training is, beside where the answer is."""
     result = run.result
+    exact = plain(result["exact_loss"], 8)
     if result["engine"]["name"] == "exact":
-        return [f" exact answer: loss {plain(result['exact_loss'], 8)}"]
-    if result["loss"] is None or result["excess"] is None:
-        return [f" exact answer: loss {plain(result['exact_loss'], 8)}; trained: not finite"]
+        return [f" exact answer, no training: loss {exact}"]
+    if result["loss"] is None or result["excess"] is None or not math.isfinite(result["excess"]):
+        return [f" trained loss not finite, exact {exact}"]
+    lines = [f" trained loss {plain(result['loss'], 8)}, exact {exact}, {plain(result['excess'], 3)} above"]
     offs = [abs(c.off_by) for c in run.coefficients if c.off_by is not None]
-    worst = f", every coefficient within {_small(max(offs))} standard errors" if offs else ""
-    return [f" trained loss {plain(result['loss'], 8)}, exact {plain(result['exact_loss'], 8)}: {plain(result['excess'], 3)} above{worst}"]
+    if offs and max(offs) >= 5e-4:
+        lines.append(f" every coefficient within {_small(max(offs))} standard errors of the exact one")
+        lines.append(" (standard errors and the lines above belong to the exact answer)")
+    return lines
 
 
 def _small(value: float) -> str:
     return f"{value:.2f}" if value >= 0.01 else f"{value:.1e}"
 
 
-def verdict_text(run: Run) -> str:
-    """The verdict, then every warning with what fixes it; the last thing on the screen."""
-    lines = wrapped(f"{run.verdict.name}: {run.verdict.sentence}")
+def warnings_text(verdict: Verdict) -> str:
+    """Every warning, then what fixes them, the last thing on the screen; what divergence proved right is not said again."""
+    lines: list[str] = []
     fixes: list[str] = []
-    for warning in run.verdict.warnings:
-        lines += wrapped(f"warning {warning.code}: {warning.text}", indent="  ")
+    for warning in verdict.warnings:
+        if not (verdict.name == "DIVERGED" and warning.code == "SL-LR-LIMIT"):
+            lines += wrapped(f"warning {warning.code}: {warning.text}", indent="  ")
         fixes += [fix for fix in warning.fix if fix not in fixes]
     if fixes:
         lines += ["  any one of these fixes it:" if len(fixes) > 1 else "  this fixes it:", *(f"    {fix}" for fix in fixes)]
