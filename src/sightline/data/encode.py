@@ -53,7 +53,7 @@ class Encoding:
 
     >>> from sightline.data.formula import parse
     >>> from sightline.data.table import Column
-    >>> y, g = Column("y", np.array([1.0, 2.0, 3.0]), "number"), Column("g", np.array(["b", "a", "c"]), "text")
+    >>> y, g = Column("y", np.array([1.0, 2, 3]), "number"), Column("g", np.array(["b", "a", "c"]), "text")
     >>> table = Table("data.csv", {"y": y, "g": g}, 3)
     >>> encoding = Encoding.learn(parse("y ~ g"), table)
     >>> encoding.terms, encoding.matrix(table).tolist()

@@ -56,9 +56,8 @@ class Source:
     def read(self, names: Iterable[str] | None = None) -> Table:
         """The named columns, or all; raises DataError for a column or cell that is of no use, and says where."""
         wanted = list(dict.fromkeys(self.columns if names is None else names))
-        for name in wanted:
-            if name not in self.columns:
-                raise DataError(f"no column {shown(name)} in {self.name}: {nearest(name, self.columns)}")
+        if unknown := sorted({*wanted}.difference(self.columns)):
+            raise DataError(f"no column {shown(unknown[0])} in {self.name}: {nearest(unknown[0], self.columns)}")
         table = self.load(wanted or self.columns[:1])
         if not table.rows:
             raise DataError(f"{self.name} has no rows; give it one for every observation")
@@ -286,7 +285,8 @@ def _frame(data: Any, source: str) -> Opened:
     _refuse_twice(source, names)
 
     def load(wanted: Sequence[str]) -> Table:
-        some = frame.select(nw.nth(*(names.index(name) for name in wanted)))
+        at = {name: i for i, name in enumerate(names)}
+        some = frame.select(nw.nth([at[name] for name in wanted]))
         eager = some.collect() if isinstance(some, nw.LazyFrame) else some
         return _table(source, {n: _series(source, n, s) for n, s in zip(wanted, eager.iter_columns(), strict=True)})
 
@@ -311,9 +311,10 @@ def _relation(relation: Any, source: str, names: Sequence[str]) -> Opened:
     _refuse_twice(source, names)
     quoted = ['"' + column.replace('"', '""') + '"' for column in relation.columns]
     types = [(kind.id, str(kind)) for kind in relation.types]
+    at = {name: i for i, name in enumerate(names)}
 
     def expression(name: str) -> str:
-        (kind, full), column = types[names.index(name)], quoted[names.index(name)]
+        (kind, full), column = types[at[name]], quoted[at[name]]
         if NUMBERS.fullmatch(kind):
             # By way of its decimal digits, a DECIMAL or HUGEINT becomes the nearest double.
             return f"CAST({column} AS DOUBLE)" if kind != "decimal" else f"CAST(CAST({column} AS VARCHAR) AS DOUBLE)"

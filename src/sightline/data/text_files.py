@@ -116,7 +116,8 @@ class TextFile:
         self, connection: Any, names: Sequence[str], path: str, options: str
     ) -> tuple[dict[str, Column], int]:
         """The columns as numbers and, where a cell is none, once more as text."""
-        ids = {name: f"c{self.columns.index(name)}" for name in names}
+        at = {name: i for i, name in enumerate(self.columns)}
+        ids = {name: f"c{at[name]}" for name in names}
         source = self._sql(options)
         pattern = path_pattern(path)
 

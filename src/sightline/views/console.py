@@ -88,7 +88,10 @@ def _or_dash(value: float | None, text: Callable[[float], str]) -> str:
 def _interval(c: Coefficient) -> str:
     if c.low is None or c.high is None:
         return "-"
-    return f"{plain(c.low)} .. {plain(c.high)}"
+    if not c.std_error or not 1e-6 < c.std_error < 1e6:
+        return f"{plain(c.low)} .. {plain(c.high)}"
+    decimals = max(0, 2 - math.floor(math.log10(c.std_error)))
+    return f"{c.low:.{decimals}f} .. {c.high:.{decimals}f}"
 
 
 def p_value(p: float) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ..records import Epoch
@@ -41,7 +42,7 @@ def epoch_figure(run: Run, epoch: Epoch) -> Figure:
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     axes = figure.subplots()
     _draw_fit(axes, run, epoch)
-    axes.set_title(f"Epoch {epoch.number}")
+    axes.set_title(f"Epoch {epoch.number}")   # the classic title
     return figure
 
 
@@ -124,14 +125,42 @@ def _draw_line(axes: Axes, run: Run, x: Array, y: Array, trained: list[float], e
     axes.scatter(x[points], y[points], s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data", zorder=3)
     margin = (x.max() - x.min()) / 7.0 or 1.0
     ends = np.array([x.min() - margin, x.max() + margin])
-    for values, style in ((trained, {"color": TRAINED, "linewidth": 2.0}), (exact, {"color": EXACT, "linestyle": "--"})):
-        heights = ends * values[-1] + (values[0] if run.design.intercept else 0.0)
-        if np.isfinite(heights).all() and np.abs(heights).max() < 1e100:
-            axes.plot(ends, heights, label="exact" if "linestyle" in style else "trained", **style)   # type: ignore[arg-type]
-    room = 0.35 * (float(np.ptp(y)) or 1.0)
-    axes.set_ylim(y.min() - room, y.max() + room)
+    bottom, top = _heights(run, ends, y)
+    for values, name, style in (
+        (trained, "trained", {"color": TRAINED, "linewidth": 2.2}),
+        (exact, "exact", {"color": EXACT, "linewidth": 1.4, "linestyle": "--"}),
+    ):
+        line = _line(run, values, ends)
+        if np.isfinite(line).all() and np.abs(line).max() < 1e100:
+            axes.plot(ends, line, label=f"{name}: {_equation(run, values)}", **style)   # type: ignore[arg-type]
+        if not (np.isfinite(line).all() and line.max() > bottom and line.min() < top):
+            axes.plot([], [], " ", label=f"({name} line outside the picture)")
+    axes.set_xlim(ends[0], ends[1])
+    axes.set_ylim(bottom, top)
     _name(axes, run.design.encoding.terms[0], run.design.target, "Data and line")
-    axes.legend()
+    axes.legend(fontsize=9)
+
+
+def _line(run: Run, values: Sequence[float], x: Array) -> Array:
+    return x * values[-1] + (values[0] if run.design.intercept else 0.0)
+
+
+def _equation(run: Run, values: Sequence[float]) -> str:
+    slope = f"{plain(values[-1])} × {_plain(run.design.encoding.terms[0], 20)}"
+    if not run.design.intercept:
+        return slope
+    return f"{slope} {'-' if values[0] < 0 else '+'} {plain(abs(values[0]))}"
+
+
+def _heights(run: Run, ends: Array, y: Array) -> tuple[float, float]:
+    """One range for the picture of every epoch: the data, and the lines on their way, as far as that leaves the data large."""
+    spread = float(np.ptp(y)) or 1.0
+    seen = [y.min(), y.max()]
+    for epoch in (*run.epochs[1:20], *run.epochs[-1:]):
+        if epoch.parameters:
+            seen.extend(_line(run, [epoch.parameters[c.term] for c in run.coefficients], ends))
+    inside = [v for v in seen if y.min() - 1.5 * spread <= v <= y.max() + 1.5 * spread]
+    return min(inside) - 0.15 * spread, max(inside) + 0.3 * spread
 
 
 def _draw_predicted(axes: Axes, run: Run, X: Array, y: Array, trained: list[float]) -> None:
@@ -153,15 +182,18 @@ def _draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None) ->
     above = [max(loss - floor, 4e-16 * abs(loss)) for _, loss in points]
     axes.plot(numbers, above, color=TRAINED, linewidth=2.0, marker="o" if len(points) <= 40 else "", markersize=3.5)
     axes.set_yscale("log")
-    if len(points) > 200:
-        _log_epochs(axes, numbers)
+    _log_epochs(axes, numbers)
     known = "" if exact_loss is None else f" above the exact {plain(exact_loss, 6)}"
     _name(axes, "epoch", f"mean squared error{known}", "Loss")
 
 
 def _log_epochs(axes: Axes, numbers: Sequence[int]) -> None:
+    """Whole epochs on the axis, logarithmic where there are many."""
     if numbers and numbers[-1] > 200:
         axes.set_xscale("symlog", linthresh=1.0)
+        axes.set_xlim(0, numbers[-1] * 1.2)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _sample(n: int) -> Any:
