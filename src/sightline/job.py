@@ -39,6 +39,7 @@ __all__ = ["Job", "Sink"]
 Sink = Callable[[Epoch], None]
 Array = NDArray[np.float64]
 MOST_EPOCHS = 200_000   # without --epochs: where even the best settings stop being a way to the answer
+NOT_SETTINGS = {"params", "foreach", "fused", "differentiable", "capturable", "maximize"}   # how torch computes, not what
 OTHER_EPOCHS = 10_000   # likewise for optimizers without a closed form, and for mini-batches
 
 
@@ -170,7 +171,7 @@ class Job:
     def _result(
         self, coefficients: Any, verdict: Verdict, last: Epoch, excess: float, frozen_at: int | None, run: str | None
     ) -> dict[str, Any]:
-        group = {k: v for k, v in self.problem.optimizer.param_groups[0].items() if k != "params"}
+        group = {k: v for k, v in self.problem.optimizer.param_groups[0].items() if k not in NOT_SETTINGS}
         return as_result(
             coefficients, verdict, run=run, formula=self.prepared.design.formula, rows=len(self.prepared.rows),
             df=self.truth.statistics.df_resid, loss_name=self.settings.loss, loss=last.loss, exact_loss=self.truth.exact.loss,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -77,6 +78,9 @@ def sightline(ctx: click.Context, debug: bool) -> None:   # noqa: ARG001 - main 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with its exit code: 0 done, 1 internal error, 2 usage, 3 data, 4 diverged or not converged."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")   # a terminal without λ prints ? for it
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     try:

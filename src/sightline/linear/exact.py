@@ -55,6 +55,7 @@ class Exact:
         """Mean squared error of always predicting the mean (or zero, without an intercept)."""
         return self.tss / self.rows
 
+    @np.errstate(over="ignore", invalid="ignore")
     def objective_excess(self, theta: Array) -> float:
         """Objective at θ minus objective at the optimum: (θ - θ*)' (R'R / n) (θ - θ*)."""
         bent = self.R @ (theta - self.theta)

@@ -13,6 +13,7 @@ from .moments import BLOCK, Moments
 __all__ = ["SquaredError"]
 
 Array = NDArray[np.float64]
+QUIET = np.errstate(over="ignore", invalid="ignore")   # a run that diverges overflows, and its records say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class SquaredError:
         """L(θ)."""
         return self.minimum + self.excess(weight, bias)
 
+    @QUIET
     def excess(self, weight: Array, bias: Array | None) -> float:
         """L(θ) - L(θ₀), without cancellation."""
         dw, db, shift = self._offset(weight, bias)
@@ -63,6 +65,7 @@ class SquaredError:
         linear = np.vdot(self.weight_gradient, dw) + np.vdot(self.bias_gradient, db)
         return float(linear + bent * self.factor / len(m.y_mean))
 
+    @QUIET
     def gradient(self, weight: Array, bias: Array | None) -> tuple[Array, Array]:
         """∂L/∂weight `(k, p)` and ∂L/∂bias `(k,)`."""
         dw, _, shift = self._offset(weight, bias)

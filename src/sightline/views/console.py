@@ -212,4 +212,4 @@ def _loss(loss: float | None) -> str:
 def _above(above: float | None, loss: float | None) -> str:
     if above is None or loss is None:
         return "-"
-    return plain(above) if above > 4e-16 * abs(loss) else "0"
+    return "0" if above <= 4e-16 * abs(loss) < math.inf else plain(above)
