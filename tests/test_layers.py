@@ -15,7 +15,7 @@ LAYERS = [
     ["records", "rows", "settings"],
     ["data", "linear", "stopping"],
     ["engines"],
-    ["loop", "guards", "truth", "tuning", "verdict"],
+    ["loop", "guards", "truth", "tuning", "evidence", "fixes", "verdict"],
     ["runs"],
     ["views"],
     ["prepare", "run", "job", "solution", "api"],

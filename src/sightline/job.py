@@ -22,6 +22,7 @@ from .engines.forecast import Freeze, forecast_freeze
 from .engines.modules import linear_layer
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
+from .evidence import Evidence
 from .linear.curvature import epochs_per_digit, steady_momentum
 from .linear.squared_error import SquaredError
 from .prepare import Prepared
@@ -32,7 +33,7 @@ from .settings import RunSettings
 from .stopping import Rule, converged, diverged, frozen, stop_when
 from .truth import Truth
 from .tuning import Step, choose_step
-from .verdict import Evidence, judge, warnings_before
+from .verdict import judge, warnings_before
 
 __all__ = ["Job", "Sink"]
 
@@ -56,6 +57,7 @@ class Job:
     engine: Engine
     reason: str
     freeze: Freeze | None
+    start: Array
 
     @classmethod
     def of(cls, prepared: Prepared, settings: RunSettings) -> Job:
@@ -74,7 +76,7 @@ class Job:
         freeze = None
         if settings.lr is not None:
             freeze = forecast_freeze(problem, form, limit=5000 if settings.dtype == "float32" else 500)
-        return cls(prepared, truth, settings, step, problem, form, engine, reason, freeze)
+        return cls(prepared, truth, settings, step, problem, form, engine, reason, freeze, start)
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -82,8 +84,7 @@ class Job:
         f = self.freeze
         matters = f is not None and f.loss - self.truth.exact.loss > 1e-10 * self.truth.exact.baseline
         return Evidence(
-            self.truth, self.settings, self.step, self.prepared.label, self.prepared.path is not None,
-            start_excess=self.truth.exact.objective_excess(_theta(self.problem.module)),
+            self.truth, self.start, self.settings, self.step, self.prepared.label, self.prepared.path is not None,
             frozen_at=f.epoch if f and matters else None, frozen_loss=f.loss if f and matters else None,
         )  # fmt: skip
 
@@ -103,7 +104,7 @@ class Job:
         if self.settings.lr is not None:
             contraction = float(self.truth.curvature.contraction(self.step.lr, self.step.momentum).max(initial=0.0))
         needed = 12.0 * epochs_per_digit(contraction) + 1000.0
-        return int(min(needed, MOST_EPOCHS))
+        return int(needed) if needed < MOST_EPOCHS else MOST_EPOCHS
 
     def rules(self) -> list[Rule]:
         """What ends the run: divergence always; the answer, and rounding, only where no number of epochs was asked for."""
@@ -112,7 +113,8 @@ class Job:
         if self.settings.epochs is None:
             momentum = self.step.momentum
             still = 1 if self.evidence.is_gradient_descent and not momentum else int(40 / (1.0 - min(momentum, 0.9)))
-            rules += [converged(self.truth.exact.loss, 1e-14 * baseline), frozen(still)]
+            enough = max(1e-14 * baseline, self.truth.exact.resolution() / 256.0)
+            rules += [converged(self.truth.exact.loss, enough), frozen(still)]
         return rules
 
     def run(self, *, output: Path | None, sinks: Sequence[Sink] = (), rules: Sequence[Rule] = ()) -> Run:

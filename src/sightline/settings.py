@@ -55,7 +55,8 @@ class RunSettings:
         _whole("seed", self.seed, at_least=0)
         for term, value in self.start.items():
             _number(f"start {term}", value)
-        if self.nesterov and self.momentum == 0.0:
+        momentum = self.momentum or self.auto_momentum or (self.momentum is None and self.lr is None)
+        if self.nesterov and not momentum:
             raise UsageError("--nesterov needs a momentum above 0: add --momentum 0.9")
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from .evidence import Evidence
 from .prepare import Prepared
 from .records import Verdict
 from .run import Run, as_result, save_run
@@ -12,7 +13,7 @@ from .runs.store import RunFolder
 from .settings import RunSettings
 from .truth import Truth
 from .tuning import Step
-from .verdict import Evidence, warnings_before
+from .verdict import warnings_before
 
 __all__ = ["solved"]
 
@@ -20,7 +21,7 @@ __all__ = ["solved"]
 def solved(prepared: Prepared, settings: RunSettings, output: Path | None) -> Run:
     """Solve, and put the answer into the same form as a trained run; `output` None writes no folder."""
     truth = Truth.of(prepared.design, prepared.rows, level=settings.level)
-    evidence = Evidence(truth, settings, Step({"lr": truth.curvature.best_lr}, "not trained"), prepared.label, prepared.path is not None)
+    evidence = Evidence(truth, truth.exact.theta, settings, Step({"lr": truth.curvature.best_lr}, "not trained"), prepared.label, prepared.path is not None)
     verdict = Verdict("CONVERGED", "solved exactly, without training", tuple(warnings_before(evidence)))
     coefficients = truth.coefficients()
     manifest = {"settings": settings.to_dict(), "design": prepared.design.to_dict(), "source": prepared.manifest()}

@@ -47,6 +47,7 @@ class Truth:
     def estimable(self) -> dict[str, bool]:
         """Whether the data determine the coefficient of each term."""
         scaled = self.design.unit_map / self.exact.scale
+        scaled = scaled / np.abs(scaled).max(axis=1, keepdims=True)
         free = self.exact.directions[self.exact.rank :] @ scaled.T
         part = np.abs(free).max(axis=0, initial=0.0) / np.linalg.norm(scaled, axis=1)
         return {

@@ -41,12 +41,13 @@ def choose_step(settings: RunSettings, truth: Truth, rows: np.ndarray[Any, Any],
     options: dict[str, Any] = {}
     if settings.weight_decay is not None:
         options["weight_decay"] = settings.weight_decay
-    if settings.nesterov:
-        options["nesterov"] = True
     if settings.optimizer.lower() != "sgd":
         return _other_optimizer(settings, options, distance)
     lr, momentum, reason = _sgd(settings, truth.curvature, rows)
-    return Step({"lr": lr, **({"momentum": momentum} if momentum else {}), **options}, reason)
+    if momentum:
+        options["momentum"] = momentum
+        options |= {"nesterov": True} if settings.nesterov else {}
+    return Step({"lr": lr, **options}, reason)
 
 
 def _other_optimizer(settings: RunSettings, options: dict[str, Any], distance: float) -> Step:

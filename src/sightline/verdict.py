@@ -2,71 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import shlex
-from dataclasses import dataclass
-
 import numpy as np
 
-from .linear.curvature import best_momentum, epochs_per_digit, epochs_per_factor, steady_momentum
-from .records import Epoch, Verdict, Warning
-from .settings import RunSettings
-from .truth import Truth
-from .tuning import Step
+from .evidence import Evidence
+from .fixes import fixes
+from .linear.curvature import best_momentum, epochs_per_digit, epochs_per_factor
+from .records import Verdict, Warning
 from .words import about, count, plain
 
-__all__ = ["Evidence", "judge", "warnings_before"]
+__all__ = ["judge", "warnings_before"]
 
-CLOSE_ENOUGH = 1e-10   # of the baseline loss: CONVERGED
 STEEP = 1e4            # a condition number worth a warning
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is known when the verdict is spoken.
-
-    `excess`: objective above its optimum, `start_excess` the same before the first epoch. `frozen_at` and `frozen_loss`: the last epoch that changes a parameter, forecast or
-    seen. `source`: how the data are named on a command line.
-    """
-
-    truth: Truth
-    settings: RunSettings
-    step: Step
-    source: str
-    from_file: bool = True
-    epochs: int = 0
-    last: Epoch | None = None
-    start_excess: float = 0.0
-    excess: float = math.inf
-    frozen_at: int | None = None
-    frozen_loss: float | None = None
-
-    @property
-    def tolerance(self) -> float:
-        """The excess below which a run has converged."""
-        return CLOSE_ENOUGH * self.truth.exact.baseline
-
-    @property
-    def solve(self) -> str:
-        """The command that needs no training."""
-        formula = self.truth.design.formula
-        if not self.from_file:
-            return f"sightline.solve(data, {formula!r})  # no epochs"
-        return f"sightline solve {shlex.quote(self.source)} {shlex.quote(formula)}  # no epochs"
-
-    @property
-    def lr_limit(self) -> float:
-        """The largest stable rate for the momentum in use."""
-        options = self.step.options
-        return self.truth.curvature.lr_limit(
-            self.step.momentum, dampening=options.get("dampening", 0.0), nesterov=options.get("nesterov", False)
-        )
-
-    @property
-    def is_gradient_descent(self) -> bool:
-        """Whether the closed forms hold: SGD on the full batch."""
-        batch = self.settings.batch_size
-        return self.settings.optimizer.lower() == "sgd" and (batch is None or batch >= self.truth.exact.rows)
 
 
 def warnings_before(evidence: Evidence) -> list[Warning]:
@@ -80,7 +26,7 @@ def warnings_before(evidence: Evidence) -> list[Warning]:
             f"({_limit_formula(e)}): each epoch multiplies the error in the steepest direction by "
             f"{plain(float(_contraction(e).max()), 3)}, so the run will diverge"
         )
-        found.append(Warning("SL-LR-LIMIT", text, tuple(_fixes(e))))
+        found.append(Warning("SL-LR-LIMIT", text, tuple(fixes(e))))
     return found
 
 
@@ -138,7 +84,7 @@ def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
 def _converged(e: Evidence) -> str:
     assert e.last is not None
     epochs, loss = count(e.last.number, "epoch"), plain(e.truth.exact.loss, 6)
-    if e.excess <= 1e-15 * e.truth.exact.baseline:
+    if e.excess <= max(1e-15 * e.truth.exact.baseline, e.truth.exact.resolution()):
         return f"after {epochs} the loss is the exact one, {loss}"
     return f"after {epochs} the loss is only {plain(e.excess, 2)} above the exact {loss}"
 
@@ -146,15 +92,15 @@ def _converged(e: Evidence) -> str:
 def _diverged(e: Evidence) -> Warning:
     if not e.is_gradient_descent:
         text = f"rate {plain(e.step.lr)} is too large for {e.settings.optimizer} on these data"
-        return Warning("SL-DIVERGED", text, (f"--lr {e.step.lr / 10:.2g}", e.solve))
+        return Warning("SL-DIVERGED", text, tuple(fixes(e)))
     if e.step.lr <= e.lr_limit:
         text = (
             f"rate {plain(e.step.lr)} is below the largest stable one, {e.lr_limit:.4g}, but momentum {plain(e.step.momentum)} "
             "overshoots a thousandfold before it settles"
         )
-        return Warning("SL-DIVERGED", text, tuple(_fixes(e)))
+        return Warning("SL-DIVERGED", text, tuple(fixes(e)))
     text = f"rate {plain(e.step.lr)} is {e.step.lr / e.lr_limit:.3g} times the largest stable one, {e.lr_limit:.4g}"
-    return Warning("SL-DIVERGED", text, tuple(_fixes(e)))
+    return Warning("SL-DIVERGED", text, tuple(fixes(e)))
 
 
 def _contraction(e: Evidence) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -174,19 +120,19 @@ def _steep(e: Evidence) -> list[Warning]:
             f"the columns nearly repeat each other: the loss is {about(condition)} times steeper in one direction than in "
             "another (the condition number), even with standardized columns"
         )
-        return [Warning("SL-COND", text, ("--lr auto --momentum auto", e.solve))]
+        return [Warning("SL-COND", text, tuple(fixes(e)))]
     widest = int(np.argmax(np.maximum(np.abs(design.low), np.abs(design.high)))) if len(design.low) else 0
     name, low, high = design.encoding.terms[widest], design.low[widest], design.high[widest]
     text = (
         f"{name} ({plain(float(low))} to {plain(float(high))}) makes the loss {about(condition)} times steeper in one "
         "direction than in another (the condition number)"
     )
-    return [Warning("SL-COND", text, (_standardize(e),))]
+    return [Warning("SL-COND", text, tuple(fixes(e)))]
 
 
 def _slow_or_frozen(e: Evidence) -> list[Warning]:
     if not e.is_gradient_descent or not e.truth.curvature.rank:
-        return [Warning("SL-SLOW", f"{count(e.epochs, 'epoch')} were not enough", (f"--epochs {e.epochs * 10}", e.solve))]
+        return [Warning("SL-SLOW", f"{count(e.epochs, 'epoch')} of {e.settings.optimizer.lower()} were not enough", tuple(fixes(e)))]
     worst = float(_contraction(e).max())
     found = []
     curvature = e.truth.curvature
@@ -204,44 +150,5 @@ def _slow_or_frozen(e: Evidence) -> list[Warning]:
             f"{e.settings.dtype} rounding freezes every parameter at epoch {e.frozen_at:,}{at}: from there each step is "
             "smaller than half a rounding unit of the parameter it should move"
         )
-        found.append(Warning("SL-FROZEN", frozen, tuple(_fixes(e))))
-    return [Warning("SL-SLOW", text, tuple(_fixes(e))), *found]
-
-
-def _fixes(e: Evidence) -> list[str]:
-    """Options to add to the command, each of which leads to the answer, with its cost."""
-    fixes = [] if e.truth.design.standardize else [_standardize(e)]
-    curvature = e.truth.curvature
-    per_digit = epochs_per_digit(float(curvature.contraction(*steady_momentum(curvature)).max(initial=0.0)))
-    needed = _epochs_needed(e, per_digit)
-    dtype = "" if e.settings.dtype == "float64" else " --dtype float64"
-    if needed < 200_000:
-        cost = f"{per_digit:,.0f} epochs per digit" if per_digit >= 2 else count(needed, "epoch")
-        fixes.append(f"--lr auto --momentum auto{dtype} --epochs {needed}  # {cost}")
-    return [*fixes, e.solve]
-
-
-def _epochs_needed(e: Evidence, per_digit: float) -> int:
-    """Enough epochs to converge: half the digits of the loss, two more for the momentum's transient, and some to spare."""
-    digits = 0.5 * math.log10(max(e.start_excess / max(e.tolerance, 1e-300), 1.0)) + 2.0
-    return math.ceil(digits * per_digit / 10.0) * 10 + 20
-
-
-def _standardize(e: Evidence) -> str:
-    """The fix by standardizing: how many epochs it leaves."""
-    exact = e.truth.exact
-    gram = exact.R.T @ exact.R / exact.rows
-    if exact.intercept:
-        mean = gram[-1, :-1]
-        gram = gram[:-1, :-1] - np.outer(mean, mean)
-    spread = np.sqrt(np.clip(np.diag(gram), 0.0, None))
-    used = spread > 0
-    eigenvalues = np.linalg.eigvalsh((gram / np.outer(spread + ~used, spread + ~used))[np.ix_(used, used)])
-    values = np.append(eigenvalues, 1.0) if exact.intercept else eigenvalues
-    kept = values[values > len(values) * 1e-13 * values.max(initial=0.0)]
-    condition = float(kept.max() / kept.min()) if len(kept) else 1.0
-    if condition < 1.0 + 1e-6:
-        return "--standardize --lr auto  # 1 epoch"
-    per_digit = math.log(10.0) / -math.log((condition - 1.0) / (condition + 1.0))
-    needed = _epochs_needed(e, per_digit)
-    return f"--standardize --lr auto --epochs {needed}  # {per_digit:,.1f} epochs per digit"
+        found.append(Warning("SL-FROZEN", frozen, tuple(fixes(e))))
+    return [Warning("SL-SLOW", text, tuple(fixes(e))), *found]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--optimizer", metavar="NAME", help="Any first-order optimizer of torch.optim (default sgd).")
 @click.option("--lr", type=NumberOr("auto"), help="Learning rate (default auto: from the curvature).")
 @click.option("--momentum", type=NumberOr("auto"), help="Momentum (default auto; 0 as soon as --lr is a number).")
-@click.option("--nesterov", is_flag=True, default=None, help="Nesterov's momentum.")
+@click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum.")
 @click.option("--weight-decay", type=float, metavar="X", help="The optimizer's own weight decay, on all parameters.")
 @click.option("--epochs", type=int, metavar="N", help="Exactly N epochs (default: until the answer is reached).")
 @click.option("--batch-size", type=NumberOr("full", int), help="Rows per step (default full).")

@@ -124,6 +124,7 @@ class Design:
         top = np.append(-self.center / self.scale, 1.0)
         return np.vstack([top, np.column_stack([slopes, np.zeros(len(slopes))])])
 
+    @np.errstate(over="ignore", invalid="ignore")
     def in_units(self, theta: Array) -> Array:
         """Coefficients in the units of the data, in the order of `terms`."""
         slopes = theta[: len(self.scale)] / self.scale
@@ -199,12 +200,12 @@ def _check_finite(X: Array, terms: Iterable[str], table: Table) -> None:
 
 def _check_size(largest: Array, terms: Iterable[str], source: str, *, squares: bool) -> None:
     for name, size in zip(terms, largest, strict=True):
-        if (squares and size > LARGEST) or size > LARGEST**2:
+        if size > (LARGEST if squares else 1e307):
             raise DataError(
                 f"column {shown(name)} of {source} reaches {size:.3g}, whose square overflows float64: "
                 "give it in a larger unit, for example divided by 1e300"
             )
-        if 0.0 < size < SMALLEST:
+        if 0.0 < size < (SMALLEST if squares else 1e-290):
             raise DataError(
                 f"column {shown(name)} of {source} is at most {size:.3g}, whose square vanishes in float64: "
                 "give it in a smaller unit, for example multiplied by 1e300"

@@ -12,16 +12,17 @@ import sys
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any, BinaryIO, NoReturn
+from types import NoneType
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from sightline.errors import DataError, nearest, shown
+from ..errors import DataError, nearest, shown
 from .table import Column, Table, names_of, number_label
 from .text_files import Scratch, as_number, open_text, path_pattern
 
@@ -30,13 +31,17 @@ __all__ = ["Source", "open_source"]
 Load = Callable[[Sequence[str]], Table]
 Opened = tuple[tuple[str, ...], Load]
 ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".json", ".jsonl", ".ndjson", ".arrow", ".feather", ".ipc")
-MAGIC = {b"PAR1": "parquet", b"ARRO": "arrow", b"\xff\xff\xff\xff": "arrow", b"\x1f\x8b": "gzip"}
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
+MAGIC = (
+    (rb"PAR1[^\0]*\0", "parquet"),
+    (rb"ARROW1\0|\xff\xff\xff\xff", "arrow"),
+    (rb"\x1f\x8b", "gzip"),
+    (rb"\xff\xfe|\xfe\xff", "utf-16"),
+)
 NUMBERS = re.compile(r"u?(tiny|small|big|huge)?int(eger)?|float|double|decimal|bignum|varint|sqlnull|null")
 # What to do with a column that is neither numbers nor text, by a word in the name of its type.
 CURES = (
     ("complex", "take its real part, its imaginary part or its absolute value"),
-    (r"list|array|tuple|\[|struct|dict|map|union|tensor", "make one column of numbers for each element"),
+    (r"list|array|tuple|\[\d*\]|struct|dict|map|union|tensor", "make one column of numbers for each element"),
     ("duration|delta|interval", "turn it into a number of seconds"),
     ("date|timestamp|period", "turn it into a number, such as the days since the first date"),
     ("time", "turn it into a number of seconds"),
@@ -101,7 +106,7 @@ def _open_path(path: str) -> Source:
                 return _open_stream(file, name)
     except OSError as error:
         raise DataError(f"{whole} cannot be opened ({error.strerror}); check who may read it") from error
-    if not name.casefold().endswith((*ENDINGS, ".gz")) and _kind(path, name) == "text":
+    if not name.casefold().endswith((*ENDINGS, ".gz")) and _kind(path, name) in ("text", "utf-16"):
         raise DataError(f"{name} is no known kind of file; data files are {', '.join(ENDINGS)} and .csv.gz")
     return _open_file(path, name, os.path.abspath(path))
 
@@ -127,10 +132,15 @@ def _open_file(path: str, name: str, absolute: str | None, keep: object = None) 
     openers = {"parquet": _parquet, "arrow": _arrow, "json": _json}
     columns, load = openers.get(kind, _text)(path, name)
 
-    def load_and_mark(names: Sequence[str], _kept: object = (keep, scratch)) -> Table:
+    def load_and_mark(names: Sequence[str]) -> Table:
         with open(original, "rb") as file:
             fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
-        return replace(load(names), fingerprint=fingerprint)
+        table = load(names)
+
+        def place(row: int, _kept: object = (keep, scratch)) -> str:
+            return table.place(row)
+
+        return replace(table, fingerprint=fingerprint, place=place)
 
     return Source(name, columns, absolute, load=load_and_mark)
 
@@ -138,12 +148,12 @@ def _open_file(path: str, name: str, absolute: str | None, keep: object = None) 
 def _kind(path: str, name: str) -> str:
     """What the first bytes of a file say that it is, or else its name."""
     with open(path, "rb") as file:
-        head = file.read(4)
-    for magic, kind in MAGIC.items():
-        if head.startswith(magic):
+        head = file.read(4096)
+    for magic, kind in MAGIC:
+        if re.match(magic, head):
             return kind
-    if head.startswith(UTF16):
-        return "utf-16"
+    if head.startswith(b"PAR1") and name.casefold().endswith(".parquet"):
+        return "parquet"
     return "json" if name.casefold().endswith((".json", ".jsonl", ".ndjson")) else "text"
 
 
@@ -195,7 +205,7 @@ def _json(path: str, name: str) -> Opened:
         raise DataError(f"{name} is not JSON that can be read ({error}); {cure}") from error
     for row, record in enumerate(records):
         if not isinstance(record, dict):
-            raise DataError(f"{name} row {row}: is a {type(record).__name__}, not a record; {cure}")
+            raise DataError(f"{name} row {row}: {shown(record)} is not a record; {cure}")
     names = tuple(dict.fromkeys(key for record in records for key in record))
     if not names:
         raise DataError(f"{name} holds no records; {cure}")
@@ -211,7 +221,7 @@ def _parquet(path: str, name: str) -> Opened:
 
     connection = duckdb.connect(":memory:")
     try:
-        relation = connection.read_parquet(path_pattern(path))
+        relation = connection.read_parquet(path_pattern(path), hive_partitioning=False)
         sql = "SELECT name, coalesce(num_children, 0) FROM parquet_schema(?)"
         schema = connection.execute(sql, [path_pattern(path)]).fetchall()
     except duckdb.Error as error:
@@ -226,7 +236,7 @@ def _parquet(path: str, name: str) -> Opened:
 
 
 def _arrow(path: str, name: str) -> Opened:
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         stream = not file.read(6).startswith(b"ARROW1")
         file.seek(0)
         try:
@@ -239,9 +249,8 @@ def _arrow(path: str, name: str) -> Opened:
 
                 frame = ipc.open_stream(file).read_all() if stream else ipc.open_file(file).read_all()
         except ImportError as error:
-            raise DataError(
-                f"{name} is an Arrow file, and reading it needs polars or pyarrow; install polars"
-            ) from error
+            what = f"{name} is an Arrow file, which takes polars or pyarrow to read"
+            raise DataError(f"{what}; pip install polars, or save it as Parquet") from error
         except Exception as error:
             raise DataError(f"{name} is a damaged Arrow file; write it again ({_first_line(error)})") from error
     return _frame(frame, name)
@@ -268,7 +277,9 @@ def _frame_or_relation(data: Any) -> tuple[str, Opened]:
     if hasattr(data, "__arrow_c_stream__"):
         import duckdb
 
-        relation = duckdb.connect(":memory:").from_arrow(data)
+        connection: Any = duckdb.connect(":memory:")
+        connection.from_arrow(data).create("data")  # kept, since a stream flows once
+        relation = connection.table("data")
         return "the Arrow table", _relation(relation, "the Arrow table", relation.columns)
     raise DataError(
         f"data of type {type(data).__name__} cannot be read; give a path, a data frame, "
@@ -296,14 +307,14 @@ def _frame(data: Any, source: str) -> Opened:
 def _series(source: str, name: str, series: Any) -> Column:
     import narwhals.stable.v1 as nw
 
-    if series.dtype.is_numeric():
-        return Column(name, np.asarray(series.cast(nw.Float64).to_numpy(), dtype=float), "number")
+    if series.dtype.is_numeric() and (values := series.to_numpy()).dtype != object:
+        return Column(name, np.asarray(values, dtype=float), "number")
     if series.dtype in (nw.Categorical, nw.Enum):
         cells = (_cell(source, name, row, cell) for row, cell in enumerate(series.to_list()))
         return _objects(source, name, cells)
-    if series.dtype in (nw.String, nw.Boolean, nw.Object, nw.Unknown):
+    if series.dtype.is_numeric() or series.dtype in (nw.String, nw.Boolean, nw.Object, nw.Unknown):
         return _objects(source, name, series.to_list())
-    _refuse_type(source, name, str(series.dtype))
+    raise _wrong_type(source, name, str(series.dtype))
 
 
 def _relation(relation: Any, source: str, names: Sequence[str]) -> Opened:
@@ -322,7 +333,7 @@ def _relation(relation: Any, source: str, names: Sequence[str]) -> Opened:
             return f"CASE WHEN {column} THEN 'True' WHEN NOT {column} THEN 'False' END"
         if kind in ("varchar", "enum", "uuid"):
             return f"CAST({column} AS VARCHAR)"
-        _refuse_type(source, name, full)
+        raise _wrong_type(source, name, full)
 
     def load(wanted: Sequence[str]) -> Table:
         import duckdb
@@ -347,14 +358,17 @@ def _relation(relation: Any, source: str, names: Sequence[str]) -> Opened:
 
 
 def _mapping(data: Mapping[Any, Any]) -> Opened:
-    source, arrays = "the dict", {str(name): values for name, values in data.items()}
-    _refuse_twice(source, [str(name) for name in data])
+    source, arrays, lengths = "the dict", {str(name): values for name, values in data.items()}, {}
+    _refuse_twice(source, data)
     if not arrays:
         raise DataError(f"{source} has no columns; give it column names and 1-d arrays")
     for name, values in arrays.items():
-        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or np.shape(values) == ():
-            raise DataError(f"column {shown(name)} of {source} is one value; give a list with a value for every row")
-    lengths = {name: len(values) for name, values in arrays.items()}
+        with suppress(TypeError):  # a 0-d array has no length
+            if hasattr(values, "__len__") and not isinstance(values, (str, bytes, Mapping, Set)):
+                lengths[name] = len(values)
+        if name not in lengths:
+            what = f"column {shown(name)} of {source} is one {type(values).__name__}"
+            raise DataError(f"{what}; give a list or a 1-d array with a value for every row")
     if len(set(lengths.values())) > 1:
         listing = ", ".join(f"{shown(name, quote=False)} {length}" for name, length in lengths.items())
         raise DataError(f"the columns of {source} have unequal lengths ({listing}); give each a value for every row")
@@ -373,38 +387,43 @@ def _array(source: str, name: str, values: Any) -> Column:
         import narwhals.stable.v1 as nw
 
         series = nw.from_native(values, allow_series=True, pass_through=True)
-        return _series(source, name, series) if isinstance(series, nw.Series) else _objects(source, name, values)
+        if isinstance(series, nw.Series):
+            return _series(source, name, series)
+        return _objects(source, name, values.to_pylist() if hasattr(values, "to_pylist") else values)
     if not hasattr(values, "__array__"):
         nested = next((cell for cell in values if isinstance(cell, (list, tuple, np.ndarray))), None)
         if nested is not None:
-            _refuse_shape(source, name, f"holds a {type(nested).__name__} for each row")
+            raise _wrong_shape(source, name, f"holds a {type(nested).__name__} for each row")
         return _objects(source, name, values)
-    array = np.asanyarray(values)
+    array = values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        _refuse_shape(source, name, f"has the shape {array.shape}")
+        raise _wrong_shape(source, name, f"has the shape {array.shape}")
     if array.dtype.kind in "fiu":
         with np.errstate(over="ignore"):
             return Column(name, np.ma.filled(array.astype(float), np.nan), "number")
     if array.dtype.kind in "bUO":
         return _objects(source, name, array.tolist())
-    _refuse_type(source, name, "bytes" if array.dtype.kind == "S" else str(array.dtype))
+    raise _wrong_type(source, name, "bytes" if array.dtype.kind == "S" else str(array.dtype))
 
 
 def _objects(source: str, name: str, values: Iterable[Any]) -> Column:
     """Python objects: text if all are text, else what they are as cells of a text file."""
     cells = list(values)
-    if set(map(type, cells)) <= {int, float}:
+    types = set(map(type, cells))
+    if types <= {int, float}:
         with suppress(OverflowError):
             return Column(name, np.array(cells, dtype=float), "number")
+    if str in types and types <= {str, NoneType}:
+        return Column(name, np.array(cells, dtype=object), "text")
     texts = [_cell(source, name, row, cell) for row, cell in enumerate(cells)]
     numbers = [None if text is None else as_number(text) for text in texts]
     words = any(text is not None and number is None for text, number in zip(texts, numbers, strict=True))
     only_text = all(text is None or isinstance(cell, str) for text, cell in zip(texts, cells, strict=True))
     if any(text is not None for text in texts) and (words or only_text):
         found = any(number is not None for number in numbers) and not only_text
-        return Column(name, np.array([*texts, None], dtype=object)[:-1], "mixed" if found else "text")
+        return Column(name, np.array(texts, dtype=object), "mixed" if found else "text")
     return Column(name, np.array([np.nan if n is None else n for n in numbers], dtype=float), "number")
 
 
@@ -417,11 +436,12 @@ def _cell(source: str, name: str, row: int, cell: Any) -> str | None:
     if cell is None or type(cell).__name__ in ("NAType", "NaTType", "MaskedConstant"):
         return None
     if not isinstance(cell, (Real, Decimal)):
-        _refuse_type(source, name, type(cell).__name__, f" row {row}")
+        raise _wrong_type(source, name, type(cell).__name__, f" row {row}")
+    number: Any = cell
     try:
-        value = float(cell)
+        value = float(number)
     except OverflowError:
-        return "inf" if cell > type(cell)(0) else "-inf"
+        return "inf" if number > 0 else "-inf"
     if not np.isfinite(value):
         return None if np.isnan(value) else repr(value)
     return str(int(cell)) if isinstance(cell, Integral) else number_label(value)
@@ -437,15 +457,14 @@ def _table(source: str, columns: dict[str, Column]) -> Table:
     return Table(source, columns, rows, fingerprint=digest.hexdigest())
 
 
-def _refuse_shape(source: str, name: str, what: str) -> NoReturn:
-    raise DataError(
-        f"column {shown(name)} of {source} {what}; reshape it to one dimension, or give each part of it a name"
-    )
+def _wrong_shape(source: str, name: str, what: str) -> DataError:
+    cure = "reshape it to one dimension, or give each part of it a name"
+    return DataError(f"column {shown(name)} of {source} {what}; {cure}")
 
 
-def _refuse_type(source: str, name: str, kind: str, where: str = "") -> NoReturn:
+def _wrong_type(source: str, name: str, kind: str, where: str = "") -> DataError:
     cure = next(cure for word, cure in CURES if re.search(word, kind.casefold()))
-    raise DataError(f"column {shown(name)} of {source}{where} is of type {shown(kind, quote=False)}; {cure}")
+    return DataError(f"column {shown(name)} of {source}{where} is of type {shown(kind, quote=False)}; {cure}")
 
 
 def _refuse_twice(source: str, names: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ import csv
 import io
 import os
 import re
+import shutil
 import tempfile
 import weakref
 from collections import Counter
@@ -17,9 +18,8 @@ from itertools import chain, islice
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sightline.errors import DataError, shown
+from ..errors import DataError, shown
 from .table import Column, Kind, Table, names_of
 
 __all__ = ["Scratch", "TextFile", "as_number", "open_text", "path_pattern"]
@@ -28,11 +28,13 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A")
 SAMPLE, LONGEST_HEADER = 1 << 16, 1 << 24
 END = "\x1eend of file\x1e"  # fed to csv after the last line: an open quote swallows it
 
-# NaN: no value. NULL: not a number; 1_000 and +-1 are numbers for DuckDB only.
+# NaN: no value. NULL: not a number, as are 1_000 and +-1, which a plain cast would take.
 NUMBER = (
     "CASE WHEN {0} IS NULL THEN 'nan'::DOUBLE WHEN contains({0}, '_') OR contains({0}, '+-') THEN NULL "
     "ELSE TRY_CAST({0} AS DOUBLE) END AS {0}"
 )
+# The same with each cell named once: twice as slow, but the time to plan 10,000 of the above is quadratic.
+NUMBER_OF_MANY = "TRY_CAST(replace(replace(coalesce({0}, 'nan'), '_', '?'), '+-', '?') AS DOUBLE) AS {0}"
 
 
 class Scratch:
@@ -79,15 +81,13 @@ class TextFile:
         """The named columns of the whole file."""
         if "" in names:
             number = self.columns.index("") + 1
-            raise DataError(
-                f"{self.name} line {self.header_line}: column {number} has no name; write one into the header"
-            )
+            raise DataError(f"{self.name} line {self.header_line}: column {number} has no name; write one there")
         quotes = _count_quotes(self.path, self.name)
         if quotes % 2:
             self._refuse_rows()
         columns, rows = self._load(names, quoted=quotes > 0)
         if not rows:
-            _refuse_header_only(self.name)
+            raise DataError(f"{self.name} has a header but no rows; add a line for every observation")
         return Table(self.name, columns, rows, self._place)
 
     def _load(self, names: Sequence[str], *, quoted: bool) -> tuple[dict[str, Column], int]:
@@ -102,19 +102,20 @@ class TextFile:
                 self._refuse_rows()
             # The rows are sound, so it is two kinds of line ends in one file, or a row of more than 2 MB.
             plain = Scratch()
-            _copy_with_one_line_end(self.path, plain.path)
+            with (
+                open(self.path, encoding="utf-8-sig") as old,
+                open(plain.path, "w", encoding="utf-8", newline="\n") as new,
+            ):
+                shutil.copyfileobj(old, new, 1 << 20)
             options = f", parallel = false, max_line_size = {max(2_000_000, os.path.getsize(plain.path) + 1)}"
             try:
                 return self._fetch(connection, names, plain.path, options)
             except duckdb.Error as error:
                 self._refuse_rows(exact=True)
-                raise DataError(
-                    f"{self.name} cannot be read as CSV; look for a quote inside a quoted cell: {error}"
-                ) from error
+                line = str(error).split("\n", 1)[0]
+                raise DataError(f"{self.name} cannot be read as CSV ({line}); look for misplaced quotes") from error
 
-    def _fetch(
-        self, connection: Any, names: Sequence[str], path: str, options: str
-    ) -> tuple[dict[str, Column], int]:
+    def _fetch(self, connection: Any, names: Sequence[str], path: str, options: str) -> tuple[dict[str, Column], int]:
         """The columns as numbers and, where a cell is none, once more as text."""
         at = {name: i for i, name in enumerate(self.columns)}
         ids = {name: f"c{at[name]}" for name in names}
@@ -126,15 +127,15 @@ class TextFile:
             result: dict[str, Any] = connection.execute(sql, [pattern]).fetchnumpy()
             return result
 
-        numbers = query(NUMBER.format(c) for c in ids.values())
+        number = NUMBER if len(ids) < 1000 else NUMBER_OF_MANY
+        numbers = query(number.format(c) for c in ids.values())
         rows = len(next(iter(numbers.values())))
         mixed = {c for c, values in numbers.items() if np.ma.getmaskarray(values).any()}
         texts = query(c for c in ids.values() if c in mixed) if mixed else {}
         columns = {}
         for name, c in ids.items():
-            plain = c not in mixed
-            values = np.ma.getdata(numbers[c]) if plain else _plain_objects(texts[c])
-            columns[name] = Column(name, values, "number") if plain else _text_column(name, values, numbers[c])
+            plain = Column(name, np.ma.getdata(numbers[c]), "number")
+            columns[name] = _text_column(name, numbers[c], texts[c]) if c in mixed else plain
         return columns, rows
 
     def _sql(self, options: str) -> str:
@@ -145,7 +146,8 @@ class TextFile:
         return (
             f"FROM read_csv(?, auto_detect = false, header = true, skip = {self.header_line - 1}, "
             f"""delim = '{self.delimiter}', quote = '"', escape = '"', strict_mode = true, null_padding = false, """
-            f"nullstr = [{missing}], allow_quoted_nulls = false, columns = {{{columns}}}{options})"
+            f"nullstr = [{missing}], allow_quoted_nulls = false, hive_partitioning = false, "
+            f"columns = {{{columns}}}{options})"
             + (" WHERE c0 IS NULL OR trim(c0, ' ') <> ''" if one else "")
         )
 
@@ -154,7 +156,10 @@ class TextFile:
         return [line for line, _ in self._rows()]
 
     def _place(self, row: int) -> str:
-        return f"line {self._lines[row]}"
+        try:
+            return f"line {self._lines[row]}"
+        except (OSError, ValueError, IndexError, DataError):  # the file has changed since it was read
+            return f"row {row}"
 
     def _rows(self, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
         """The line on which each row starts, and its fields; a quote that is never closed is refused."""
@@ -165,9 +170,7 @@ class TextFile:
                     return
                 if row[-1].endswith(END):
                     opened = line + sum(len(re.findall(r"\r\n|\r|\n", cell)) for cell in row[:-1])
-                    raise DataError(
-                        f'{self.name} line {opened}: a quote (") opens here and is never closed; close it'
-                    )
+                    raise DataError(f'{self.name} line {opened}: a quote (") opens here and is never closed; close it')
                 if line > self.header_line and not (one and _blank(row)):
                     yield line, row
 
@@ -177,22 +180,17 @@ class TextFile:
         for line, row in self._rows():
             if len(row) < width or (len(row) > width and (exact or any(row[width:]))):
                 fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
-                raise DataError(
-                    f"{self.name} line {line}: {fields} where the header has {width}; {self._cure(len(row))}"
-                )
-        if exact:
-            self._refuse_quotes()
-
-    def _refuse_quotes(self) -> None:
+                what = f"{fields} where the header has {width}; {self._cure(len(row))}"
+                raise DataError(f"{self.name} line {line}: {what}")
+        if not exact:
+            return
         line = self.header_line
         try:
-            for line, _ in self._rows(strict=True):
+            for line, _ in self._rows(strict=True):  # noqa: B007
                 pass
         except csv.Error as error:
-            raise DataError(
-                f"{self.name}, first row after line {line}: text follows a closing quote; "
-                'write a quote inside a quoted cell twice ("")'
-            ) from error
+            what = 'text follows a closing quote; write a quote inside a quoted cell twice ("")'
+            raise DataError(f"{self.name}, first row after line {line}: {what}") from error
 
     def _cure(self, found: int) -> str:
         if self.columns[0].startswith("#"):
@@ -211,16 +209,19 @@ def open_text(path: str, name: str) -> TextFile:
     if not rows:
         what = "holds only blank lines" if text else "is empty"
         raise DataError(f"{name} {what}; a data file has a line of column names, then a line for every row")
-    if whole and len(rows) == 1:
-        _refuse_header_only(name)
-    header_line, header = rows[0]
+    line, header = rows[0]
     columns = [cell.strip() for cell in header]
-    while len(columns) > 1 and not columns[-1] and not any("".join(r[len(columns) - 1 :]) for _, r in rows[1:]):
+    while len(columns) > 1 and not columns[-1] and not any("".join(row[len(columns) - 1 :]) for _, row in rows[1:]):
         columns.pop()
-    twice = [column for column, count in Counter(columns).items() if count > 1 and column]
-    if twice:
-        raise DataError(f"{name} line {header_line}: more than one column is called {names_of(twice)}; rename one")
-    return TextFile(path, name, delimiter, tuple(columns), header_line)
+    file = TextFile(path, name, delimiter, tuple(columns), line)
+    if whole and len(rows) == 1:
+        file._refuse_rows()
+        raise DataError(f"{name} has a header but no rows; add a line for every observation")
+    if columns[0].startswith("#") and len(columns) == 1:
+        raise DataError(f"{name} line {line} starts with '#'; delete the comment lines above the column names")
+    if twice := [column for column, count in Counter(columns).items() if count > 1 and column]:
+        raise DataError(f"{name} line {line}: more than one column is called {names_of(twice)}; rename one")
+    return file
 
 
 def _sample(path: str, name: str) -> tuple[str, bool]:
@@ -297,49 +298,26 @@ def _refuse_bytes(path: str, name: str) -> NoReturn:
             try:
                 line.decode()
             except UnicodeDecodeError as error:
-                byte = line[error.start]
-                raise DataError(
-                    f"{name} line {number}: byte 0x{byte:02x} is not UTF-8 ({_as_latin(byte)} in Latin-1); "
-                    "save the file as UTF-8"
-                ) from error
+                byte = line[error.start : error.start + 1]
+                what = f"byte 0x{byte.hex()} is not UTF-8 ({shown(byte.decode('latin-1'))} in Latin-1)"
+                raise DataError(f"{name} line {number}: {what}; save the file as UTF-8") from error
     raise DataError(f"{name} is not UTF-8; save the file as UTF-8")
 
 
-def _as_latin(byte: int) -> str:
-    return shown(bytes([byte]).decode("latin-1"))
-
-
-def _refuse_header_only(name: str) -> NoReturn:
-    raise DataError(f"{name} has a header but no rows; add a line for every observation")
-
-
-def _copy_with_one_line_end(old: str, new: str) -> None:
-    with open(old, encoding="utf-8-sig") as source, open(new, "w", encoding="utf-8", newline="\n") as target:
-        while text := source.read(1 << 20):
-            target.write(text)
-
-
-def _plain_objects(values: Any) -> NDArray[Any]:
-    """A string column of DuckDB as an object array with None where it has no value."""
-    plain = np.array(np.ma.getdata(values), dtype=object)
-    plain[np.ma.getmaskarray(values)] = None
-    return plain
-
-
-def _text_column(name: str, cells: NDArray[Any], numbers: Any) -> Column:
+def _text_column(name: str, numbers: Any, texts: Any) -> Column:
     """A column with cells that DuckDB cannot read as numbers: the kind is what Python reads in them."""
     values, failed = np.array(np.ma.getdata(numbers), dtype=float), np.ma.getmaskarray(numbers)
-    values[failed] = np.nan
-    texts = False
-    for row in np.flatnonzero(failed):
-        stripped = cells[row].strip(" ")
-        if not stripped or (stripped != cells[row] and stripped in MISSING):
-            cells[row] = None
-        elif (number := as_number(stripped)) is None:
-            texts = True
-        else:
-            values[row] = number
-    if not texts:
+    cells = np.array([*map(_tidy, np.where(np.ma.getmaskarray(texts), None, np.ma.getdata(texts)))], dtype=object)
+    spelled = [np.nan if cell is None else as_number(cell) for cell in cells[failed]]
+    if None not in spelled:
+        values[failed] = spelled
         return Column(name, values, "number")
-    kind: Kind = "mixed" if not np.isnan(values).all() else "text"
-    return Column(name, np.array([c if c is None else c.strip(" ") for c in cells] + [None], object)[:-1], kind)
+    values[failed] = [np.nan if number is None else number for number in spelled]
+    kind: Kind = "text" if np.isnan(values).all() else "mixed"
+    return Column(name, cells, kind)
+
+
+def _tidy(cell: str | None) -> str | None:
+    """A cell without the spaces around it; with spaces, it was not quoted and NA means no value."""
+    stripped = (cell or "").strip(" ")
+    return None if not stripped or (stripped != cell and stripped in MISSING) else stripped

@@ -17,12 +17,11 @@ def linear_layer(weight: Any, bias: ArrayLike | None, *, dtype: str) -> nn.Linea
     >>> linear_layer([[2.0]], [1.0], dtype="float64")(torch.tensor([[3.0]], dtype=torch.float64)).item()
     7.0
     """
-    kind = getattr(torch, dtype)
-    weights = torch.as_tensor(weight, dtype=torch.float64)
+    weights = torch.as_tensor(weight, dtype=torch.float64).to(getattr(torch, dtype))
     with torch.random.fork_rng(devices=[]):
-        module = nn.Linear(weights.shape[1], weights.shape[0], bias=bias is not None, dtype=kind)
-    with torch.no_grad():
-        module.weight.copy_(weights)
-        if bias is not None:
-            module.bias.copy_(torch.as_tensor(bias, dtype=torch.float64))
+        module = nn.Linear(1, 1, bias=bias is not None, dtype=weights.dtype)
+    module.out_features, module.in_features = weights.shape
+    module.weight = nn.Parameter(weights.clone())
+    if bias is not None:
+        module.bias = nn.Parameter(torch.as_tensor(bias, dtype=torch.float64).to(weights.dtype).clone())
     return module

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "Curvature", "best_momentum", "epochs_per_digit", "epochs_per_factor", "rates_per_epoch", "steady_momentum",
+    "Curvature", "best_momentum", "epochs_needed", "epochs_per_digit", "epochs_per_factor", "rates_per_epoch", "steady_momentum",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -74,6 +74,7 @@ class Curvature:
         return rates_per_epoch(self.eigenvalues[: self.rank], lr, momentum, nesterov=nesterov, dampening=dampening)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def rates_per_epoch(
     eigenvalues: Array, lr: float, momentum: float = 0.0, *, nesterov: bool = False, dampening: float = 0.0
 ) -> Array:
@@ -112,6 +113,37 @@ def steady_momentum(curvature: Curvature) -> tuple[float, float]:
     return lr, (1.0 - math.sqrt(lr * curvature.min)) ** 2
 
 
+def epochs_needed(
+    curvature: Curvature, distance: Array, lr: float, momentum: float, *, goal: float, limit: int
+) -> int | None:
+    """Epochs of gradient descent (with the heavy ball's momentum) from θ* + `distance (q,)` until the objective is within
+    `goal` of its minimum; None if more than `limit`.
+
+    Along each direction (xₜ, xₜ₋₁) is multiplied by [[1 + β - lr λ, -β], [1, 0]] each epoch, starting at rest.
+    """
+    share = curvature.eigenvalues[: curvature.rank] / 2.0 * (curvature.directions[: curvature.rank] @ distance) ** 2
+    step = np.zeros((curvature.rank, 2, 2))
+    step[:, 0, 0] = 1.0 + momentum - lr * curvature.eigenvalues[: curvature.rank]
+    step[:, 0, 1], step[:, 1, 0] = -momentum, 1.0
+
+    def left(epochs: int) -> float:
+        """A bound of the excess after that many epochs that does not oscillate."""
+        state = np.linalg.matrix_power(step, epochs).sum(axis=2)
+        size = (state**2).sum(axis=1) if momentum else state[:, 0] ** 2
+        return float(share @ size)
+
+    high = 1
+    while left(high) > goal:
+        if high > limit:
+            return None
+        high *= 2
+    low = high // 2
+    while high - low > max(1, low // 100):
+        middle = (low + high) // 2
+        low, high = (low, middle) if left(middle) <= goal else (middle, high)
+    return high + high // 50
+
+
 def epochs_per_digit(contraction: float) -> float:
     """Epochs in which an error shrinks tenfold when each one multiplies it by `contraction`."""
     return epochs_per_factor(contraction) * math.log(10.0)
@@ -119,7 +151,7 @@ def epochs_per_digit(contraction: float) -> float:
 
 def epochs_per_factor(contraction: float) -> float:
     """The time constant: epochs in which an error shrinks by the factor e; infinite where it does not shrink."""
-    if contraction >= 1.0:
+    if not contraction < 1.0:
         return math.inf
     if contraction <= 0.0:
         return 0.0

@@ -20,7 +20,8 @@ class Exact:
     `theta (q,)` holds the weights, then the bias where there is one. `R (·, q)` is the triangular factor of the design matrix
     with its column of ones, [X 1] (and the penalty's rows below it), so the Hessian of the objective is 2 R'R / n.
     `singular (q,)` and `directions (q, q)`, its rows, are those of R with its columns divided by their lengths `scale (q,)`;
-    `rank` counts the directions that the data determine.
+    `rank` counts the directions that the data determine. `rss`, `tss` and `squares` are Σ r², Σ (y - ȳ)² (Σ y² without an
+    intercept) and Σ y².
     """
 
     theta: Array
@@ -28,6 +29,7 @@ class Exact:
     rows: int
     rss: float
     tss: float
+    squares: float
     rank: int
     R: Array
     scale: Array
@@ -49,6 +51,10 @@ class Exact:
     def loss(self) -> float:
         """Mean squared error at the optimum."""
         return self.rss / self.rows
+
+    def resolution(self, eps: float = EPS) -> float:
+        """The smallest mean squared error that arithmetic with this machine epsilon can tell from zero."""
+        return (16.0 * eps) ** 2 * self.squares / self.rows
 
     @property
     def baseline(self) -> float:
@@ -105,7 +111,8 @@ def least_squares(
     theta = theta + solve(target - Z @ theta)
     residual = y - Z[:n] @ theta
     centred = y - y.mean() if intercept else y
+    rss, tss, squares = (float(v @ v) for v in (residual, centred, y))
+    nothing = n * (4.0 * EPS) ** 2 * squares   # residuals that are rounding alone: a perfect fit, a constant target
     return Exact(
-        theta, intercept, n, float(residual @ residual), float(centred @ centred),
-        rank, R, scale, singular, directions, weight_decay,
+        theta, intercept, n, rss if rss > nothing else 0.0, tss if tss > nothing else 0.0, squares, rank, R, scale, singular, directions, weight_decay,
     )  # fmt: skip

@@ -82,7 +82,8 @@ def infer(exact: Exact, combinations: Sequence[Array], estimates: Sequence[float
         if s is None or half is None:
             result.append(Inference(estimate, None, None, None, None, None))
             continue
-        error = s * math.sqrt(exact.variance(combination))
+        size = float(np.abs(combination).max()) or 1.0   # so that the squares of tiny combinations do not vanish
+        error = s * size * math.sqrt(exact.variance(combination / size))
         t = estimate / error if error > 0 else None
         p = None if t is None else _t_two_sided(df, t)
         result.append(Inference(estimate, error, t, p, estimate - half * error, estimate + half * error))

@@ -1,0 +1,58 @@
+"""What is known when a verdict is spoken."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .records import Epoch
+from .settings import RunSettings
+from .truth import Truth
+from .tuning import Step
+
+__all__ = ["Evidence"]
+
+CLOSE_ENOUGH = 1e-10   # of the baseline loss: CONVERGED
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known when the verdict is spoken.
+
+    `start (q,)`: where training begins, in its coordinates. `excess`: objective above its optimum. `frozen_at` and `frozen_loss`: the last epoch that changes a parameter, forecast or
+    seen. `source`: how the data are named on a command line.
+    """
+
+    truth: Truth
+    start: NDArray[np.float64]
+    settings: RunSettings
+    step: Step
+    source: str
+    from_file: bool = True
+    epochs: int = 0
+    last: Epoch | None = None
+    excess: float = math.inf
+    frozen_at: int | None = None
+    frozen_loss: float | None = None
+
+    @property
+    def tolerance(self) -> float:
+        """The excess below which a run has converged: that share of the baseline loss, or what float64 can tell from zero."""
+        return max(CLOSE_ENOUGH * self.truth.exact.baseline, self.truth.exact.resolution())
+
+    @property
+    def lr_limit(self) -> float:
+        """The largest stable rate for the momentum in use."""
+        options = self.step.options
+        return self.truth.curvature.lr_limit(
+            self.step.momentum, dampening=options.get("dampening", 0.0), nesterov=options.get("nesterov", False)
+        )
+
+    @property
+    def is_gradient_descent(self) -> bool:
+        """Whether the closed forms hold: SGD on the full batch."""
+        batch = self.settings.batch_size
+        return self.settings.optimizer.lower() == "sgd" and (batch is None or batch >= self.truth.exact.rows)
