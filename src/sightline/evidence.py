@@ -56,3 +56,10 @@ class Evidence:
         """Whether the closed forms hold: SGD on the full batch."""
         batch = self.settings.batch_size
         return self.settings.optimizer.lower() == "sgd" and (batch is None or batch >= self.truth.exact.rows)
+
+    def contraction(self) -> NDArray[np.float64]:
+        """The factor by which one epoch of this gradient descent shrinks the error along each direction, `(rank,)`."""
+        options = self.step.options
+        return self.truth.curvature.contraction(
+            self.step.lr, self.step.momentum, nesterov=options.get("nesterov", False), dampening=options.get("dampening", 0.0)
+        )

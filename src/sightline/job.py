@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -75,7 +74,7 @@ class Job:
         engine, reason = choose(problem, engine=settings.engine, epochs=epochs, form=form)
         freeze = None
         if settings.lr is not None:
-            freeze = forecast_freeze(problem, form, limit=5000 if settings.dtype == "float32" else 500)
+            freeze = forecast_freeze(problem, form, limit=20_000 if settings.dtype == "float32" else 500)
         return cls(prepared, truth, settings, step, problem, form, engine, reason, freeze, start)
 
     @cached_property
@@ -123,11 +122,10 @@ class Job:
         every = [*([folder.append] if folder else []), *sinks]
         epochs: list[Epoch] = []
         try:
-            with closing(stop_when(loop.run(self.engine, epochs=self.epochs), *rules, *self.rules())) as records:
-                for record in records:
-                    epochs.append(record)
-                    for sink in every:
-                        sink(record)
+            for record in stop_when(loop.run(self.engine, epochs=self.epochs), *rules, *self.rules()):
+                epochs.append(record)
+                for sink in every:
+                    sink(record)
         except BaseException:
             if folder:
                 folder.finish("failed")
@@ -153,13 +151,14 @@ class Job:
         coefficients = self.truth.coefficients(units)
         last = epochs[-1]
         excess = self.truth.exact.objective_excess(theta)
-        frozen_at = self.freeze.epoch if self.freeze else _last_change(epochs)
+        frozen_at = self._frozen_at(epochs)
         evidence = replace(self.evidence, epochs=self.epochs, last=last, excess=excess)
         verdict = judge(evidence, self.warnings)
         result = self._result(coefficients, verdict, last, excess, frozen_at, folder.id if folder else None)
         run = Run(
             result, self.prepared.design, coefficients, verdict, epochs, folder.path if folder else None,
-            self.prepared.manifest(), self.settings.dtype, self.settings.level, self.truth.covariance(), rows=self.prepared.rows,
+            self.prepared.manifest(), self.settings.dtype, self.settings.level, self.truth.covariance(),
+            self.truth.directions(evidence.contraction() if evidence.is_gradient_descent else None), self.prepared.rows,
         )  # fmt: skip
         if folder:
             from .runs.checkpoint import save_model, save_state
@@ -169,6 +168,12 @@ class Job:
             stopped = last.stop is not None and last.stop.reason == "interrupted"
             save_run(run, folder, "interrupted" if stopped else "done")
         return run
+
+    def _frozen_at(self, epochs: Sequence[Epoch]) -> int | None:
+        """What was seen, where the run went on beyond the forecast; else the forecast."""
+        if self.freeze is not None and epochs[-1].number <= self.freeze.epoch:
+            return self.freeze.epoch
+        return _last_change(epochs)
 
     def _result(
         self, coefficients: Any, verdict: Verdict, last: Epoch, excess: float, frozen_at: int | None, run: str | None

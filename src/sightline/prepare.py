@@ -19,11 +19,12 @@ __all__ = ["Prepared", "prepare"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """The rows and the design that made them; `label` is how a command line names the data."""
+    """The rows and the design that made them; `name` is how messages name the data, `label` how a command line does."""
 
     design: Design
     rows: Rows
     missing: Missing
+    name: str
     label: str
     columns_used: int
     path: str | None
@@ -62,5 +63,5 @@ def prepare(data: object, formula: str | None = None, *, target: str | None = No
         raise DataError(f"{source.name} has {count(complete.rows, 'usable row')}{left}: a fit needs at least 2")
     design = Design.learn(parsed, complete, standardize=standardize)
     return Prepared(
-        design, design.rows(complete), missing, str(data) if source.path else source.name, len(parsed.columns), source.path, table.fingerprint
+        design, design.rows(complete), missing, source.name, str(data) if source.path else source.name, len(parsed.columns), source.path, table.fingerprint
     )

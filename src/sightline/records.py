@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Coefficient", "Epoch", "Stop", "Verdict", "Warning"]
+__all__ = ["Coefficient", "Direction", "Epoch", "Stop", "Verdict", "Warning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +83,17 @@ class Coefficient:
     low: float | None
     high: float | None
     off_by: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """One direction of the loss: its curvature, and how fast gradient descent moves along it at the rate in use.
+
+    `time_constant`: epochs in which the error shrinks by the factor e; `epochs_per_digit`: tenfold; None where it does not
+    shrink, or where no closed form is known. `mix`: the terms that make up the direction, in training coordinates.
+    """
+
+    curvature: float
+    time_constant: float | None
+    epochs_per_digit: float | None
+    mix: Mapping[str, float]

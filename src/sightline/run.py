@@ -14,7 +14,7 @@ from .data.design import Design, complete_rows
 from .data.sources import open_source
 from .errors import RunError, UsageError
 from .linear.metrics import regression_metrics
-from .records import Coefficient, Epoch, Verdict, Warning
+from .records import Coefficient, Direction, Epoch, Verdict, Warning
 from .rows import Rows
 from .runs.files import finite, read_json
 from .runs.store import RunFolder, find_run, read_epochs
@@ -31,7 +31,8 @@ class Run:
     """What `fit` and `solve` return and `load` reads back.
 
     `coefficients` is the table in the units of the data, `verdict` how the run ended and what to know about it, `epochs`
-    all records (none for `solve`), `folder` where it was saved, or None.
+    all records (none for `solve`), `directions` the curvature of the loss, steepest first, with the epochs that each direction
+    needs at the rate in use; `folder` where it was saved, or None.
     """
 
     result: Mapping[str, Any]
@@ -44,7 +45,7 @@ class Run:
     dtype: str = "float64"
     level: float = 0.95
     covariance: NDArray[np.float64] | None = None
-    quantile: float | None = None
+    directions: Sequence[Direction] = ()
     rows: Rows | None = None
 
     @property
@@ -161,6 +162,7 @@ def save_run(run: Run, folder: RunFolder, status: str) -> None:
         dtype=run.dtype,
         level=run.level,
         covariance=None if run.covariance is None else run.covariance.tolist(),
+        directions=[asdict(d) for d in run.directions],
     )
 
 
@@ -186,6 +188,7 @@ def load(folder: str | Path) -> Run:
             result, Design.from_dict(values["design"]), coefficients, verdict, list(read_epochs(path)), path,
             values.get("source", {}), values["dtype"], values["level"],
             None if covariance is None else np.array(covariance, dtype=np.float64),
+            [Direction(**d) for d in values.get("directions", ())],
         )  # fmt: skip
     except (KeyError, TypeError) as error:
         raise RunError(f"{path / 'run.json'} is damaged ({error}): restore the folder from a copy or train again") from None

@@ -36,11 +36,11 @@ def solved(prepared: Prepared, settings: RunSettings, output: Path | None) -> Ru
     )  # fmt: skip
     run = Run(
         result, prepared.design, coefficients, verdict, (), None, prepared.manifest(), "float64", settings.level,
-        truth.covariance(), rows=prepared.rows,
+        truth.covariance(), truth.directions(None), prepared.rows,
     )  # fmt: skip
     if folder is None:
         return run
-    from .runs.checkpoint import save_model   # the only step that needs torch
+    from .runs.checkpoint import save_model  # the only step that needs torch
 
     save_model(folder.path, run.model.state_dict())
     save_run(run, folder, "done")

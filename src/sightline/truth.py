@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data.design import Design
-from .linear.curvature import Curvature
+from .linear.curvature import Curvature, epochs_per_digit, epochs_per_factor
 from .linear.exact import Exact, least_squares
 from .linear.inference import FitStatistics, fit_statistics, infer
-from .records import Coefficient
+from .records import Coefficient, Direction
 from .rows import Rows
 
 __all__ = ["Truth"]
@@ -71,6 +72,18 @@ class Truth:
                 off_by = (reached - i.estimate) / i.std_error if known else None   # type: ignore[operator]
                 table.append(Coefficient(term, reached, i.estimate, i.std_error, i.t, i.p, i.low, i.high, off_by))
         return table
+
+    def directions(self, contraction: Array | None) -> list[Direction]:
+        """Each direction that the data determine, steepest first, at most 100; `contraction (rank,)` is per epoch, None if unknown."""
+        names = [*self.design.encoding.terms, *(["Intercept"] if self.design.intercept else [])]
+        found = []
+        for i in range(min(self.curvature.rank, 100)):
+            factor = math.inf if contraction is None else float(contraction[i])
+            times = [epochs_per_factor(factor), epochs_per_digit(factor)]
+            constant, digit = (time if math.isfinite(time) else None for time in times)
+            parts = zip(names, self.curvature.directions[i].tolist(), strict=True)
+            found.append(Direction(float(self.curvature.eigenvalues[i]), constant, digit, dict(parts)))
+        return found
 
     def covariance(self) -> Array | None:
         """(Z'Z)⁻¹ in training coordinates `(q, q)`, for prediction intervals; None for very wide designs."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .linear.curvature import Curvature, steady_momentum, epochs_per_digit
+from .linear.curvature import Curvature, epochs_per_digit, steady_momentum
 from .settings import RunSettings
 from .truth import Truth
 

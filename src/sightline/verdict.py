@@ -24,7 +24,7 @@ def warnings_before(evidence: Evidence) -> list[Warning]:
         text = (
             f"learning rate {plain(e.step.lr)} is above the largest stable rate for these data, {limit:.4g} "
             f"({_limit_formula(e)}): each epoch multiplies the error in the steepest direction by "
-            f"{plain(float(_contraction(e).max()), 3)}, so the run will diverge"
+            f"{plain(float(e.contraction().max()), 3)}, so the run will diverge"
         )
         found.append(Warning("SL-LR-LIMIT", text, tuple(fixes(e))))
     return found
@@ -103,13 +103,6 @@ def _diverged(e: Evidence) -> Warning:
     return Warning("SL-DIVERGED", text, tuple(fixes(e)))
 
 
-def _contraction(e: Evidence) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    options = e.step.options
-    return e.truth.curvature.contraction(
-        e.step.lr, e.step.momentum, nesterov=options.get("nesterov", False), dampening=options.get("dampening", 0.0)
-    )
-
-
 def _steep(e: Evidence) -> list[Warning]:
     condition = e.truth.curvature.condition
     if condition < STEEP:
@@ -133,7 +126,7 @@ def _steep(e: Evidence) -> list[Warning]:
 def _slow_or_frozen(e: Evidence) -> list[Warning]:
     if not e.is_gradient_descent or not e.truth.curvature.rank:
         return [Warning("SL-SLOW", f"{count(e.epochs, 'epoch')} of {e.settings.optimizer.lower()} were not enough", tuple(fixes(e)))]
-    worst = float(_contraction(e).max())
+    worst = float(e.contraction().max())
     found = []
     curvature = e.truth.curvature
     best = best_momentum(curvature)

@@ -19,9 +19,7 @@ import pytest
 import statsmodels.formula.api as smf
 from safetensors.numpy import load_file
 
-KEYS = (
-    "run formula rows df loss_name loss exact_loss excess epochs verdict frozen_at coef fit curvature engine warnings optimizer"
-).split()
+KEYS = ["run", "formula", "rows", "df", "loss_name", "loss", "exact_loss", "excess", "epochs", "verdict", "frozen_at", "coef", "fit", "curvature", "engine", "warnings", "optimizer"]
 SCRIPT = ("--lr", "3e-6", "--no-standardize", "--dtype", "float32", "--start", "Intercept=-35,height=0.45", "--figures", "none")
 
 

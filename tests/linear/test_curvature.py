@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.linear.curvature import (
-    Curvature, best_momentum, epochs_per_digit, epochs_per_factor, rates_per_epoch, steady_momentum,
+    Curvature,
+    best_momentum,
+    epochs_per_digit,
+    epochs_per_factor,
+    rates_per_epoch,
+    steady_momentum,
 )  # fmt: skip
 from sightline.linear.exact import least_squares
 

@@ -89,7 +89,7 @@ def announce(job: Job) -> None:
     momentum = f" and momentum {plain(step.momentum)}" if step.momentum else ""
     stable = f", stable below {plain(job.evidence.lr_limit)}" if job.evidence.is_gradient_descent else ""
     lines = [
-        f"{p.label}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, {missing}",
+        f"{p.name}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, {missing}",
         f"{settings.optimizer.lower()} on the mean squared error, {rows}, {settings.dtype}, columns {columns}",
         f"rate {plain(step.lr)}{momentum} ({step.reason}){stable}",
         f"condition number {plain(job.truth.curvature.condition)}; engine {type(job.engine).__name__.lower()}: {job.reason}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from .fit import report
@@ -51,7 +53,7 @@ def runs_command(output: str | None, as_json: bool) -> int:
     return 0
 
 
-def _brief(run: dict[str, object]) -> dict[str, object]:
+def _brief(run: dict[str, Any]) -> dict[str, Any]:
     result = run.get("result")
     values = result if isinstance(result, dict) else {}
     design = run.get("design")

@@ -12,7 +12,7 @@ __all__ = ["NumberOr", "data_options", "output_option", "read_start", "result_op
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class NumberOr(click.ParamType):
+class NumberOr(click.ParamType):   # type: ignore[type-arg]  # generic since click 8.5 only
     """A number, or one given word."""
 
     def __init__(self, word: str, kind: type = float) -> None:

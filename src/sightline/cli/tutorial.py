@@ -84,7 +84,7 @@ def _save(run: Run) -> None:
     draw.scatter_figure(rows.X[:, 0], rows.y, "height", "weight").savefig(folder / "raw-data.png", dpi=100)
     for epoch in run.epochs[1:]:
         draw.epoch_figure(run, epoch).savefig(folder / f"epoch-{epoch.number:02d}.png", dpi=100)
-    draw.loss_figure(run.epochs, run.result["exact_loss"]).savefig(folder / "loss.png", dpi=100)
+    draw.loss_figure(run).savefig(folder / "loss.png", dpi=100)
 
 
 def _tell(run: Run) -> None:

@@ -21,5 +21,5 @@ def epoch_order(rows: int, *, seed: int, epoch: int) -> Tensor:
 
 def batches(x: Tensor, y: Tensor, *, size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of one epoch: `(size, ...)` rows of x and y, the last one shorter where the rows do not divide."""
-    for rows in epoch_order(len(x), seed=seed, epoch=epoch).split(size):
+    for rows in epoch_order(len(x), seed=seed, epoch=epoch).split(size):   # type: ignore[no-untyped-call]
         yield x[rows], y[rows]

@@ -175,12 +175,12 @@ class Design:
 
 def _center_and_scale(X: Array, *, intercept: bool, standardize: bool) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Mean and standard deviation (divisor n) of each column; without an intercept zero and the root mean square."""
-    n, p = X.shape
+    p = X.shape[1]
     unit = np.exp2(np.floor(np.log2(np.maximum(np.abs(X).max(axis=0, initial=0.0), 1e-300))))
     scaled = X / unit
     mean = scaled.mean(axis=0) if intercept else np.zeros(p)
     deviation = np.sqrt(np.mean((scaled - mean) ** 2, axis=0))
-    constant = (X == X[:1]).all(axis=0) if intercept else (X == 0).all(axis=0)
+    constant = (X[:1] == X).all(axis=0) if intercept else (X == 0).all(axis=0)
     if not standardize:
         mean, deviation = np.zeros(p), 1.0 / unit
     center = np.where(constant & intercept, X[0], mean * unit)

@@ -308,7 +308,7 @@ def _series(source: str, name: str, series: Any) -> Column:
     import narwhals.stable.v1 as nw
 
     if series.dtype.is_numeric() and (values := series.to_numpy()).dtype != object:
-        return Column(name, np.asarray(values, dtype=float), "number")
+        return Column(name, np.array(values, dtype=float), "number")
     if series.dtype in (nw.Categorical, nw.Enum):
         cells = (_cell(source, name, row, cell) for row, cell in enumerate(series.to_list()))
         return _objects(source, name, cells)

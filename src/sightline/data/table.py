@@ -36,7 +36,7 @@ class Column:
     def missing(self) -> NDArray[np.bool_]:
         """Which rows have no value, shape `(n,)`."""
         if self.kind == "number":
-            return np.isnan(self.values)
+            return np.asarray(np.isnan(self.values))
         return np.array([value is None for value in self.values], dtype=bool)
 
 

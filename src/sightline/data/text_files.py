@@ -12,6 +12,7 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
@@ -26,7 +27,7 @@ __all__ = ["Scratch", "TextFile", "as_number", "open_text", "path_pattern"]
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A")
 SAMPLE, LONGEST_HEADER = 1 << 16, 1 << 24
-END = "\x1eend of file\x1e"  # fed to csv after the last line: an open quote swallows it
+END = "\x1eend of file\x1e"  # fed to csv as a row after the last one: an open quote swallows it
 
 # NaN: no value. NULL: not a number, as are 1_000 and +-1, which a plain cast would take.
 NUMBER = (
@@ -76,16 +77,17 @@ class TextFile:
     delimiter: str
     columns: tuple[str, ...]
     header_line: int
+    header_on_one_line: bool = True
 
     def read(self, names: Sequence[str]) -> Table:
         """The named columns of the whole file."""
         if "" in names:
             number = self.columns.index("") + 1
             raise DataError(f"{self.name} line {self.header_line}: column {number} has no name; write one there")
-        quotes = _count_quotes(self.path, self.name)
-        if quotes % 2:
+        quoted, doubtful = _quotes(self.path, self.name)
+        if doubtful:
             self._refuse_rows()
-        columns, rows = self._load(names, quoted=quotes > 0)
+        columns, rows = self._load(names, quoted=quoted)
         if not rows:
             raise DataError(f"{self.name} has a header but no rows; add a line for every observation")
         return Table(self.name, columns, rows, self._place)
@@ -96,10 +98,10 @@ class TextFile:
         with duckdb.connect(":memory:") as connection:
             # Several threads may take a line inside a long quoted cell for a row, one thread never does.
             options = "" if not quoted else ", parallel = false"
-            try:
-                return self._fetch(connection, names, self.path, options)
-            except duckdb.Error:
-                self._refuse_rows()
+            with suppress(duckdb.Error):
+                if self.header_on_one_line:
+                    return self._fetch(connection, names, self.path, options)
+            self._refuse_rows()
             # The rows are sound, so it is two kinds of line ends in one file, or a row of more than 2 MB.
             plain = Scratch()
             with (
@@ -165,8 +167,8 @@ class TextFile:
         """The line on which each row starts, and its fields; a quote that is never closed is refused."""
         one = len(self.columns) == 1
         with open(self.path, encoding="utf-8-sig", newline="") as file:
-            for line, row in _records(chain(file, [END]), self.delimiter, strict=strict):
-                if row == [END]:
+            for line, row in _records(chain(file, [END + self.delimiter + END]), self.delimiter, strict=strict):
+                if row == [END, END]:
                     return
                 if row[-1].endswith(END):
                     opened = line + sum(len(re.findall(r"\r\n|\r|\n", cell)) for cell in row[:-1])
@@ -213,7 +215,7 @@ def open_text(path: str, name: str) -> TextFile:
     columns = [cell.strip() for cell in header]
     while len(columns) > 1 and not columns[-1] and not any("".join(row[len(columns) - 1 :]) for _, row in rows[1:]):
         columns.pop()
-    file = TextFile(path, name, delimiter, tuple(columns), line)
+    file = TextFile(path, name, delimiter, tuple(columns), line, not re.search(r"[\r\n]", "".join(header)))
     if whole and len(rows) == 1:
         file._refuse_rows()
         raise DataError(f"{name} has a header but no rows; add a line for every observation")
@@ -272,27 +274,34 @@ def _blank(row: list[str]) -> bool:
     return len(row) == 1 and not row[0].strip(" ")
 
 
-def _count_quotes(path: str, name: str) -> int:
-    """How many quotes the file holds; NUL and what is not UTF-8 are refused, which DuckDB lets pass."""
-    decoder, quotes = codecs.getincrementaldecoder("utf-8")(), 0
+def _quotes(path: str, name: str) -> tuple[bool, bool]:
+    """Whether there are quotes, and whether one may be open at the end: DuckDB drops that row without a word.
+
+    It also lets NUL pass, and what is not UTF-8 in columns that are not read; both are refused here.
+    """
+    decoder, count, last, read = codecs.getincrementaldecoder("utf-8")(), 0, 0, 0
     with open(path, "rb") as file:
         try:
             while chunk := file.read(1 << 20):
                 decoder.decode(chunk)
-                quotes += chunk.count(b'"')
                 if 0 in chunk:
                     _refuse_bytes(path, name)
+                if found := chunk.count(b'"'):
+                    count, last = count + found, read + chunk.rfind(b'"')
+                read += len(chunk)
             decoder.decode(b"", True)
         except UnicodeDecodeError:
             _refuse_bytes(path, name)
-    return quotes
+        file.seek(max(0, last - 1))
+        closed = re.match(rb'[^",;|\s]"([,;|\s]|$)', file.read(3))
+    return count > 0, count % 2 > 0 or (count > 0 and not closed)
 
 
 def _refuse_bytes(path: str, name: str) -> NoReturn:
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             if 4 * line.count(0) > len(line):
-                raise DataError(f"{name} line {number}: may be UTF-16 without its mark; save the file as UTF-8")
+                raise DataError(f"{name} line {number}: may be UTF-16 without its mark; save it as UTF-8")
             if 0 in line:
                 raise DataError(f"{name} line {number}: holds a NUL byte; remove it or export the file again")
             try:
@@ -300,8 +309,8 @@ def _refuse_bytes(path: str, name: str) -> NoReturn:
             except UnicodeDecodeError as error:
                 byte = line[error.start : error.start + 1]
                 what = f"byte 0x{byte.hex()} is not UTF-8 ({shown(byte.decode('latin-1'))} in Latin-1)"
-                raise DataError(f"{name} line {number}: {what}; save the file as UTF-8") from error
-    raise DataError(f"{name} is not UTF-8; save the file as UTF-8")
+                raise DataError(f"{name} line {number}: {what}; save it as UTF-8") from error
+    raise DataError(f"{name} is not UTF-8; save it as UTF-8")
 
 
 def _text_column(name: str, numbers: Any, texts: Any) -> Column:

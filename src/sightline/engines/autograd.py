@@ -58,7 +58,7 @@ class Autograd:
             self._checked = True
         loss = self.loss(prediction, y)
         self.optimizer.zero_grad()
-        loss.backward()   # type: ignore[no-untyped-call]
+        loss.backward()
         return float(loss.item())
 
     def _step_with_closure(self, x: Tensor, y: Tensor) -> float:
@@ -68,7 +68,7 @@ class Autograd:
         def closure() -> Tensor:
             self.optimizer.zero_grad()
             loss: Tensor = self.loss(self.module(x), y)
-            loss.backward()
+            loss.backward()   # type: ignore[no-untyped-call]
             first.append(float(loss.item()))
             return loss
 

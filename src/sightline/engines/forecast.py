@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 
 import torch
@@ -39,13 +40,13 @@ def forecast_freeze(problem: Problem, form: SquaredError, *, limit: int) -> Free
     for number in range(1, limit + 1):
         engine.run_epoch(number)
         now = _state(engine)
-        if not all(torch.isfinite(t).all() for t in now):
-            return None
         if _same(now, before):
             loss = engine.measure(loss=True).train_loss
-            return None if loss is None else Freeze(changed, loss)
+            return Freeze(changed, loss) if loss is not None and math.isfinite(loss) else None
         if not _same(now[:count], before[:count]):
             changed = number
+        if number % 100 == 0 and not all(torch.isfinite(t).all() for t in now):
+            return None
         before = now
     return None
 

@@ -49,16 +49,16 @@ def make_optimizer(name: str, parameters: Iterable[torch.nn.Parameter], options:
 @contextmanager
 def _no_compiler() -> Iterator[None]:
     function = inspect.unwrap(Optimizer.add_param_group)
-    function.__dynamo_disable = function   # type: ignore[attr-defined]
+    function.__dynamo_disable = function
     try:
         yield
     finally:
-        del function.__dynamo_disable   # type: ignore[attr-defined]
+        del function.__dynamo_disable
 
 
 def _without_compiler(optimizer: Optimizer) -> Optimizer:
     step = torch.no_grad()(inspect.unwrap(type(optimizer).step))
-    optimizer.step = MethodType(step, optimizer)
+    setattr(optimizer, "step", MethodType(step, optimizer))   # noqa: B010 - a method is bound to one object on purpose
     for name in ("zero_grad", "state_dict", "load_state_dict"):
         setattr(optimizer, name, MethodType(inspect.unwrap(getattr(type(optimizer), name)), optimizer))
     return optimizer

@@ -54,31 +54,25 @@ class SquaredError:
 
     def value(self, weight: Array, bias: Array | None) -> float:
         """L(θ)."""
-        return self.minimum + self.excess(weight, bias)
+        return self.minimum + self.evaluate(weight, bias)[0]
 
-    @QUIET
-    def excess(self, weight: Array, bias: Array | None) -> float:
-        """L(θ) - L(θ₀), without cancellation."""
-        dw, db, shift = self._offset(weight, bias)
-        m = self.moments
-        bent = np.vdot(dw, dw @ m.xx) / m.n + np.vdot(shift, shift)
-        linear = np.vdot(self.weight_gradient, dw) + np.vdot(self.bias_gradient, db)
-        return float(linear + bent * self.factor / len(m.y_mean))
-
-    @QUIET
     def gradient(self, weight: Array, bias: Array | None) -> tuple[Array, Array]:
         """∂L/∂weight `(k, p)` and ∂L/∂bias `(k,)`."""
-        dw, _, shift = self._offset(weight, bias)
-        m = self.moments
-        scale = 2.0 * self.factor / len(m.y_mean)
-        by_weight = self.weight_gradient + scale * ((dw @ m.xx) / m.n + np.multiply.outer(shift, m.x_mean))
-        return by_weight, self.bias_gradient + scale * shift
+        return self.evaluate(weight, bias)[1:]
 
-    def _offset(self, weight: Array, bias: Array | None) -> tuple[Array, Array, Array]:
-        """Distance from θ₀, and how far the mean prediction stands from the one at θ₀, `(k,)`."""
+    @QUIET
+    def evaluate(self, weight: Array, bias: Array | None) -> tuple[float, Array, Array]:
+        """L(θ) - L(θ₀) without cancellation, ∂L/∂weight `(k, p)` and ∂L/∂bias `(k,)`, from one product with the moments."""
+        m = self.moments
         dw = weight - self.weight
         db = np.zeros(len(dw)) if bias is None or self.bias is None else bias - self.bias
-        return dw, db, dw @ self.moments.x_mean + db
+        shift = dw @ m.x_mean + db   # how far the mean prediction stands from the one at θ₀
+        bent = dw @ m.xx / m.n
+        excess = np.vdot(self.weight_gradient, dw) + np.vdot(self.bias_gradient, db)
+        excess += (np.vdot(dw, bent) + np.vdot(shift, shift)) * self.factor / len(m.y_mean)
+        scale = 2.0 * self.factor / len(m.y_mean)
+        by_weight = self.weight_gradient + scale * (bent + np.multiply.outer(shift, m.x_mean))
+        return float(excess), by_weight, self.bias_gradient + scale * shift
 
 
 def _minimum(m: Moments, intercept: bool) -> tuple[Array, Array | None]:

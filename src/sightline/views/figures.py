@@ -33,7 +33,7 @@ def overview(run: Run) -> Figure:
     if not _draw_fit(left, run, None):
         left.text(0.5, 0.5, "the training data are not at hand", ha="center", va="center", color=INK)
         left.set_axis_off()
-    _draw_loss(right, run.epochs, run.result["exact_loss"])
+    _draw_loss(right, run.epochs, run.result["exact_loss"], _unit(run))
     return figure
 
 
@@ -56,11 +56,16 @@ def scatter_figure(x: Array, y: Array, x_name: str, y_name: str) -> Figure:
     return figure
 
 
-def loss_figure(epochs: Sequence[Epoch], exact_loss: float | None) -> Figure:
+def loss_figure(run: Run) -> Figure:
     """The loss above the exact loss, by epoch, on a logarithmic axis."""
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-    _draw_loss(figure.subplots(), epochs, exact_loss)
+    _draw_loss(figure.subplots(), run.epochs, run.result["exact_loss"], _unit(run))
     return figure
+
+
+def _unit(run: Run) -> str:
+    """The unit of a squared error: that of the target, squared."""
+    return f", in ({_plain(run.design.target, 14)})²"
 
 
 def paths_figure(run: Run) -> Figure:
@@ -70,7 +75,7 @@ def paths_figure(run: Run) -> Figure:
     shown = [c for c in run.coefficients if c.std_error and c.exact is not None][:12]
     numbers = [e.number for e in run.epochs]
     for c in shown:
-        axes.plot(numbers, [(e.parameters[c.term] - c.exact) / c.std_error for e in run.epochs], label=_plain(c.term, 24))   # type: ignore[operator]
+        axes.plot(numbers, [(e.parameters[c.term] - c.exact) / c.std_error for e in run.epochs], label=_plain(c.term, 24))
     axes.axhline(0.0, color=EXACT, linestyle="--", linewidth=1.2, label="exact")
     axes.set_yscale("symlog", linthresh=1.0)
     _log_epochs(axes, numbers)
@@ -108,7 +113,7 @@ def _draw_fit(axes: Axes, run: Run, epoch: Epoch | None) -> bool:
     trained = _coefficients(run, epoch)
     exact = [c.exact if c.exact is not None else 0.0 for c in run.coefficients]
     if len(terms) == 1 and len(np.unique(X[:, 0])) > 2:
-        _draw_line(axes, run, X[:, 0], rows.y, trained, exact)
+        _draw_line(axes, run, X[:, 0], rows.y, trained, exact, run.epochs[-1:] if epoch is None else run.epochs[1:])
     else:
         _draw_predicted(axes, run, X, rows.y, trained)
     return True
@@ -120,12 +125,15 @@ def _coefficients(run: Run, epoch: Epoch | None) -> list[float]:
     return [0.0 if c.estimate is None else c.estimate for c in run.coefficients]
 
 
-def _draw_line(axes: Axes, run: Run, x: Array, y: Array, trained: list[float], exact: list[float]) -> None:
+def _draw_line(
+    axes: Axes, run: Run, x: Array, y: Array, trained: list[float], exact: list[float], seen: Sequence[Epoch]
+) -> None:
+    """Points and both lines; `seen` are the epochs whose lines the picture leaves room for."""
     points = _sample(len(y))
     axes.scatter(x[points], y[points], s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data", zorder=3)
     margin = (x.max() - x.min()) / 7.0 or 1.0
     ends = np.array([x.min() - margin, x.max() + margin])
-    bottom, top = _heights(run, ends, y)
+    bottom, top = _heights(run, ends, y, seen)
     for values, name, style in (
         (trained, "trained", {"color": TRAINED, "linewidth": 2.2}),
         (exact, "exact", {"color": EXACT, "linewidth": 1.4, "linestyle": "--"}),
@@ -152,11 +160,11 @@ def _equation(run: Run, values: Sequence[float]) -> str:
     return f"{slope} {'-' if values[0] < 0 else '+'} {plain(abs(values[0]))}"
 
 
-def _heights(run: Run, ends: Array, y: Array) -> tuple[float, float]:
+def _heights(run: Run, ends: Array, y: Array, epochs: Sequence[Epoch]) -> tuple[float, float]:
     """One range for the picture of every epoch: the data, and the lines on their way, as far as that leaves the data large."""
     spread = float(np.ptp(y)) or 1.0
     seen = [y.min(), y.max()]
-    for epoch in (*run.epochs[1:20], *run.epochs[-1:]):
+    for epoch in (*epochs[:20], *epochs[-1:]):
         if epoch.parameters:
             seen.extend(_line(run, [epoch.parameters[c.term] for c in run.coefficients], ends))
     inside = [v for v in seen if y.min() - 1.5 * spread <= v <= y.max() + 1.5 * spread]
@@ -174,7 +182,7 @@ def _draw_predicted(axes: Axes, run: Run, X: Array, y: Array, trained: list[floa
     axes.legend()
 
 
-def _draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None) -> None:
+def _draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None, unit: str = "") -> None:
     """Loss above exact where that is known, else the loss."""
     floor = exact_loss or 0.0
     points = [(e.number, e.loss) for e in epochs if e.loss is not None and math.isfinite(e.loss)]
@@ -183,8 +191,8 @@ def _draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None) ->
     axes.plot(numbers, above, color=TRAINED, linewidth=2.0, marker="o" if len(points) <= 40 else "", markersize=3.5)
     axes.set_yscale("log")
     _log_epochs(axes, numbers)
-    known = "" if exact_loss is None else f" above the exact {plain(exact_loss, 6)}"
-    _name(axes, "epoch", f"mean squared error{known}", "Loss")
+    title = "Loss" if exact_loss is None else f"Loss above the exact {plain(exact_loss, 6)}"
+    _name(axes, "epoch", f"mean squared error{unit}", title)
 
 
 def _log_epochs(axes: Axes, numbers: Sequence[int]) -> None:
