@@ -80,7 +80,7 @@ def test_a_column_of_zeros_without_an_intercept():
         (lambda d: 2.0 * d["x0"], {"x0", "z"}),
         (lambda d: d["x0"] + d["x1"], {"x0", "x1", "z"}),
         (lambda d: 3.0 - d["x2"], {"x2", "z", "Intercept"}),
-        (lambda d: 1e6 * d["x1"] - 1e-3 * d["x0"], {"x0", "x1", "z"}),
+        (lambda d: 1e6 * d["x1"] - 1e2 * d["x0"], {"x0", "x1", "z"}),
     ],
 )
 def test_collinear_columns_are_named_and_predictions_are_those_of_the_pseudoinverse(make, group):
@@ -97,9 +97,11 @@ def test_collinear_columns_are_named_and_predictions_are_those_of_the_pseudoinve
         np.testing.assert_allclose(run.predict(data), fitted, atol=1e-6)
         assert run.verdict.name == "CONVERGED"
         assert run.to_dict()["df"] == 26
-        assert run.to_dict()["fit"]["sigma"] == pytest.approx(math.sqrt(float(((data["y"] - fitted) ** 2).sum()) / 26), rel=1e-9)
+        assert run.to_dict()["fit"]["sigma"] == pytest.approx(
+            math.sqrt(float(((data["y"] - fitted) ** 2).sum()) / 26), rel=1e-9
+        )
         exact = sum(v * data.get(t, 1.0) for t, v in by_term(run, "exact").items())
-        np.testing.assert_allclose(exact, fitted, atol=1e-8)   # 1e6 times eps is lost in the last case
+        np.testing.assert_allclose(exact, fitted, atol=1e-8)  # 1e6 times eps is lost in the last case
 
 
 def test_two_groups_of_collinear_columns_are_two_warnings():
@@ -156,7 +158,7 @@ def test_no_usable_row_is_refused():
         sightline.fit({"x": [1.0, nan, 3.0], "y": [nan, 2.0, nan]}, "y ~ x", output=False)
     with pytest.raises(DataError, match="1 usable row after leaving out 2"):
         sightline.fit({"x": [1.0, nan, 3.0], "y": [nan, 2.0, 5.0]}, "y ~ x", output=False)
-    with pytest.raises(DataError, match="'x'.*no values"):
+    with pytest.raises(DataError, match=r"'x'.*no values"):
         sightline.fit({"x": [nan, nan], "y": [1.0, 2.0]}, "y ~ x", output=False)
 
 
@@ -190,7 +192,7 @@ def test_target_that_is_also_a_feature_is_refused(formula):
             verb(data, formula, output=False)
 
 
-@pytest.mark.parametrize("power", [996, 400, -400])
+@pytest.mark.parametrize("power", [996, 400, -400, -900])
 def test_huge_and_tiny_features_are_fitted_as_well_as_others(power):
     """Multiplied by a power of two no digit changes, so slope and standard error are divided by exactly that power."""
     data = columns(6)
@@ -199,7 +201,9 @@ def test_huge_and_tiny_features_are_fitted_as_well_as_others(power):
         assert run.verdict.name == "CONVERGED"
         assert codes(run) == codes(near) == []
         for field in ("estimate", "exact", "std_error", "low", "high"):
-            assert math.ldexp(by_term(run, field)["x0"], power) == pytest.approx(by_term(near, field)["x0"], rel=1e-12), field
+            assert math.ldexp(by_term(run, field)["x0"], power) == pytest.approx(
+                by_term(near, field)["x0"], rel=1e-12
+            ), field
         for field in ("t", "p"):
             assert by_term(run, field) == pytest.approx(by_term(near, field), rel=1e-12), field
         np.testing.assert_allclose(run.predict(far), near.predict(data), rtol=1e-11, atol=1e-12)
@@ -214,17 +218,12 @@ def test_a_target_whose_squares_overflow_or_vanish_is_refused(factor):
         sightline.fit({**data, "y": y}, "y ~ x0", output=False)
 
 
-def test_a_denormal_feature_is_refused_or_fitted_never_wrong():
-    """Denormals have few digits; the one wrong answer would be a number that is not the slope."""
+@pytest.mark.parametrize("power", [-1070, -1030, -996])
+def test_a_feature_of_denormals_or_nearly_so_is_refused_by_name(power):
+    """The squares of such numbers are zero, so that no slope could be told from the rounding."""
     x = np.arange(1.0, 11.0)
-    data = {"x": x * 2.0**-1070, "y": 3.0 * x + np.sin(x)}
-    try:
-        run = sightline.solve(data, "y ~ x")
-    except DataError as error:
-        assert "'x'" in str(error)
-        return
-    want = np.polyfit(x, data["y"], 1)
-    np.testing.assert_allclose(run.predict(data), np.polyval(want, x), rtol=1e-9)
+    with pytest.raises(DataError, match="'x'"):
+        sightline.solve({"x": x * 2.0**power, "y": 3.0 * x + np.sin(x)}, "y ~ x")
 
 
 @pytest.mark.parametrize("bad", [math.inf, -math.inf])
@@ -233,7 +232,7 @@ def test_infinity_is_refused_by_row_and_column(bad, column):
     data = columns(8)
     data[column] = data[column].copy()
     data[column][4] = bad
-    data["x0"] = np.where(np.arange(30) == 1, math.nan, data["x0"])   # a row left out does not shift the number
+    data["x0"] = np.where(np.arange(30) == 1, math.nan, data["x0"])  # a row left out does not shift the number
     with pytest.raises(DataError, match=rf"row 4, column {column}.*inf"):
         sightline.fit(data, "y ~ x0 + x1", output=False)
 
@@ -320,7 +319,10 @@ def test_predictions_in_another_process_are_the_same_to_the_bit(tmp_path):
         "print(json.dumps({k: [v.hex() for v in values.tolist()] for k, values in p.items()}))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(run.folder), str(tmp_path / "d.csv")], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, str(run.folder), str(tmp_path / "d.csv")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert json.loads(done.stdout) == {k: [v.hex() for v in values.tolist()] for k, values in here.items()}
 
@@ -369,11 +371,23 @@ def test_formula_or_target_one_of_the_two(arguments):
 def test_json_keys_are_those_of_the_contract():
     result = sightline.fit(HEIGHTS, "weight ~ height", output=False).to_dict()
     assert list(result) == [
-        "run", "formula", "rows", "df", "loss_name", "loss", "exact_loss", "excess", "epochs", "verdict", "frozen_at", "coef",
+        "run", "formula", "rows", "df", "loss_name", "loss", "exact_loss", "excess", "epochs", "verdict", "frozen_at",
+        "coef",
         "fit", "curvature", "engine", "warnings", "optimizer",
     ]  # fmt: skip
     assert list(result["coef"][0]) == ["term", "estimate", "exact", "std_error", "t", "p", "low", "high", "off_by"]
-    assert list(result["fit"]) == ["sigma", "r2", "adj_r2", "f", "f_p", "df_model", "df_resid", "aic", "bic", "baseline_loss"]
+    assert list(result["fit"]) == [
+        "sigma",
+        "r2",
+        "adj_r2",
+        "f",
+        "f_p",
+        "df_model",
+        "df_resid",
+        "aic",
+        "bic",
+        "baseline_loss",
+    ]
     assert list(result["curvature"]) == ["min", "max", "condition", "lr_limit"]
     assert list(sightline.solve(HEIGHTS, "weight ~ height").to_dict()) == list(result)
 
@@ -393,7 +407,7 @@ def test_a_column_of_predictions_against_a_flat_target_is_refused(engine, loss):
     x, y = table(6, 2)
     with pytest.raises(UsageError, match=r"y\.reshape\(-1, 1\)"):
         started(x, y[:, 0], loss=loss(), engine=engine)
-    assert len(started(x, y[:, 0].reshape(-1, 1), loss=loss(), engine=engine)) == 2   # the remedy works
+    assert len(started(x, y[:, 0].reshape(-1, 1), loss=loss(), engine=engine)) == 2  # the remedy works
 
 
 @pytest.mark.parametrize("loss", [nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss])
@@ -481,7 +495,9 @@ def test_nothing_is_trained_before_the_refusal():
     x, y = table(6, 2)
     model = linear(2)
     with pytest.raises(UsageError):
-        sightline.train(model, (x, y), loss=nn.MSELoss(), optimizer=torch.optim.SGD(model.parameters(), lr=0.1), epochs=-1)
+        sightline.train(
+            model, (x, y), loss=nn.MSELoss(), optimizer=torch.optim.SGD(model.parameters(), lr=0.1), epochs=-1
+        )
 
 
 @pytest.mark.parametrize(("rows", "targets"), [(6, 5), (5, 6), (6, 0)])

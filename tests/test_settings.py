@@ -28,7 +28,10 @@ BAD = [
     *[("optimizer", v) for v in ["sdg", "", True, 1, "LBFGS"]],
     *[("nesterov", v) for v in ["yes", 2, math.nan]],
     *[("standardize", v) for v in ["no", 2, math.nan]],
-    *[("start", v) for v in ["height=0.5", 3, [0.5], {"height": "much"}, {"height": math.nan}, {"height": True}, {"hight": 1.0}]],
+    *[
+        ("start", v)
+        for v in ["height=0.5", 3, [0.5], {"height": "much"}, {"height": math.nan}, {"height": True}, {"hight": 1.0}]
+    ],
 ]
 
 
@@ -39,7 +42,7 @@ def test_a_bad_value_is_a_usage_error_that_names_the_setting(name, value):
     message = str(caught.value)
     assert name.replace("_", "-") in message or name in message
     assert len(message) < 600
-    assert ":" in message   # "what is wrong: what to do"
+    assert ":" in message  # "what is wrong: what to do"
 
 
 REMEDIES = {
@@ -68,7 +71,8 @@ def test_the_remedy(setting, remedy):
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("learning_rate", None), ("momentun", "momentum"), ("epoch", "epochs"), ("batchsize", "batch_size")]
+    ("name", "meant"),
+    [("learning_rate", None), ("momentun", "momentum"), ("epoch", "epochs"), ("batchsize", "batch_size")],
 )
 def test_an_unknown_setting_names_the_nearest(name, meant):
     for verb in (sightline.fit, sightline.solve):
@@ -98,14 +102,22 @@ def test_nesterov_with_a_rate_and_no_momentum_is_refused_too():
 @pytest.mark.parametrize("setting", [{"momentum": 0.9}, {"nesterov": True}])
 def test_what_an_optimizer_does_not_take_is_refused(setting):
     with pytest.raises(UsageError, match="Adam takes no"):
-        sightline.fit(HEIGHTS, "weight ~ height", output=False, optimizer="adam", epochs=1, **{"momentum": 0.9, **setting})
+        sightline.fit(
+            HEIGHTS, "weight ~ height", output=False, optimizer="adam", epochs=1, **{"momentum": 0.9, **setting}
+        )
 
 
 def test_numpy_numbers_are_numbers():
     import numpy as np
 
     run = sightline.fit(
-        HEIGHTS, "weight ~ height", output=False, lr=np.float64(0.1), epochs=np.int64(3), seed=np.int32(1), level=np.float32(0.5)
+        HEIGHTS,
+        "weight ~ height",
+        output=False,
+        lr=np.float64(0.1),
+        epochs=np.int64(3),
+        seed=np.int32(1),
+        level=np.float32(0.5),
     )
     assert len(run.epochs) == 4
     assert run.to_dict()["optimizer"]["lr"] == 0.1

@@ -11,7 +11,6 @@ from fractions import Fraction
 from functools import cache
 
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn.datasets
 import statsmodels.api as sm
@@ -19,8 +18,8 @@ import statsmodels.formula.api as smf
 
 import sightline
 
-# Both sides are backward stable solves in float64; with a condition number κ of the column-scaled design they agree to about
-# κ · 2e-16 relative to a coefficient's standard error. κ is below 1e6 for every case here but Longley's.
+# Both sides are backward stable solves in float64; with a condition number κ of the column-scaled design they agree to
+# about κ · 2e-16 relative to a coefficient's standard error. κ is below 1e6 for every case here but Longley's.
 RTOL = 1e-8
 
 
@@ -93,7 +92,8 @@ CASES = {
         lambda: sm_table("copper"), "WORLDCONSUMPTION ~ COPPERPRICE + INCOMEINDEX + ALUMPRICE + INVENTORYINDEX", None,
     ),
     "fair": (
-        lambda: integers(sm_table("fair"), "occupation"), "affairs ~ rate_marriage + age + yrs_married + C(occupation)", None,
+        lambda: integers(sm_table("fair"), "occupation"),
+        "affairs ~ rate_marriage + age + yrs_married + C(occupation)", None,
     ),
     "cpunish": (
         lambda: sm_table("cpunish"), "EXECUTIONS ~ INCOME + PERPOVERTY + PERBLACK + log(VC100k96) + SOUTH + DEGREE",
@@ -103,7 +103,8 @@ CASES = {
     "spector": (lambda: sm_table("spector"), "GRADE ~ GPA + TUCE + PSI", None),
     "anes96": (lambda: sm_table("anes96"), "popul ~ TVnews + selfLR + age + educ + income", None),
     "macrodata, missing": (
-        lambda: with_holes(sm_table("macrodata"), ["infl", "unemp", "tbilrate"], seed=3), "infl ~ unemp + tbilrate + m1", None,
+        lambda: with_holes(sm_table("macrodata"), ["infl", "unemp", "tbilrate"], seed=3),
+        "infl ~ unemp + tbilrate + m1", None,
     ),
     "statecrime, missing": (
         lambda: with_holes(sm_table("statecrime"), ["poverty", "single", "murder"], seed=5),
@@ -128,7 +129,9 @@ def reference(case):
 
 def names_of(model):
     """statsmodels' names as sightline writes them."""
-    return [name.replace("np.", "").replace(" ** ", "^").replace("**", "^").replace(" ", "") for name in model.params.index]
+    return [
+        name.replace("np.", "").replace(" ** ", "^").replace("**", "^").replace(" ", "") for name in model.params.index
+    ]
 
 
 def by_term(run, field):
@@ -214,7 +217,9 @@ def test_fit_reaches_statsmodels_answer(case):
 def test_level_of_the_intervals(level):
     frame, formula, model = reference("diabetes")
     run = sightline.solve(frame, formula, level=level)
-    np.testing.assert_allclose([(c.low, c.high) for c in run.coefficients], model.conf_int(1.0 - level).to_numpy(), rtol=RTOL)
+    np.testing.assert_allclose(
+        [(c.low, c.high) for c in run.coefficients], model.conf_int(1.0 - level).to_numpy(), rtol=RTOL
+    )
 
 
 def test_r_squared_without_an_intercept_is_the_uncentred_one():
@@ -222,7 +227,7 @@ def test_r_squared_without_an_intercept_is_the_uncentred_one():
     fit = sightline.solve(frame, formula).to_dict()["fit"]
     y = frame["petal_width"].to_numpy()
     assert fit["r2"] == pytest.approx(1.0 - model.ssr / float(y @ y), rel=1e-12)
-    assert abs(fit["r2"] - (1.0 - model.ssr / float(((y - y.mean()) ** 2).sum()))) > 1e-3   # the two do differ here
+    assert abs(fit["r2"] - (1.0 - model.ssr / float(((y - y.mean()) ** 2).sum()))) > 1e-3  # the two do differ here
 
 
 def test_missing_values_are_dropped_and_counted():
@@ -239,7 +244,7 @@ def test_missing_values_are_dropped_and_counted():
 # Longley: condition number of the raw design about 5e9, of the column-scaled one about 4e4
 
 LONGLEY = "TOTEMP ~ GNPDEFL + GNP + UNEMP + ARMED + POP + YEAR"
-CERTIFIED = {   # https://www.itl.nist.gov/div898/strd/lls/data/Longley.shtml: estimate, standard deviation
+CERTIFIED = {  # https://www.itl.nist.gov/div898/strd/lls/data/Longley.shtml: estimate, standard deviation
     "Intercept": (-3482258.63459582, 890420.383607373),
     "GNPDEFL": (15.0618722713733, 84.9149257747669),
     "GNP": (-0.358191792925910e-01, 0.334910077722432e-01),
@@ -285,7 +290,7 @@ def test_longley_against_certified_values_and_rational_arithmetic():
 def test_longley_trains_to_its_answer():
     run = sightline.fit(sm_table("longley"), LONGLEY, output=False)
     assert run.verdict.name == "CONVERGED"
-    sigma2, tss = 304.854073561965**2, 185008826.0   # residual and total sum of squares are NIST's too
+    sigma2, tss = 304.854073561965**2, 185008826.0  # residual and total sum of squares are NIST's too
     for c in run.coefficients:
         estimate, error = CERTIFIED[c.term]
         assert abs(c.estimate - estimate) <= error * math.sqrt(1e-10 * tss / sigma2)
@@ -308,16 +313,16 @@ def test_target_of_all_other_columns():
 
 
 def test_kinds_of_table_give_the_same_answer(tmp_path):
-    """A DataFrame of pandas or polars, a dict, CSV and Parquet hold the same doubles; the answer is the same to the bit."""
+    """A DataFrame of pandas or polars, a dict, CSV and Parquet hold the same doubles, and give the same bits."""
     import polars
 
     frame = sm_table("stackloss")
     frame.to_csv(tmp_path / "s.csv", index=False)
     frame.to_parquet(tmp_path / "s.parquet")
     kinds = [
-        frame, polars.from_pandas(frame), {n: c.to_numpy() for n, c in frame.items()}, {n: c.tolist() for n, c in frame.items()},
+        frame, polars.from_pandas(frame), {n: c.to_numpy() for n, c in frame.items()},
+        {n: c.tolist() for n, c in frame.items()},
         tmp_path / "s.csv", str(tmp_path / "s.parquet"),
     ]  # fmt: skip
     answers = [[c.exact for c in sightline.solve(data, target="STACKLOSS").coefficients] for data in kinds]
     assert all(answer == answers[0] for answer in answers)
-    assert isinstance(frame, pd.DataFrame)

@@ -59,9 +59,9 @@ def test_a_stop_of_the_stream_itself_is_kept():
 @pytest.mark.parametrize(
     ("losses", "baseline", "stops_at"),
     [
-        ([1.0, 999.0, 1000.0, 1001.0], 0.0, 3),       # 1000 times the start exactly is not above it
-        ([1.0, 1500.0, 4999.0, 5001.0], 5.0, 3),      # the baseline is larger than the start
-        ([10.0, 5001.0, 9000.0, 10001.0], 5.0, 3),    # the start is larger than the baseline
+        ([1.0, 999.0, 1000.0, 1001.0], 0.0, 3),  # 1000 times the start exactly is not above it
+        ([1.0, 1500.0, 4999.0, 5001.0], 5.0, 3),  # the baseline is larger than the start
+        ([10.0, 5001.0, 9000.0, 10001.0], 5.0, 3),  # the start is larger than the baseline
         ([1.0, math.nan], 0.0, 1),
         ([1.0, math.inf], 0.0, 1),
         ([1.0, -math.inf], 0.0, 1),

@@ -122,7 +122,9 @@ def test_other_optimizers_run_with_an_automatic_rate(name):
 @pytest.mark.parametrize("name", ["adam", "rmsprop"])
 def test_lr_auto_can_be_spelled_out_for_other_optimizers(name):
     table = conditioned(8, 10.0)
-    default, spelled = (sightline.fit(table, FORMULA, output=False, optimizer=name, epochs=30, **m) for m in ({}, {"lr": "auto"}))
+    default, spelled = (
+        sightline.fit(table, FORMULA, output=False, optimizer=name, epochs=30, **m) for m in ({}, {"lr": "auto"})
+    )
     assert [e.train_loss for e in spelled.epochs] == [e.train_loss for e in default.epochs]
 
 
@@ -143,7 +145,9 @@ def test_mini_batches_with_an_automatic_rate_do_not_diverge(batch_size):
 
 def test_a_batch_of_all_rows_is_the_full_batch():
     table = conditioned(11, 20.0)
-    runs = [sightline.fit(table, FORMULA, output=False, lr=0.1, epochs=30, batch_size=b) for b in (80, 500, "full", None)]
+    runs = [
+        sightline.fit(table, FORMULA, output=False, lr=0.1, epochs=30, batch_size=b) for b in (80, 500, "full", None)
+    ]
     assert all([e.train_loss for e in run.epochs] == [e.train_loss for e in runs[0].epochs] for run in runs)
 
 
@@ -162,7 +166,9 @@ def test_one_given_number_gives_torchs_defaults_for_the_rest():
 def penalized(table, weight_decay, *, standardize):
     """Ridge with alpha = n wd / 2 on all parameters, in training coordinates; and those coordinates."""
     Z = design(table, standardize)
-    theta = Ridge(alpha=len(Z) * weight_decay / 2.0, fit_intercept=False, solver="svd", tol=0.0).fit(Z, table["y"]).coef_
+    theta = (
+        Ridge(alpha=len(Z) * weight_decay / 2.0, fit_intercept=False, solver="svd", tol=0.0).fit(Z, table["y"]).coef_
+    )
     return Z, theta
 
 

@@ -9,19 +9,25 @@ from torch import Tensor, nn
 
 from .errors import DataError, UsageError, shown
 
-__all__ = ["check_loop", "check_rows", "check_target"]
+__all__ = ["as_rows", "check_loop", "check_target"]
 
 
-def check_loop(*, epochs: Any, batch_size: Any, measure: Any, seed: Any, optimizer: torch.optim.Optimizer) -> None:
+def check_loop(
+    *, epochs: Any, start: Any, batch_size: Any, measure: Any, seed: Any, optimizer: torch.optim.Optimizer
+) -> None:
     """Epochs, batch size, measuring interval, seed and learning rates that make sense."""
     _whole("epochs", epochs, at_least=0)
+    _whole("start", start, at_least=0)
     _whole("seed", seed, at_least=0)
     if batch_size is not None:
         _whole("batch_size", batch_size, at_least=1)
     if measure not in ("auto", None):
         _whole("measure", measure, at_least=1)
     if not isinstance(optimizer, torch.optim.Optimizer):
-        raise UsageError(f"optimizer is a {type(optimizer).__name__}: give an instance, such as torch.optim.SGD(model.parameters(), lr=0.1)")
+        kind = type(optimizer).__name__
+        raise UsageError(f"optimizer is a {kind}: give an instance, such as torch.optim.SGD(model.parameters(), lr=0.1)")
+    if start > epochs:
+        raise UsageError(f"start is {start} and epochs is {epochs}: epochs counts from the beginning, give at least {start}")
     for group in optimizer.param_groups:
         lr = float(group.get("lr", 1.0))
         if not 0.0 < lr < float("inf"):
@@ -33,6 +39,18 @@ def _whole(name: str, value: Any, *, at_least: int) -> None:
         raise UsageError(f"{name} is {shown(value)}: give a whole number")
     if value < at_least:
         raise UsageError(f"{name} is {value}: give a whole number of at least {at_least}")
+
+
+def as_rows(name: str, values: Any) -> Tensor:
+    """The values as a tensor of finite numbers; anything else is refused by name, or by row and column."""
+    try:
+        tensor = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(f"{name} is a {type(values).__name__} that torch cannot read as numbers: give a tensor or an array") from None
+    if tensor.ndim == 0:
+        raise UsageError(f"{name} is a single number: give one row for each example, as a tensor (n, ...)")
+    check_rows(name, tensor)
+    return tensor
 
 
 def check_rows(name: str, values: Tensor) -> None:

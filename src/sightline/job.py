@@ -22,14 +22,14 @@ from .engines.modules import linear_layer
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
 from .evidence import Evidence
-from .linear.curvature import epochs_per_digit, steady_momentum
+from .linear.curvature import epochs_per_digit
 from .linear.squared_error import SquaredError
 from .prepare import Prepared
-from .records import Epoch, Verdict, Warning
+from .records import Epoch, Stop, Verdict, Warning
 from .run import Run, as_result, save_run
 from .runs.store import RunFolder
 from .settings import RunSettings
-from .stopping import Rule, converged, diverged, frozen, stop_when
+from .stopping import Rule, diverged, frozen, stop_when
 from .truth import Truth
 from .tuning import Step, choose_step
 from .verdict import judge, warnings_before
@@ -99,9 +99,7 @@ class Job:
             return self.settings.epochs
         if not self.evidence.is_gradient_descent:
             return OTHER_EPOCHS
-        contraction = float(self.truth.curvature.contraction(*steady_momentum(self.truth.curvature)).max(initial=0.0))
-        if self.settings.lr is not None:
-            contraction = float(self.truth.curvature.contraction(self.step.lr, self.step.momentum).max(initial=0.0))
+        contraction = float(self.evidence.contraction().max(initial=0.0))
         needed = 12.0 * epochs_per_digit(contraction) + 1000.0
         return int(needed) if needed < MOST_EPOCHS else MOST_EPOCHS
 
@@ -112,9 +110,18 @@ class Job:
         if self.settings.epochs is None:
             momentum = self.step.momentum
             still = 1 if self.evidence.is_gradient_descent and not momentum else int(40 / (1.0 - min(momentum, 0.9)))
-            enough = max(1e-14 * baseline, self.truth.exact.resolution() / 256.0)
-            rules += [converged(self.truth.exact.loss, enough), frozen(still)]
+            rules += [self._arrived, frozen(still)]
         return rules
+
+    def _arrived(self, record: Epoch) -> Stop | None:
+        """Stop at the answer: the objective within 1e-14 of the baseline loss of its optimum."""
+        exact = self.truth.exact
+        enough = max(1e-14 * exact.baseline, exact.resolution() / 256.0)
+        if exact.weight_decay and record.parameters:
+            excess = exact.objective_excess(self.prepared.design.from_units(record.parameters))
+        else:
+            excess = float("inf") if record.train_loss is None else record.train_loss - exact.loss
+        return Stop("converged", f"at epoch {record.number:,} the exact answer was reached") if excess <= enough else None
 
     def run(self, *, output: Path | None, sinks: Sequence[Sink] = (), rules: Sequence[Rule] = ()) -> Run:
         """Train: drain the loop into the sinks and the run folder; speak the verdict; save. `output` None saves nothing."""
@@ -153,6 +160,8 @@ class Job:
         excess = self.truth.exact.objective_excess(theta)
         frozen_at = self._frozen_at(epochs)
         evidence = replace(self.evidence, epochs=self.epochs, last=last, excess=excess)
+        if frozen_at is not None and frozen_at < last.number:
+            evidence = replace(evidence, frozen_at=frozen_at, frozen_loss=last.train_loss)   # seen, not forecast
         verdict = judge(evidence, self.warnings)
         result = self._result(coefficients, verdict, last, excess, frozen_at, folder.id if folder else None)
         run = Run(

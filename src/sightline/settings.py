@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from .errors import UsageError, nearest, shown
 
 __all__ = ["RunSettings"]
+
+LARGEST = 1.797e308   # below infinity, and whole numbers beyond it are no doubles
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "loss": ("mse",),
@@ -43,6 +46,13 @@ class RunSettings:
     level: float = 0.95
 
     def __post_init__(self) -> None:
+        for name in ("nesterov", "standardize", "auto_momentum"):
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(f"--{name} cannot be {shown(getattr(self, name))}: give True or False")
+        if not isinstance(self.optimizer, str):
+            raise UsageError(f"--optimizer cannot be {shown(self.optimizer)}: give a name such as 'sgd'")
+        if not isinstance(self.start, Mapping):
+            raise UsageError(f"--start cannot be {shown(self.start)}: give a dict such as {{'Intercept': -35.0, 'height': 0.45}}")
         for name, allowed in CHOICES.items():
             if (value := getattr(self, name)) not in allowed:
                 raise UsageError(f"--{name} cannot be {shown(value)}: {nearest(str(value), allowed)}")
@@ -71,10 +81,10 @@ class RunSettings:
             raise UsageError(f"fit takes no setting {shown(unknown[0])}: {nearest(unknown[0], sorted(known))}")
         given = {name: value for name, value in options.items() if value is not None}
         auto = {name for name in ("lr", "momentum") if given.get(name) == "auto"}
-        given = {name: value for name, value in given.items() if name not in auto}
+        given = {name: plain_number(value) for name, value in given.items() if name not in auto}
         if given.get("batch_size") == "full":
             del given["batch_size"]
-        if given.get("momentum") is None and auto == {"lr"}:
+        if "momentum" not in given and auto == {"lr"} and str(given.get("optimizer", "sgd")).lower() == "sgd":
             given["momentum"] = 0.0
         return cls(**given, auto_momentum="momentum" in auto)
 
@@ -89,6 +99,13 @@ class RunSettings:
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
+def plain_number(value: Any) -> Any:
+    """A number of numpy as one of Python; anything else as it is."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, (int, bool)) else value
+
+
 def _number(
     name: str, value: Any, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf
 ) -> None:
@@ -96,10 +113,14 @@ def _number(
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UsageError(f"--{name} cannot be {shown(value)}: give a number")
-    if not (math.isfinite(value) and above < value < below and value >= at_least):
+    if not (above < value < below and at_least <= value and abs(value) <= LARGEST):
         low = f"above {above:g}" if above > -math.inf else f"at least {at_least:g}" if at_least > -math.inf else "finite"
         high = f" and below {below:g}" if below < math.inf else ""
-        raise UsageError(f"--{name} cannot be {value:g}: give a number {low}{high}")
+        raise UsageError(f"--{name} cannot be {shown(_short(value), quote=False)}: give a number {low}{high}")
+
+
+def _short(value: float) -> object:
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _whole(name: str, value: Any, *, at_least: int) -> None:

@@ -48,9 +48,10 @@ class Truth:
     def estimable(self) -> dict[str, bool]:
         """Whether the data determine the coefficient of each term."""
         scaled = self.design.unit_map / self.exact.scale
-        scaled = scaled / np.abs(scaled).max(axis=1, keepdims=True)
+        scaled[:, [self.design.encoding.terms.index(name) for name in self.design.constant]] = 0.0   # they stay at zero
+        scaled = scaled / np.maximum(np.abs(scaled).max(axis=1, keepdims=True), np.finfo(float).tiny)
         free = self.exact.directions[self.exact.rank :] @ scaled.T
-        part = np.abs(free).max(axis=0, initial=0.0) / np.linalg.norm(scaled, axis=1)
+        part = np.abs(free).max(axis=0, initial=0.0)
         return {
             term: bool(size < 1e-8) and term not in self.design.constant
             for term, size in zip(self.design.terms, part, strict=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .linear.curvature import Curvature, epochs_per_digit, steady_momentum
+from .linear.curvature import Curvature, epochs_per_digit, steady_momentum, steady_rate
 from .settings import RunSettings
 from .truth import Truth
 
@@ -75,8 +75,7 @@ def _sgd(settings: RunSettings, curvature: Curvature, rows: np.ndarray[Any, Any]
         return curvature.best_lr, 0.0, "auto: 2 / (λmin + λmax), the fastest without momentum"
     if settings.nesterov:
         return 1.0 / curvature.max if curvature.rank else 1.0, momentum, "auto: 1 / λmax"
-    lr = (1.0 + math.sqrt(momentum)) ** 2 / curvature.max if curvature.rank else 1.0
-    return lr, momentum, "auto: (1 + √momentum)² / λmax, the fastest for this momentum"
+    return steady_rate(curvature, momentum), momentum, "auto: 0.9 (1 + √momentum)² / λmax"
 
 
 def _best_both(curvature: Curvature, nesterov: bool) -> tuple[float, float, str]:

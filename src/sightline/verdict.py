@@ -125,18 +125,12 @@ def _steep(e: Evidence) -> list[Warning]:
 
 def _slow_or_frozen(e: Evidence) -> list[Warning]:
     if not e.is_gradient_descent or not e.truth.curvature.rank:
-        return [Warning("SL-SLOW", f"{count(e.epochs, 'epoch')} of {e.settings.optimizer.lower()} were not enough", tuple(fixes(e)))]
-    worst = float(e.contraction().max())
+        return [_too_few(e)]
     found = []
-    curvature = e.truth.curvature
-    best = best_momentum(curvature)
-    fastest = epochs_per_digit(float(curvature.contraction(*best).max()))
-    helps = ", and a larger rate alone does not help" if curvature.condition > STEEP else ""
-    text = (
-        f"at rate {plain(e.step.lr)} the flattest direction needs {about(epochs_per_factor(worst))} epochs for each factor e; "
-        f"the largest stable rate is {e.lr_limit:.4g}{helps}; the best rate with momentum ({plain(best[0])}, {plain(best[1])}) "
-        f"needs {about(fastest)} epochs for each digit"
-    )
+    if epochs_per_digit(float(e.contraction().max())) > 1.0:
+        found.append(_slow(e))
+    elif e.frozen_at is None:
+        found.append(_too_few(e))
     if e.frozen_at is not None:
         at = "" if e.frozen_loss is None else f", at loss {plain(e.frozen_loss, 6)}"
         frozen = (
@@ -144,4 +138,23 @@ def _slow_or_frozen(e: Evidence) -> list[Warning]:
             "smaller than half a rounding unit of the parameter it should move"
         )
         found.append(Warning("SL-FROZEN", frozen, tuple(fixes(e))))
-    return [Warning("SL-SLOW", text, tuple(fixes(e))), *found]
+    return found
+
+
+def _too_few(e: Evidence) -> Warning:
+    text = f"{count(e.epochs, 'epoch')} of {e.settings.optimizer.lower()} were not enough"
+    return Warning("SL-SLOW", text, tuple(fixes(e)))
+
+
+def _slow(e: Evidence) -> Warning:
+    curvature = e.truth.curvature
+    needs = epochs_per_factor(float(e.contraction().max()))
+    best = best_momentum(curvature)
+    fastest = epochs_per_digit(float(curvature.contraction(*best).max()))
+    helps = ", and a larger rate alone does not help" if curvature.condition > STEEP else ""
+    text = (
+        f"at rate {plain(e.step.lr)} the flattest direction needs {about(needs)} epochs for each factor e; "
+        f"the largest stable rate is {e.lr_limit:.4g}{helps}; the best rate with momentum ({plain(best[0])}, "
+        f"{plain(best[1])}) needs {about(fastest)} epochs for each digit"
+    )
+    return Warning("SL-SLOW", text, tuple(fixes(e)))

@@ -250,7 +250,7 @@ def test_names_that_are_also_sql_patterns_or_long(file):
     assert {name: cells(table, name) for name in names} == {name: [float(i)] for i, name in enumerate(names)}
 
 
-@pytest.mark.parametrize("name", ["a[1]*.csv", "a'b\".csv", "{x,y}.csv", "a?.csv", "$1.csv", "😀.csv", "*.csv", "a\\*.csv"])
+@pytest.mark.parametrize("name", ["a[1]*.csv", "a'b\".csv", "{x,y}.csv", "a?.csv", "$1.csv", "😀.csv", "a\\*.csv"])
 @pytest.mark.skipif(os.name == "nt", reason="such names cannot be on Windows")
 def test_file_names_are_no_patterns(file, name):
     for other in ("a1.csv", "a1x.csv", "x.csv", "ab.csv"):
@@ -324,7 +324,7 @@ def test_any_table_survives_csv(tmp_path_factory, data, names, end, rows):
         tidy = [word.strip(" ") for word in column]
         tidy = [None if not t or (t != word and t in MISSING) else t for t, word in zip(tidy, column, strict=True)]
         if table[name].kind == "number":
-            tidy = [None if text is None else as_number(text) for text in tidy]
+            tidy = [None if text is None or text.casefold() == "nan" else as_number(text) for text in tidy]
         else:
             assert any(text is not None and as_number(text) is None for text in tidy)
         assert cells(table, name) == tidy
@@ -364,6 +364,7 @@ def test_any_text_has_the_rows_that_csv_finds_or_is_refused(tmp_path_factory, li
         ('a,b\n"x\ny","z\n5,6\n', "heights.csv line 3: a quote .* opens here and is never closed"),
         ('a,"b\n1,2\n', "heights.csv line 1: a quote .* opens here and is never closed"),
         ('a,b\n1,2\n3,"x"y\n', r'heights.csv, first row after line 2: text follows a closing quote; write .*\(""\)'),
+        ('a,b\n1,2\n3,"" "\n', "heights.csv, first row after line 2: text follows a closing quote"),
         (b"a,b\n1,2\n3,\x004\n", "heights.csv line 3: holds a NUL byte; remove it or export the file again"),
         (b"a,caf\xe9\n1,2\n", r"heights.csv line 1: byte 0xe9 is not UTF-8 \('é' in Latin-1\); save it as"),
         (b"a,b\n1,2\n3,caf\xe9", "heights.csv line 3: byte 0xe9 is not UTF-8"),

@@ -49,7 +49,7 @@ def hessian(X):
 
 
 def torch_excess(X, y, options, lr, steps):
-    """sqrt of the loss above its minimum after each step of torch's SGD, from a start that has every direction in it."""
+    """sqrt of the loss above its minimum after each step of torch's SGD, from a start with every direction in it."""
     Z = torch.from_numpy(np.column_stack([X, np.ones(len(X))]))
     best = torch.from_numpy(np.linalg.lstsq(Z.numpy(), y)[0])
     theta = torch.nn.Parameter(best + torch.tensor([1.0, -1.0, 1.0, 0.7], dtype=torch.float64)[: len(best)])
@@ -78,7 +78,7 @@ def test_eigenvalues_are_those_of_the_hessian():
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_limit_is_where_torch_begins_to_diverge(options):
-    """0.2 % below it the steepest direction shrinks, 0.2 % above it grows: over 8000 steps by far more than rounding."""
+    """0.2 % below it the steepest direction shrinks, 0.2 % above it grows: by far more than rounding in 8000 steps."""
     X, y = problem()
     limit = curvature_of(X, y).lr_limit(**options)
     below = torch_excess(X, y, options, 0.998 * limit, 8000)
@@ -140,23 +140,23 @@ def test_best_momentum_is_the_best_of_all_pairs():
             assert float(curvature.contraction(rate, beta).max()) >= best - 1e-7
 
 
-@pytest.mark.parametrize("condition", [1.0, 3.0, 100.0, 5900.0, 1e4, 1e6, 1e9])
+@pytest.mark.parametrize("condition", [1.0, 3.0, 100.0, 300.0, 341.0, 343.0, 5900.0, 1e4, 1e6, 1e9])
 def test_steady_momentum_costs_little_and_overshoots_little(condition):
     curvature = Curvature(np.array([condition, 1.0]), np.eye(2), 2)
     lr, momentum = steady_momentum(curvature)
     root = math.sqrt(condition)
     best = (root - 1.0) / (root + 1.0)
     factor = float(curvature.contraction(lr, momentum).max())
-    assert lr * condition <= 3.9 * (1.0 + 1e-12)
+    assert lr * condition <= 3.6 * (1.0 + 1e-12)
     assert factor < 1.0
     if condition > 1.0:
-        assert math.log(best) / math.log(factor) < 1.0135   # at most 1.3 % more epochs
+        assert math.log(best) / math.log(factor) < 1.055  # at most 5.5 % more epochs
     theta, velocity, peak = np.ones(2), np.zeros(2), 1.0
     for _ in range(3000):
         velocity = momentum * velocity + curvature.eigenvalues * theta
         theta = theta - lr * velocity
         peak = max(peak, float(np.abs(theta).max()))
-    assert peak**2 <= 45.0   # the loss in the worst direction: "about fortyfold"
+    assert peak**2 <= 50.0  # the loss in the worst direction: "at most fiftyfold"
 
 
 @given(

@@ -45,7 +45,9 @@ def test_against_rational_arithmetic(intercept, weight_decay):
     Z = [[*row, 1.0] if intercept else row for row in X.tolist()]
     theta = rational(Z, y.tolist(), Fraction(weight_decay) * len(y) / 2)
     np.testing.assert_allclose(exact.theta, [float(v) for v in theta], rtol=1e-14)
-    residuals = [Fraction(t) - sum(Fraction(a) * b for a, b in zip(r, theta, strict=True)) for r, t in zip(Z, y, strict=True)]
+    residuals = [
+        Fraction(t) - sum(Fraction(a) * b for a, b in zip(r, theta, strict=True)) for r, t in zip(Z, y, strict=True)
+    ]
     assert exact.rss == pytest.approx(float(sum(r * r for r in residuals)), rel=1e-13)
     mean = sum(map(Fraction, y)) / len(y) if intercept else Fraction(0)
     assert exact.tss == pytest.approx(float(sum((Fraction(t) - mean) ** 2 for t in y)), rel=1e-14)
@@ -143,9 +145,11 @@ def test_fewer_rows_than_columns_is_the_interpolant_of_least_norm_for_equal_leng
 def test_a_column_of_zeros_stays_at_zero():
     X, y = random(8, 20, 2)
     exact = least_squares(np.column_stack([X[:, 0], np.zeros(20), X[:, 1]]), y)
-    assert abs(exact.theta[1]) < 1e-13   # nothing but the rounding of the others, which are of size one
+    assert abs(exact.theta[1]) < 1e-13  # nothing but the rounding of the others, which are of size one
     assert exact.rank == 3
-    np.testing.assert_allclose(exact.theta[[0, 2, 3]], np.linalg.lstsq(np.column_stack([X, np.ones(20)]), y)[0], rtol=1e-12)
+    np.testing.assert_allclose(
+        exact.theta[[0, 2, 3]], np.linalg.lstsq(np.column_stack([X, np.ones(20)]), y)[0], rtol=1e-12
+    )
 
 
 @given(st.lists(st.integers(-50, 50), min_size=3, max_size=12, unique=True), st.integers(-40, 40), st.integers(-40, 40))

@@ -32,7 +32,8 @@ def test_combinations_of_coefficients(intercept, level):
     theirs = model.t_test(C)
     low, high = theirs.conf_int(1.0 - level).T
     for field, values in {
-        "estimate": theirs.effect, "std_error": theirs.sd, "t": theirs.tvalue, "p": theirs.pvalue, "low": low, "high": high,
+        "estimate": theirs.effect, "std_error": theirs.sd, "t": theirs.tvalue, "p": theirs.pvalue,
+        "low": low, "high": high,
     }.items():  # fmt: skip
         np.testing.assert_allclose([getattr(i, field) for i in ours], np.ravel(values), rtol=1e-10, err_msg=field)
 
@@ -44,8 +45,8 @@ def test_fit_statistics(intercept):
     model = sm.OLS(y, np.column_stack([X, np.ones(len(y))]) if intercept else X, hasconst=intercept).fit()
     ours = (s.sigma, s.r2, s.adj_r2, s.f, s.f_p, s.aic - 2.0, s.bic - math.log(30), s.df_model, s.df_resid)
     theirs = (
-        math.sqrt(model.mse_resid), model.rsquared, model.rsquared_adj, model.fvalue, model.f_pvalue, model.aic, model.bic,
-        model.df_model, model.df_resid,
+        math.sqrt(model.mse_resid), model.rsquared, model.rsquared_adj, model.fvalue, model.f_pvalue, model.aic,
+        model.bic, model.df_model, model.df_resid,
     )  # fmt: skip
     assert ours == pytest.approx(theirs, rel=1e-11)
 
@@ -106,4 +107,6 @@ def test_collinear_columns_count_once():
     s = fit_statistics(least_squares(np.column_stack([X, X[:, 0] + X[:, 1]]), y))
     model = sm.OLS(y, np.column_stack([X, np.ones(30)])).fit()
     assert (s.df_model, s.df_resid) == (3, 26)
-    assert (s.sigma, s.f, s.aic) == pytest.approx((math.sqrt(model.mse_resid), model.fvalue, model.aic + 2.0), rel=1e-10)
+    assert (s.sigma, s.f, s.aic) == pytest.approx(
+        (math.sqrt(model.mse_resid), model.fvalue, model.aic + 2.0), rel=1e-10
+    )

@@ -88,6 +88,9 @@ class TextFile:
         if doubtful:
             self._refuse_rows()
         columns, rows = self._load(names, quoted=quoted)
+        if doubtful and rows != len(self._lines):
+            self._refuse_rows(exact=True)
+            raise DataError(f"{self.name} ends with a quoted cell that cannot be read; look for misplaced quotes")
         if not rows:
             raise DataError(f"{self.name} has a header but no rows; add a line for every observation")
         return Table(self.name, columns, rows, self._place)
@@ -244,12 +247,13 @@ def _sample(path: str, name: str) -> tuple[str, bool]:
 
 
 def _delimiter(text: str, whole: bool, choices: str) -> str:
-    """The character that splits the first rows most evenly into as many fields as the header has."""
+    """The character that cuts the most of the first rows into as many fields as the header, and no quoted cell."""
     scores = {}
     for delimiter in choices:
-        widths = [len(row) for _, row in _first_rows(text, delimiter) if not _blank(row)]
-        widths = widths if whole or len(widths) < 2 else widths[:-1]
-        scores[delimiter] = (widths[:1] > [1], sum(width == widths[0] for width in widths))
+        rows = [row for _, row in _first_rows(text, delimiter) if not _blank(row)] or [[]]
+        rows = rows if whole or len(rows) < 2 else rows[:-1]
+        even = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
+        scores[delimiter] = (len(rows[0]) > 1, even, -sum('"' in cell for row in rows for cell in row))
     return max(scores, key=lambda delimiter: scores[delimiter])
 
 

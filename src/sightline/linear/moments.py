@@ -38,7 +38,8 @@ class Moments:
     def of(cls, X: Any, y: Any) -> Moments:
         """The moments of rows `X (n, p)`, `y (n,)` or `(n, k)`, merged pairwise from blocks of rows."""
         X = np.asarray(X)
-        y = np.asarray(y).reshape(len(X), -1)
+        y = np.asarray(y)
+        y = y[:, None] if y.ndim == 1 else y
         leaves = [cls._leaf(X[i : i + BLOCK], y[i : i + BLOCK]) for i in range(0, max(len(X), 1), BLOCK)]
         while len(leaves) > 1:
             pairs = [a + b for a, b in zip(leaves[::2], leaves[1::2], strict=False)]
