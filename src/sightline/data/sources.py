@@ -232,7 +232,7 @@ def _parquet(path: str, name: str) -> Opened:
         if not inner:
             names.append(column)
         inner += children - bool(inner)
-    return _relation(relation, name, names)
+    return _relation(relation, name, names, connection)
 
 
 def _arrow(path: str, name: str) -> Opened:
@@ -280,7 +280,7 @@ def _frame_or_relation(data: Any) -> tuple[str, Opened]:
         connection: Any = duckdb.connect(":memory:")
         connection.from_arrow(data).create("data")  # kept, since a stream flows once
         relation = connection.table("data")
-        return "the Arrow table", _relation(relation, "the Arrow table", relation.columns)
+        return "the Arrow table", _relation(relation, "the Arrow table", relation.columns, connection)
     raise DataError(
         f"data of type {type(data).__name__} cannot be read; give a path, a data frame, "
         "or a dict of column names and 1-d arrays"
@@ -317,8 +317,8 @@ def _series(source: str, name: str, series: Any) -> Column:
     raise _wrong_type(source, name, str(series.dtype))
 
 
-def _relation(relation: Any, source: str, names: Sequence[str]) -> Opened:
-    """A query of DuckDB, of which `names` are the columns in order."""
+def _relation(relation: Any, source: str, names: Sequence[str], connection: object = None) -> Opened:
+    """A query of DuckDB, of which `names` are the columns in order; without its connection it would end."""
     _refuse_twice(source, names)
     quoted = ['"' + column.replace('"', '""') + '"' for column in relation.columns]
     types = [(kind.id, str(kind)) for kind in relation.types]
@@ -335,7 +335,7 @@ def _relation(relation: Any, source: str, names: Sequence[str]) -> Opened:
             return f"CAST({column} AS VARCHAR)"
         raise _wrong_type(source, name, full)
 
-    def load(wanted: Sequence[str]) -> Table:
+    def load(wanted: Sequence[str], _kept: object = connection) -> Table:
         import duckdb
 
         sql = ", ".join(f"{expression(name)} AS c{i}" for i, name in enumerate(wanted))

@@ -7,7 +7,6 @@ import csv
 import io
 import os
 import re
-import shutil
 import tempfile
 import weakref
 from collections import Counter
@@ -19,6 +18,7 @@ from itertools import chain, islice
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, shown
 from .table import Column, Kind, Table, names_of
@@ -70,14 +70,17 @@ def path_pattern(path: str) -> str:
 
 @dataclass(frozen=True)
 class TextFile:
-    """A delimited text file in UTF-8 whose header has been read; its names stand on line `header_line`."""
+    """A delimited text file in UTF-8 of which the header has been read.
+
+    It is on line `header_line`; `header_alone` if that is the first line, and no name goes on on the next.
+    """
 
     path: str
     name: str
     delimiter: str
     columns: tuple[str, ...]
     header_line: int
-    header_on_one_line: bool = True
+    header_alone: bool = True
 
     def read(self, names: Sequence[str]) -> Table:
         """The named columns of the whole file."""
@@ -102,16 +105,16 @@ class TextFile:
             # Several threads may take a line inside a long quoted cell for a row, one thread never does.
             options = "" if not quoted else ", parallel = false"
             with suppress(duckdb.Error):
-                if self.header_on_one_line:
+                if self.header_alone:
                     return self._fetch(connection, names, self.path, options)
             self._refuse_rows()
-            # The rows are sound, so it is two kinds of line ends in one file, or a row of more than 2 MB.
+            # The rows are sound: a header that DuckDB cannot skip, line ends of two kinds, or a row of over 2 MB.
             plain = Scratch()
             with (
                 open(self.path, encoding="utf-8-sig") as old,
                 open(plain.path, "w", encoding="utf-8", newline="\n") as new,
             ):
-                shutil.copyfileobj(old, new, 1 << 20)
+                new.writelines(islice(old, self.header_line - 1, None))
             options = f", parallel = false, max_line_size = {max(2_000_000, os.path.getsize(plain.path) + 1)}"
             try:
                 return self._fetch(connection, names, plain.path, options)
@@ -149,11 +152,11 @@ class TextFile:
         missing = ", ".join(f"'{text}'" for text in (MISSING[1:] if one else MISSING))
         columns = ", ".join(f"c{i}: 'VARCHAR'" for i in range(len(self.columns)))
         return (
-            f"FROM read_csv(?, auto_detect = false, header = true, skip = {self.header_line - 1}, "
+            f"FROM read_csv(?, auto_detect = false, header = true, "
             f"""delim = '{self.delimiter}', quote = '"', escape = '"', strict_mode = true, null_padding = false, """
             f"nullstr = [{missing}], allow_quoted_nulls = false, hive_partitioning = false, "
             f"columns = {{{columns}}}{options})"
-            + (" WHERE c0 IS NULL OR trim(c0, ' ') <> ''" if one else "")
+            + (" WHERE coalesce(trim(c0, ' '), 'NA') <> ''" if one else "")
         )
 
     @cached_property
@@ -218,7 +221,8 @@ def open_text(path: str, name: str) -> TextFile:
     columns = [cell.strip() for cell in header]
     while len(columns) > 1 and not columns[-1] and not any("".join(row[len(columns) - 1 :]) for _, row in rows[1:]):
         columns.pop()
-    file = TextFile(path, name, delimiter, tuple(columns), line, not re.search(r"[\r\n]", "".join(header)))
+    alone = line == 1 and not re.search(r"[\r\n]", "".join(header))
+    file = TextFile(path, name, delimiter, tuple(columns), line, alone)
     if whole and len(rows) == 1:
         file._refuse_rows()
         raise DataError(f"{name} has a header but no rows; add a line for every observation")
@@ -320,7 +324,8 @@ def _refuse_bytes(path: str, name: str) -> NoReturn:
 def _text_column(name: str, numbers: Any, texts: Any) -> Column:
     """A column with cells that DuckDB cannot read as numbers: the kind is what Python reads in them."""
     values, failed = np.array(np.ma.getdata(numbers), dtype=float), np.ma.getmaskarray(numbers)
-    cells = np.array([*map(_tidy, np.where(np.ma.getmaskarray(texts), None, np.ma.getdata(texts)))], dtype=object)
+    typed = zip(np.ma.getdata(texts), np.ma.getmaskarray(texts), strict=True)
+    cells: NDArray[Any] = np.array([None if empty else _tidy(cell) for cell, empty in typed], dtype=object)
     spelled = [np.nan if cell is None else as_number(cell) for cell in cells[failed]]
     if None not in spelled:
         values[failed] = spelled
@@ -330,7 +335,7 @@ def _text_column(name: str, numbers: Any, texts: Any) -> Column:
     return Column(name, cells, kind)
 
 
-def _tidy(cell: str | None) -> str | None:
+def _tidy(cell: str) -> str | None:
     """A cell without the spaces around it; with spaces, it was not quoted and NA means no value."""
-    stripped = (cell or "").strip(" ")
+    stripped = cell.strip(" ")
     return None if not stripped or (stripped != cell and stripped in MISSING) else stripped

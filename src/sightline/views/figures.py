@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 
 from ..records import Epoch
@@ -23,13 +23,15 @@ __all__ = ["epoch_figure", "loss_figure", "overview", "paths_figure", "save_figu
 
 Array = NDArray[np.float64]
 POINT, TRAINED, EXACT, INK = "#0e1cae", "#d62728", "#222222", "#444444"
+MOST_PATHS = 20
 MOST_POINTS = 5000   # more would only blacken the picture; a seeded sample of them is drawn
 
 
 def overview(run: Run) -> Figure:
     """Two panels: the data with the trained and the exact answer, and the loss above the exact one."""
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    figure = Figure(figsize=(11, 4.4))   # margins by hand: an automatic layout draws everything twice
     left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.92, bottom=0.125, wspace=0.2)
     if not _draw_fit(left, run, None):
         left.text(0.5, 0.5, "the training data are not at hand", ha="center", va="center", color=INK)
         left.set_axis_off()
@@ -39,8 +41,7 @@ def overview(run: Run) -> Figure:
 
 def epoch_figure(run: Run, epoch: Epoch) -> Figure:
     """The data, the model's line at this epoch, and the exact line."""
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _single()
     _draw_fit(axes, run, epoch)
     axes.set_title(f"Epoch {epoch.number}")   # the classic title
     return figure
@@ -48,8 +49,7 @@ def epoch_figure(run: Run, epoch: Epoch) -> Figure:
 
 def scatter_figure(x: Array, y: Array, x_name: str, y_name: str) -> Figure:
     """The raw data."""
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _single()
     axes.scatter(x, y, s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data")
     _name(axes, x_name, y_name, "Raw data")
     axes.legend()
@@ -58,8 +58,8 @@ def scatter_figure(x: Array, y: Array, x_name: str, y_name: str) -> Figure:
 
 def loss_figure(run: Run) -> Figure:
     """The loss above the exact loss, by epoch, on a logarithmic axis."""
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-    _draw_loss(figure.subplots(), run.epochs, run.result["exact_loss"], _unit(run))
+    figure, axes = _single()
+    _draw_loss(axes, run.epochs, run.result["exact_loss"], _unit(run))
     return figure
 
 
@@ -69,18 +69,23 @@ def _unit(run: Run) -> str:
 
 
 def paths_figure(run: Run) -> Figure:
-    """The coefficients by epoch, each measured from its exact value in standard errors."""
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    """The coefficients by epoch, each measured from its exact value in standard errors, until all have arrived."""
+    figure = Figure(figsize=(8.4, 4.8))
+    figure.subplots_adjust(left=0.1, right=0.78, top=0.92, bottom=0.115)
     axes = figure.subplots()
-    shown = [c for c in run.coefficients if c.std_error and c.exact is not None][:12]
-    numbers = [e.number for e in run.epochs]
-    for c in shown:
-        axes.plot(numbers, [(e.parameters[c.term] - c.exact) / c.std_error for e in run.epochs], label=_plain(c.term, 24))
+    known = [c for c in run.coefficients if c.std_error and c.exact is not None][:MOST_PATHS]
+    paths = np.array([[(e.parameters[c.term] - c.exact) / c.std_error for c in known] for e in run.epochs])
+    moving = np.flatnonzero((np.abs(paths) > 0.02).any(axis=1))
+    shown = min(len(paths), int(moving[-1]) + 10 if len(moving) else 10)
+    numbers = [e.number for e in run.epochs[:shown]]
+    for j, c in enumerate(known):
+        style = "-" if j < 10 else "-."
+        axes.plot(numbers, paths[:shown, j], style, color=f"C{j % 10}", linewidth=1.1, label=_plain(c.term, 18))
     axes.axhline(0.0, color=EXACT, linestyle="--", linewidth=1.2, label="exact")
     axes.set_yscale("symlog", linthresh=1.0)
     _log_epochs(axes, numbers)
-    _name(axes, "epoch", "distance from exact, in standard errors", "Coefficients")
-    axes.legend(fontsize=8)
+    _name(axes, "epoch", "distance from exact, in standard errors", "Coefficients on their way")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
 
 
@@ -101,6 +106,12 @@ def save_figures(run: Run, *, every: bool) -> list[Path]:
     for name, figure in figures:
         figure.savefig(folder / name, dpi=100)
     return sorted(folder.glob("*.png"))
+
+
+def _single() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4, 4.8))
+    figure.subplots_adjust(left=0.13, right=0.97, top=0.92, bottom=0.115)
+    return figure, figure.subplots()
 
 
 def _draw_fit(axes: Axes, run: Run, epoch: Epoch | None) -> bool:
@@ -216,6 +227,9 @@ def _name(axes: Axes, x: str, y: str, title: str) -> None:
     axes.set_title(_plain(title))
     axes.grid(True, color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
+    for axis in (axes.xaxis, axes.yaxis):
+        if isinstance(formatter := axis.get_major_formatter(), ScalarFormatter) and axis.get_scale() == "linear":
+            formatter.set_powerlimits((-3, 5))   # short numbers, so that names have room
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
