@@ -33,6 +33,7 @@ from .stopping import Rule, diverged, frozen, stop_when
 from .truth import Truth
 from .tuning import Step, choose_step
 from .verdict import judge, warnings_before
+from .version import __version__
 
 __all__ = ["Job", "Sink"]
 
@@ -141,8 +142,6 @@ class Job:
 
     def manifest(self) -> dict[str, Any]:
         """What run.json says from the start."""
-        from . import __version__
-
         return {
             "settings": self.settings.to_dict(),
             "design": self.prepared.design.to_dict(),

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..errors import SightlineError, nearest
+from ..version import __version__
 
 __all__ = ["main"]
 
@@ -59,8 +60,6 @@ Examples:
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from .. import __version__
-
         click.echo(f"sightline {__version__}")
         ctx.exit()
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from ..records import Coefficient, Epoch, Verdict, Warning
 from ..words import count, plain
-
-if TYPE_CHECKING:
-    from ..run import Run
+from .subject import Subject
 
 __all__ = ["Progress", "quiet_table", "summary", "warnings_text", "wrapped"]
 
 WIDTH = 80
 
 
-def summary(run: Run) -> str:
+def summary(run: Subject) -> str:
     """The table of coefficients, the fit statistics and the verdict of a run."""
     title = run.result["formula"]
     df = run.result["df"]
@@ -105,7 +103,7 @@ def p_value(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 
-def _statistics(run: Run) -> list[str]:
+def _statistics(run: Subject) -> list[str]:
     s = run.result["fit"]
     lines = []
     if s["sigma"] is not None:
@@ -120,7 +118,7 @@ def _statistics(run: Run) -> list[str]:
     return [f" {line}" for line in lines]
 
 
-def _distance(run: Run) -> list[str]:
+def _distance(run: Subject) -> list[str]:
     """Where training is, beside where the answer is."""
     result = run.result
     exact = plain(result["exact_loss"], 8)
@@ -164,7 +162,7 @@ def wrapped(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=True) or [""]
 
 
-def quiet_table(run: Run) -> str:
+def quiet_table(run: Subject) -> str:
     """Coefficients only, tab separated."""
     return "\n".join(f"{c.term}\t{'' if c.estimate is None else repr(c.estimate)}" for c in run.coefficients)
 

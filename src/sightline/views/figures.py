@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from ..records import Epoch
 from ..words import plain
-
-if TYPE_CHECKING:
-    from ..run import Run
+from .subject import Subject
 
 __all__ = ["epoch_figure", "loss_figure", "overview", "paths_figure", "save_figures", "scatter_figure"]
 
@@ -27,7 +25,7 @@ MOST_PATHS = 20
 MOST_POINTS = 5000   # more would only blacken the picture; a seeded sample of them is drawn
 
 
-def overview(run: Run) -> Figure:
+def overview(run: Subject) -> Figure:
     """Two panels: the data with the trained and the exact answer, and the loss above the exact one."""
     figure = Figure(figsize=(11, 4.4))   # margins by hand: an automatic layout draws everything twice
     left, right = figure.subplots(1, 2)
@@ -39,7 +37,7 @@ def overview(run: Run) -> Figure:
     return figure
 
 
-def epoch_figure(run: Run, epoch: Epoch) -> Figure:
+def epoch_figure(run: Subject, epoch: Epoch) -> Figure:
     """The data, the model's line at this epoch, and the exact line."""
     figure, axes = _single()
     _draw_fit(axes, run, epoch)
@@ -56,19 +54,19 @@ def scatter_figure(x: Array, y: Array, x_name: str, y_name: str) -> Figure:
     return figure
 
 
-def loss_figure(run: Run) -> Figure:
+def loss_figure(run: Subject) -> Figure:
     """The loss above the exact loss, by epoch, on a logarithmic axis."""
     figure, axes = _single()
     _draw_loss(axes, run.epochs, run.result["exact_loss"], _unit(run))
     return figure
 
 
-def _unit(run: Run) -> str:
+def _unit(run: Subject) -> str:
     """The unit of a squared error: that of the target, squared."""
     return f", in ({_plain(run.design.target, 14)})²"
 
 
-def paths_figure(run: Run) -> Figure:
+def paths_figure(run: Subject) -> Figure:
     """The coefficients by epoch, each measured from its exact value in standard errors, until all have arrived."""
     figure = Figure(figsize=(8.4, 4.8))
     figure.subplots_adjust(left=0.1, right=0.78, top=0.92, bottom=0.115)
@@ -89,7 +87,7 @@ def paths_figure(run: Run) -> Figure:
     return figure
 
 
-def save_figures(run: Run, *, every: bool) -> list[Path]:
+def save_figures(run: Subject, *, every: bool) -> list[Path]:
     """Write the final figures (and, if asked, one for every epoch) into the run folder; returns their paths."""
     assert run.folder is not None
     folder = run.folder / "figures"
@@ -114,7 +112,7 @@ def _single() -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _draw_fit(axes: Axes, run: Run, epoch: Epoch | None) -> bool:
+def _draw_fit(axes: Axes, run: Subject, epoch: Epoch | None) -> bool:
     """One numeric feature: points and lines; else observed against predicted. False if the rows are not at hand."""
     rows = run.training_rows()
     if rows is None:
@@ -130,14 +128,14 @@ def _draw_fit(axes: Axes, run: Run, epoch: Epoch | None) -> bool:
     return True
 
 
-def _coefficients(run: Run, epoch: Epoch | None) -> list[float]:
+def _coefficients(run: Subject, epoch: Epoch | None) -> list[float]:
     if epoch is not None and epoch.parameters:
         return [epoch.parameters[c.term] for c in run.coefficients]
     return [0.0 if c.estimate is None else c.estimate for c in run.coefficients]
 
 
 def _draw_line(
-    axes: Axes, run: Run, x: Array, y: Array, trained: list[float], exact: list[float], seen: Sequence[Epoch]
+    axes: Axes, run: Subject, x: Array, y: Array, trained: list[float], exact: list[float], seen: Sequence[Epoch]
 ) -> None:
     """Points and both lines; `seen` are the epochs whose lines the picture leaves room for."""
     points = _sample(len(y))
@@ -160,18 +158,18 @@ def _draw_line(
     axes.legend(fontsize=9)
 
 
-def _line(run: Run, values: Sequence[float], x: Array) -> Array:
+def _line(run: Subject, values: Sequence[float], x: Array) -> Array:
     return x * values[-1] + (values[0] if run.design.intercept else 0.0)
 
 
-def _equation(run: Run, values: Sequence[float]) -> str:
+def _equation(run: Subject, values: Sequence[float]) -> str:
     slope = f"{plain(values[-1])} × {_plain(run.design.encoding.terms[0], 20)}"
     if not run.design.intercept:
         return slope
     return f"{slope} {'-' if values[0] < 0 else '+'} {plain(abs(values[0]))}"
 
 
-def _heights(run: Run, ends: Array, y: Array, epochs: Sequence[Epoch]) -> tuple[float, float]:
+def _heights(run: Subject, ends: Array, y: Array, epochs: Sequence[Epoch]) -> tuple[float, float]:
     """One range for the picture of every epoch: the data, and the lines on their way, as far as that leaves the data large."""
     spread = float(np.ptp(y)) or 1.0
     seen = [y.min(), y.max()]
@@ -182,7 +180,7 @@ def _heights(run: Run, ends: Array, y: Array, epochs: Sequence[Epoch]) -> tuple[
     return min(inside) - 0.15 * spread, max(inside) + 0.3 * spread
 
 
-def _draw_predicted(axes: Axes, run: Run, X: Array, y: Array, trained: list[float]) -> None:
+def _draw_predicted(axes: Axes, run: Subject, X: Array, y: Array, trained: list[float]) -> None:
     slopes = np.array(trained[1:] if run.design.intercept else trained)
     predicted = X @ slopes + (trained[0] if run.design.intercept else 0.0)
     points = _sample(len(y))
