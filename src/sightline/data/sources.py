@@ -11,41 +11,24 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from numbers import Integral, Real
-from types import NoneType
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from ..errors import DataError, nearest, shown
-from .table import Column, Table, names_of, number_label
-from .text_files import Scratch, as_number, open_text, path_pattern
+from .columns import Load, Opened, first_line, objects_column, table_of
+from .frames import open_frame, open_mapping, open_relation, read_frame
+from .table import Table, names_of
+from .text_files import Scratch, open_text, path_pattern
 
 __all__ = ["Source", "open_source"]
 
-Load = Callable[[Sequence[str]], Table]
-Opened = tuple[tuple[str, ...], Load]
 ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".json", ".jsonl", ".ndjson", ".arrow", ".feather", ".ipc")
 MAGIC = (
     (rb"PAR1[^\0]*\0", "parquet"),
     (rb"ARROW1\0|\xff\xff\xff\xff", "arrow"),
     (rb"\x1f\x8b", "gzip"),
     (rb"\xff\xfe|\xfe\xff", "utf-16"),
-)
-NUMBERS = re.compile(r"u?(tiny|small|big|huge)?int(eger)?|float|double|decimal|bignum|varint|sqlnull|null")
-# What to do with a column that is neither numbers nor text, by a word in the name of its type.
-CURES = (
-    ("complex", "take its real part, its imaginary part or its absolute value"),
-    (r"list|array|tuple|\[\d*\]|struct|dict|map|union|tensor", "make one column of numbers for each element"),
-    ("duration|delta|interval", "turn it into a number of seconds"),
-    ("date|timestamp|period", "turn it into a number, such as the days since the first date"),
-    ("time", "turn it into a number of seconds"),
-    ("", "turn it into numbers or text"),
 )
 
 
@@ -81,7 +64,7 @@ def open_source(data: object, *, stdin: BinaryIO | None = None) -> Source:
         return _open_stream(stdin or sys.stdin.buffer, "standard input")
     if isinstance(data, (str, os.PathLike)):
         return _open_path(os.fsdecode(data))
-    name, opened = ("the dict", _mapping(data)) if isinstance(data, Mapping) else _frame_or_relation(data)
+    name, opened = ("the dict", open_mapping(data)) if isinstance(data, Mapping) else open_frame(data)
     return Source(name, opened[0], load=opened[1])
 
 
@@ -211,7 +194,7 @@ def _json(path: str, name: str) -> Opened:
         raise DataError(f"{name} holds no records; {cure}")
 
     def load(wanted: Sequence[str]) -> Table:
-        return _table(name, {key: _objects(name, key, [r.get(key) for r in records]) for key in wanted})
+        return table_of(name, {key: objects_column(name, key, [r.get(key) for r in records]) for key in wanted})
 
     return names, load
 
@@ -225,14 +208,14 @@ def _parquet(path: str, name: str) -> Opened:
         sql = "SELECT name, coalesce(num_children, 0) FROM parquet_schema(?)"
         schema = connection.execute(sql, [path_pattern(path)]).fetchall()
     except duckdb.Error as error:
-        raise DataError(f"{name} is a damaged Parquet file; write it again ({_first_line(error)})") from error
+        raise DataError(f"{name} is a damaged Parquet file; write it again ({first_line(error)})") from error
     # DuckDB renames a column that differs from another by case only, so the names are taken from the file.
     names, inner = [], 0
     for column, children in schema[1:]:
         if not inner:
             names.append(column)
         inner += children - bool(inner)
-    return _relation(relation, name, names, connection)
+    return open_relation(relation, name, names, connection)
 
 
 def _arrow(path: str, name: str) -> Opened:
@@ -252,222 +235,5 @@ def _arrow(path: str, name: str) -> Opened:
             what = f"{name} is an Arrow file, which takes polars or pyarrow to read"
             raise DataError(f"{what}; pip install polars, or save it as Parquet") from error
         except Exception as error:
-            raise DataError(f"{name} is a damaged Arrow file; write it again ({_first_line(error)})") from error
-    return _frame(frame, name)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]
-
-
-# Frames
-
-
-def _frame_or_relation(data: Any) -> tuple[str, Opened]:
-    if type(data).__module__.partition(".")[0] in ("duckdb", "_duckdb") and hasattr(data, "fetchnumpy"):
-        return "the relation", _relation(data, "the relation", data.columns)
-    import narwhals.stable.v1 as nw
-    from narwhals.exceptions import DuplicateError
-
-    try:
-        if isinstance(nw.from_native(data, pass_through=True), (nw.DataFrame, nw.LazyFrame)):
-            return "the DataFrame", _frame(data, "the DataFrame")
-    except DuplicateError:
-        _refuse_twice("the DataFrame", data.column_names if hasattr(data, "column_names") else data.columns)
-    if hasattr(data, "__arrow_c_stream__"):
-        import duckdb
-
-        connection: Any = duckdb.connect(":memory:")
-        connection.from_arrow(data).create("data")  # kept, since a stream flows once
-        relation = connection.table("data")
-        return "the Arrow table", _relation(relation, "the Arrow table", relation.columns, connection)
-    raise DataError(
-        f"data of type {type(data).__name__} cannot be read; give a path, a data frame, "
-        "or a dict of column names and 1-d arrays"
-    )
-
-
-def _frame(data: Any, source: str) -> Opened:
-    """A data frame of any library that narwhals knows."""
-    import narwhals.stable.v1 as nw
-
-    frame = nw.from_native(data)
-    names = tuple(str(name) for name in frame.collect_schema().names())
-    _refuse_twice(source, names)
-
-    def load(wanted: Sequence[str]) -> Table:
-        at = {name: i for i, name in enumerate(names)}
-        some = frame.select(nw.nth([at[name] for name in wanted]))
-        eager = some.collect() if isinstance(some, nw.LazyFrame) else some
-        return _table(source, {n: _series(source, n, s) for n, s in zip(wanted, eager.iter_columns(), strict=True)})
-
-    return names, load
-
-
-def _series(source: str, name: str, series: Any) -> Column:
-    import narwhals.stable.v1 as nw
-
-    if series.dtype.is_numeric() and (values := series.to_numpy()).dtype != object:
-        return Column(name, np.array(values, dtype=float), "number")
-    if series.dtype in (nw.Categorical, nw.Enum):
-        cells = (_cell(source, name, row, cell) for row, cell in enumerate(series.to_list()))
-        return _objects(source, name, cells)
-    if series.dtype.is_numeric() or series.dtype in (nw.String, nw.Boolean, nw.Object, nw.Unknown):
-        return _objects(source, name, series.to_list())
-    raise _wrong_type(source, name, str(series.dtype))
-
-
-def _relation(relation: Any, source: str, names: Sequence[str], connection: object = None) -> Opened:
-    """A query of DuckDB, of which `names` are the columns in order; without its connection it would end."""
-    _refuse_twice(source, names)
-    quoted = ['"' + column.replace('"', '""') + '"' for column in relation.columns]
-    types = [(kind.id, str(kind)) for kind in relation.types]
-    at = {name: i for i, name in enumerate(names)}
-
-    def expression(name: str) -> str:
-        (kind, full), column = types[at[name]], quoted[at[name]]
-        if NUMBERS.fullmatch(kind):
-            # By way of its decimal digits, a DECIMAL or HUGEINT becomes the nearest double.
-            return f"CAST({column} AS DOUBLE)" if kind != "decimal" else f"CAST(CAST({column} AS VARCHAR) AS DOUBLE)"
-        if kind == "boolean":
-            return f"CASE WHEN {column} THEN 'True' WHEN NOT {column} THEN 'False' END"
-        if kind in ("varchar", "enum", "uuid"):
-            return f"CAST({column} AS VARCHAR)"
-        raise _wrong_type(source, name, full)
-
-    def load(wanted: Sequence[str], _kept: object = connection) -> Table:
-        import duckdb
-
-        sql = ", ".join(f"{expression(name)} AS c{i}" for i, name in enumerate(wanted))
-        try:
-            found = relation.project(sql).fetchnumpy()
-        except duckdb.Error as error:
-            raise DataError(f"{source} cannot be read; write it again ({_first_line(error)})") from error
-        columns = {}
-        for i, name in enumerate(wanted):
-            values, empty = np.ma.getdata(found[f"c{i}"]), np.ma.getmaskarray(found[f"c{i}"])
-            number = values.dtype.kind == "f"
-            values = np.where(empty, np.array(np.nan if number else None), values)
-            columns[name] = Column(name, values, "number" if number else "text")
-        return _table(source, columns)
-
-    return tuple(names), load
-
-
-# Arrays and lists
-
-
-def _mapping(data: Mapping[Any, Any]) -> Opened:
-    source, arrays, lengths = "the dict", {str(name): values for name, values in data.items()}, {}
-    _refuse_twice(source, data)
-    if not arrays:
-        raise DataError(f"{source} has no columns; give it column names and 1-d arrays")
-    for name, values in arrays.items():
-        with suppress(TypeError):  # a 0-d array has no length
-            if hasattr(values, "__len__") and not isinstance(values, (str, bytes, Mapping, Set)):
-                lengths[name] = len(values)
-        if name not in lengths:
-            what = f"column {shown(name)} of {source} is one {type(values).__name__}"
-            raise DataError(f"{what}; give a list or a 1-d array with a value for every row")
-    if len(set(lengths.values())) > 1:
-        listing = ", ".join(f"{shown(name, quote=False)} {length}" for name, length in lengths.items())
-        raise DataError(f"the columns of {source} have unequal lengths ({listing}); give each a value for every row")
-
-    def load(wanted: Sequence[str]) -> Table:
-        return _table(source, {name: _array(source, name, arrays[name]) for name in wanted})
-
-    return tuple(arrays), load
-
-
-def _array(source: str, name: str, values: Any) -> Column:
-    if hasattr(values, "detach"):  # a torch tensor
-        values = values.detach().cpu()
-        values = (values.double() if values.is_floating_point() else values).numpy()
-    if type(values).__module__.partition(".")[0] in ("pandas", "polars", "pyarrow"):
-        import narwhals.stable.v1 as nw
-
-        series = nw.from_native(values, allow_series=True, pass_through=True)
-        if isinstance(series, nw.Series):
-            return _series(source, name, series)
-        return _objects(source, name, values.to_pylist() if hasattr(values, "to_pylist") else values)
-    if not hasattr(values, "__array__"):
-        nested = next((cell for cell in values if isinstance(cell, (list, tuple, np.ndarray))), None)
-        if nested is not None:
-            raise _wrong_shape(source, name, f"holds a {type(nested).__name__} for each row")
-        return _objects(source, name, values)
-    array = values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise _wrong_shape(source, name, f"has the shape {array.shape}")
-    if array.dtype.kind in "fiu":
-        with np.errstate(over="ignore"):
-            return Column(name, np.ma.filled(array.astype(float), np.nan), "number")
-    if array.dtype.kind in "bUO":
-        return _objects(source, name, array.tolist())
-    raise _wrong_type(source, name, "bytes" if array.dtype.kind == "S" else str(array.dtype))
-
-
-def _objects(source: str, name: str, values: Iterable[Any]) -> Column:
-    """Python objects: text if all are text, else what they are as cells of a text file."""
-    cells = list(values)
-    types = set(map(type, cells))
-    if types <= {int, float}:
-        with suppress(OverflowError):
-            return Column(name, np.array(cells, dtype=float), "number")
-    if str in types and types <= {str, NoneType}:
-        return Column(name, np.array(cells, dtype=object), "text")
-    texts = [_cell(source, name, row, cell) for row, cell in enumerate(cells)]
-    numbers = [None if text is None else as_number(text) for text in texts]
-    words = any(text is not None and number is None for text, number in zip(texts, numbers, strict=True))
-    only_text = all(text is None or isinstance(cell, str) for text, cell in zip(texts, cells, strict=True))
-    if any(text is not None for text in texts) and (words or only_text):
-        found = any(number is not None for number in numbers) and not only_text
-        return Column(name, np.array(texts, dtype=object), "mixed" if found else "text")
-    return Column(name, np.array([np.nan if n is None else n for n in numbers], dtype=float), "number")
-
-
-def _cell(source: str, name: str, row: int, cell: Any) -> str | None:
-    """One Python object as the text of a cell, None where it stands for a missing value."""
-    if isinstance(cell, str):
-        return str(cell)
-    if isinstance(cell, (bool, np.bool_)):
-        return str(bool(cell))
-    if cell is None or type(cell).__name__ in ("NAType", "NaTType", "MaskedConstant"):
-        return None
-    if not isinstance(cell, (Real, Decimal)):
-        raise _wrong_type(source, name, type(cell).__name__, f" row {row}")
-    number: Any = cell
-    try:
-        value = float(number)
-    except OverflowError:
-        return "inf" if number > 0 else "-inf"
-    if not np.isfinite(value):
-        return None if np.isnan(value) else repr(value)
-    return str(int(cell)) if isinstance(cell, Integral) else number_label(value)
-
-
-def _table(source: str, columns: dict[str, Column]) -> Table:
-    digest = hashlib.sha256()
-    for column in columns.values():
-        values = column.values
-        content = values.tobytes() if column.kind == "number" else repr(values.tolist()).encode()
-        digest.update(repr((column.name, len(content))).encode() + content)
-    rows = len(next(iter(columns.values())).values)
-    return Table(source, columns, rows, fingerprint=digest.hexdigest())
-
-
-def _wrong_shape(source: str, name: str, what: str) -> DataError:
-    cure = "reshape it to one dimension, or give each part of it a name"
-    return DataError(f"column {shown(name)} of {source} {what}; {cure}")
-
-
-def _wrong_type(source: str, name: str, kind: str, where: str = "") -> DataError:
-    cure = next(cure for word, cure in CURES if re.search(word, kind.casefold()))
-    return DataError(f"column {shown(name)} of {source}{where} is of type {shown(kind, quote=False)}; {cure}")
-
-
-def _refuse_twice(source: str, names: Iterable[str]) -> None:
-    twice = [name for name, count in Counter(map(str, names)).items() if count > 1]
-    if twice:
-        raise DataError(f"{source} has more than one column called {names_of(twice)}; rename one")
+            raise DataError(f"{name} is a damaged Arrow file; write it again ({first_line(error)})") from error
+    return read_frame(frame, name)

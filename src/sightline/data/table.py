@@ -60,11 +60,16 @@ class Table:
         column = self[name]
         if column.kind == "number":
             return column.values
+        name = shown(name, quote=False)
+        if all(value is None or _reads_as_number(value) for value in column.values):
+            raise DataError(
+                f"column {name} of {self.source} holds numbers as text: convert it with astype(float), or write C({name}) in "
+                "the formula to treat it as categories"
+            )
         row, value = first_text(column)
-        where = f"{self.source} {self.place(row)}, column {shown(name, quote=False)}"
         raise DataError(
-            f"{where}: {shown(value)} is not a number; correct the cell, or write C({shown(name, quote=False)}) "
-            "in the formula to treat the column as categories"
+            f"{self.source} {self.place(row)}, column {name}: {shown(value)} is not a number; correct the cell, or write "
+            f"C({name}) in the formula to treat the column as categories"
         )
 
     def labels(self, name: str) -> NDArray[Any]:
@@ -90,7 +95,7 @@ def number_label(value: float) -> str:
     >>> number_label(4.0), number_label(0.25)
     ('4', '0.25')
     """
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
+    return str(int(value)) if abs(value) < 1e15 and value == int(value) else repr(float(value))
 
 
 def first_text(column: Column) -> tuple[int, str]:

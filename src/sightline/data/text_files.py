@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
 import os
 import re
 import tempfile
@@ -15,18 +13,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, shown
+from .dialect import find_delimiter, first_rows, is_blank, records, sample, scan_quotes
 from .table import Column, Kind, Table, names_of
 
 __all__ = ["Scratch", "TextFile", "as_number", "open_text", "path_pattern"]
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A")
-SAMPLE, LONGEST_HEADER = 1 << 16, 1 << 24
 END = "\x1eend of file\x1e"  # fed to csv as a row after the last one: an open quote swallows it
 
 # NaN: no value. NULL: not a number, as are 1_000 and +-1, which a plain cast would take.
@@ -87,7 +85,7 @@ class TextFile:
         if "" in names:
             number = self.columns.index("") + 1
             raise DataError(f"{self.name} line {self.header_line}: column {number} has no name; write one there")
-        quoted, doubtful = _quotes(self.path, self.name)
+        quoted, doubtful = scan_quotes(self.path, self.name)
         if doubtful:
             self._refuse_rows()
         columns, rows = self._load(names, quoted=quoted)
@@ -173,13 +171,13 @@ class TextFile:
         """The line on which each row starts, and its fields; a quote that is never closed is refused."""
         one = len(self.columns) == 1
         with open(self.path, encoding="utf-8-sig", newline="") as file:
-            for line, row in _records(chain(file, [END + self.delimiter + END]), self.delimiter, strict=strict):
+            for line, row in records(chain(file, [END + self.delimiter + END]), self.delimiter, strict=strict):
                 if row == [END, END]:
                     return
                 if row[-1].endswith(END):
                     opened = line + sum(len(re.findall(r"\r\n|\r|\n", cell)) for cell in row[:-1])
                     raise DataError(f'{self.name} line {opened}: a quote (") opens here and is never closed; close it')
-                if line > self.header_line and not (one and _blank(row)):
+                if line > self.header_line and not (one and is_blank(row)):
                     yield line, row
 
     def _refuse_rows(self, *, exact: bool = False) -> None:
@@ -210,10 +208,10 @@ class TextFile:
 
 def open_text(path: str, name: str) -> TextFile:
     """Find the delimiter and the column names of a text file in UTF-8."""
-    text, whole = _sample(path, name)
+    text, whole = sample(path, name)
     tab_first = name.casefold().endswith((".tsv", ".tsv.gz"))
-    delimiter = _delimiter(text, whole, "\t,;|" if tab_first else ",;\t|")
-    rows = [(line, row) for line, row in _first_rows(text, delimiter) if not _blank(row)]
+    delimiter = find_delimiter(text, whole, "\t,;|" if tab_first else ",;\t|")
+    rows = [(line, row) for line, row in first_rows(text, delimiter) if not is_blank(row)]
     if not rows:
         what = "holds only blank lines" if text else "is empty"
         raise DataError(f"{name} {what}; a data file has a line of column names, then a line for every row")
@@ -231,94 +229,6 @@ def open_text(path: str, name: str) -> TextFile:
     if twice := [column for column, count in Counter(columns).items() if count > 1 and column]:
         raise DataError(f"{name} line {line}: more than one column is called {names_of(twice)}; rename one")
     return file
-
-
-def _sample(path: str, name: str) -> tuple[str, bool]:
-    """The first 64 KiB, or more until a row follows the header; and whether that is the whole file."""
-    size = SAMPLE
-    while True:
-        with open(path, "rb") as file:
-            data, whole = file.read(size), not file.read(1)
-        try:
-            text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, whole)
-        except UnicodeDecodeError:
-            _refuse_bytes(path, name)
-        if "\0" in text:
-            _refuse_bytes(path, name)
-        if whole or size >= LONGEST_HEADER or len(_first_rows(text, ",", 3)) == 3:
-            return text, whole
-        size *= 4
-
-
-def _delimiter(text: str, whole: bool, choices: str) -> str:
-    """The character that cuts the most of the first rows into as many fields as the header, and no quoted cell."""
-    scores = {}
-    for delimiter in choices:
-        rows = [row for _, row in _first_rows(text, delimiter) if not _blank(row)] or [[]]
-        rows = rows if whole or len(rows) < 2 else rows[:-1]
-        even = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
-        scores[delimiter] = (len(rows[0]) > 1, even, -sum('"' in cell for row in rows for cell in row))
-    return max(scores, key=lambda delimiter: scores[delimiter])
-
-
-def _first_rows(text: str, delimiter: str, count: int = 50) -> list[tuple[int, list[str]]]:
-    return list(islice(_records(io.StringIO(text, newline=""), delimiter), count))
-
-
-def _records(lines: Iterable[str], delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """The rows as Python's csv module cuts them, each with the line on which it starts (from 1)."""
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)
-    limit, start = csv.field_size_limit(1 << 30), 1
-    try:
-        for row in reader:
-            if row:
-                yield start, row
-            start = reader.line_num + 1
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _blank(row: list[str]) -> bool:
-    return len(row) == 1 and not row[0].strip(" ")
-
-
-def _quotes(path: str, name: str) -> tuple[bool, bool]:
-    """Whether there are quotes, and whether one may be open at the end: DuckDB drops that row without a word.
-
-    It also lets NUL pass, and what is not UTF-8 in columns that are not read; both are refused here.
-    """
-    decoder, count, last, read = codecs.getincrementaldecoder("utf-8")(), 0, 0, 0
-    with open(path, "rb") as file:
-        try:
-            while chunk := file.read(1 << 20):
-                decoder.decode(chunk)
-                if 0 in chunk:
-                    _refuse_bytes(path, name)
-                if found := chunk.count(b'"'):
-                    count, last = count + found, read + chunk.rfind(b'"')
-                read += len(chunk)
-            decoder.decode(b"", True)
-        except UnicodeDecodeError:
-            _refuse_bytes(path, name)
-        file.seek(max(0, last - 1))
-        closed = re.match(rb'[^",;|\s]"([,;|\s]|$)', file.read(3))
-    return count > 0, count % 2 > 0 or (count > 0 and not closed)
-
-
-def _refuse_bytes(path: str, name: str) -> NoReturn:
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            if 4 * line.count(0) > len(line):
-                raise DataError(f"{name} line {number}: may be UTF-16 without its mark; save it as UTF-8")
-            if 0 in line:
-                raise DataError(f"{name} line {number}: holds a NUL byte; remove it or export the file again")
-            try:
-                line.decode()
-            except UnicodeDecodeError as error:
-                byte = line[error.start : error.start + 1]
-                what = f"byte 0x{byte.hex()} is not UTF-8 ({shown(byte.decode('latin-1'))} in Latin-1)"
-                raise DataError(f"{name} line {number}: {what}; save it as UTF-8") from error
-    raise DataError(f"{name} is not UTF-8; save it as UTF-8")
 
 
 def _text_column(name: str, numbers: Any, texts: Any) -> Column:

@@ -1,0 +1,129 @@
+"""The run folder: written safely, read back the same, and no damage goes unnoticed or costs more than it must."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+import sightline
+from sightline.records import Epoch, Stop
+from sightline.runs.checkpoint import load_state, save_state
+from sightline.runs.files import write_bytes, write_json
+from sightline.runs.store import RunFolder, find_run, list_runs, read_epochs
+
+
+def test_records_are_read_back_as_they_were(tmp_path):
+    folder = RunFolder.create(tmp_path, {})
+    records = [
+        Epoch(0, None, 1 / 3, None, 0.1, 3e-6, 0, 0.0, {"Intercept": -35.0, "height": 0.1 + 0.2}),
+        Epoch(1, 1 / 3, 5e-324, None, 1.7e308, 3e-6, 5, 0.5, {"Intercept": -0.0, "height": 1e-300}, Stop("epochs", "all run")),
+    ]
+    for record in records:
+        folder.append(record)
+    folder.finish("done")
+    assert list(read_epochs(folder.path)) == records
+    assert math.copysign(1.0, list(read_epochs(folder.path))[1].parameters["Intercept"]) == -1.0
+
+
+def test_numbers_that_are_not_finite_become_null(tmp_path):
+    folder = RunFolder.create(tmp_path, {})
+    folder.append(Epoch(0, float("inf"), float("nan"), None, None, 1.0, 0, 0.0, {"w": float("-inf")}))
+    folder.finish("failed")
+    line = (folder.path / "epochs.jsonl").read_text()
+    values = json.loads(line, parse_constant=lambda name: pytest.fail(name))
+    assert values["running_loss"] is None
+    assert values["parameters"] == {"w": None}
+
+
+def test_a_last_line_cut_short_is_left_out_and_damage_before_it_is_named(tmp_path):
+    folder = RunFolder.create(tmp_path, {})
+    for number in range(3):
+        folder.append(Epoch(number, None, 1.0, None, None, 1.0, 0, 0.0))
+    folder.finish("done")
+    path = folder.path / "epochs.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:2], lines[2][:20]]))
+    assert [e.number for e in read_epochs(folder.path)] == [0, 1]
+    path.write_text("\n".join([lines[0], lines[1][:20], lines[2]]))
+    with pytest.raises(sightline.RunError, match="line 2 is damaged: restore the folder"):
+        list(read_epochs(folder.path))
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    write_json(path, {"old": True})
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sightline.runs.files.os.fsync", full)
+    with pytest.raises(sightline.RunError, match="No space left on device; free space there"):
+        write_bytes(path, b"new")
+    assert json.loads(path.read_text()) == {"old": True}
+    assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_ids_are_never_shared(tmp_path):
+    ids = [RunFolder.create(tmp_path, {}) for _ in range(50)]
+    assert len({f.id for f in ids}) == 50
+    for folder in ids:
+        folder.finish("done")
+    assert [r["run"] for r in list_runs(tmp_path)] != []
+
+
+def test_runs_are_found_by_folder_id_and_unique_beginning(tmp_path):
+    for name in ("abcd", "abff", "1234"):
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "run.json", {"run": name})
+    assert find_run(tmp_path / "abcd") == tmp_path / "abcd"
+    assert find_run("1", tmp_path).name == "1234"
+    assert find_run("abf", tmp_path).name == "abff"
+    with pytest.raises(sightline.RunError, match="'ab' fits 2 runs: abcd, abff; give more of the id"):
+        find_run("ab", tmp_path)
+    with pytest.raises(sightline.RunError, match="no run 'abce' in .*did you mean 'abcd'"):
+        find_run("abce", tmp_path)
+    for hostile in ("../../etc", "", "*", "a*", ".."):
+        with pytest.raises(sightline.RunError):
+            find_run(hostile, tmp_path / "nothing")
+
+
+def test_state_round_trip_and_damage(tmp_path):
+    state = {
+        "module": {"weight": torch.tensor([[1.5, float("nan")]]), "bias": torch.tensor([2.0])},
+        "optimizer": {"state": {0: {"step": torch.tensor(3.0), "buffer": None}}, "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.999), "params": [0]}]},
+    }
+    save_state(tmp_path, state, epoch=7, seconds=0.5)
+    back, epoch, seconds = load_state(tmp_path)
+    assert (epoch, seconds) == (7, 0.5)
+    assert torch.equal(back["module"]["weight"], state["module"]["weight"]) is False   # nan
+    assert torch.equal(back["module"]["weight"].nan_to_num(9.0), torch.tensor([[1.5, 9.0]]))
+    assert back["optimizer"]["param_groups"] == state["optimizer"]["param_groups"]
+    assert list(back["optimizer"]["state"]) == [0]
+    (tmp_path / "state.safetensors").write_bytes(b"\x00" * 50)
+    with pytest.raises(sightline.RunError, match="is damaged"):
+        load_state(tmp_path)
+
+
+def test_a_crash_in_the_middle_marks_the_run_failed(heights, tmp_path):
+    def sink(epoch):
+        if epoch.number == 3:
+            raise RuntimeError("a reader fell over")
+
+    with pytest.raises(RuntimeError, match="fell over"):
+        sightline.fit(heights, "weight ~ height", lr=0.1, epochs=10, output=tmp_path, figures="none", sinks=[sink])
+    (folder,) = tmp_path.iterdir()
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+    assert [e.number for e in read_epochs(folder)] == [0, 1, 2, 3]
+    with pytest.raises(sightline.RunError, match="has no result yet"):
+        sightline.load(folder)
+
+
+def test_nothing_in_a_run_folder_is_pickle(heights, tmp_path):
+    run = sightline.fit(heights, "weight ~ height", output=tmp_path)
+    for path in run.folder.rglob("*"):
+        if path.is_file():
+            assert path.suffix in {".json", ".jsonl", ".safetensors", ".png"}
+            assert not path.read_bytes().startswith((b"\x80", b"PK"))
