@@ -20,6 +20,7 @@ check: $(VENV)/.installed-test
 	scripts/check
 
 $(VENV)/.torch:
+	@echo "Setting up $(VENV): PyTorch and a few libraries, about a minute ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)

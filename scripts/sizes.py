@@ -22,7 +22,9 @@ def code_lines(node: ast.AST, lines: list[str]) -> int:
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         skip = set(range(first.lineno, (first.end_lineno or first.lineno) + 1))
     numbers = range(node.lineno, (node.end_lineno or node.lineno) + 1)
-    return sum(1 for n in numbers if n not in skip and lines[n - 1].strip() and not lines[n - 1].strip().startswith("#"))
+    return sum(
+        1 for n in numbers if n not in skip and lines[n - 1].strip() and not lines[n - 1].strip().startswith("#")
+    )
 
 
 def main() -> int:
@@ -38,7 +40,10 @@ def main() -> int:
     files.sort(reverse=True)
     functions.sort(reverse=True)
     middle = median(size for size, _ in functions)
-    print(f"{len(files)} files, {sum(n for n, _ in files):,} lines; {len(functions)} functions, median {middle:g} code lines")
+    print(
+        f"{len(files)} files, {sum(n for n, _ in files):,} lines; "
+        f"{len(functions)} functions, median {middle:g} code lines"
+    )
     print("largest files:     " + ", ".join(f"{name} {n}" for n, name in files[:4]))
     print("largest functions: " + ", ".join(f"{name} {n}" for n, name in functions[:4]))
     too_large = [f"{name}: {n} lines" for n, name in files if n > FILE_LIMIT]

@@ -34,7 +34,11 @@ def table(n, p, k=1, *, seed=0, dtype=torch.float64, noise=0.3):
     """Rows of a linear model with noise."""
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(n, p, generator=g, dtype=torch.float64)
-    y = x @ torch.randn(p, k, generator=g, dtype=torch.float64) + 0.7 + noise * torch.randn(n, k, generator=g, dtype=torch.float64)
+    y = (
+        x @ torch.randn(p, k, generator=g, dtype=torch.float64)
+        + 0.7
+        + noise * torch.randn(n, k, generator=g, dtype=torch.float64)
+    )
     return x.to(dtype), y.to(dtype)
 
 

@@ -92,7 +92,9 @@ def test_every_warning_code_has_its_page():
     assert codes == documented
 
 
-MODULES = [name for _, name, _ in pkgutil.walk_packages(sightline.__path__, "sightline.") if not name.endswith("__main__")]
+MODULES = [
+    name for _, name, _ in pkgutil.walk_packages(sightline.__path__, "sightline.") if not name.endswith("__main__")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -22,7 +22,7 @@ LAYERS = [
     ["cli", "__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-FACADE = "__init__"   # re-exports lazily; any module may ask it for __version__
+FACADE = "__init__"  # re-exports lazily; any module may ask it for __version__
 
 
 def module_of(path: Path) -> str:
@@ -53,7 +53,9 @@ def imports(path: Path, *, for_types: bool) -> set[str]:
                 if parts[0] != "sightline":
                     continue
                 rest = parts[1:]
-                while rest and not (SOURCE.joinpath(*rest).with_suffix(".py").exists() or SOURCE.joinpath(*rest).is_dir()):
+                while rest and not (
+                    SOURCE.joinpath(*rest).with_suffix(".py").exists() or SOURCE.joinpath(*rest).is_dir()
+                ):
                     rest = rest[:-1]
                 if rest:
                     found.add(".".join(rest))
@@ -74,7 +76,9 @@ def test_lower_layers_never_import_higher_ones(path):
     own = module_of(path).split(".")[0]
     for name in imports(path, for_types=False):
         other = name.split(".")[0]
-        assert LEVEL[other] <= LEVEL[own], f"{module_of(path)} (layer {LEVEL[own]}) imports {name} (layer {LEVEL[other]})"
+        assert LEVEL[other] <= LEVEL[own], (
+            f"{module_of(path)} (layer {LEVEL[own]}) imports {name} (layer {LEVEL[other]})"
+        )
 
 
 @pytest.mark.parametrize("pair", [("data", "linear"), ("linear", "data"), ("data", "stopping"), ("linear", "stopping")])
@@ -88,23 +92,31 @@ def test_views_read_records_and_runs_only():
     for path in (p for p in FILES if module_of(p).startswith("views")):
         text = path.read_text()
         assert not re.search(r"^\s*(import|from) torch", text, re.M)
-        assert not any(name.split(".")[0] in {"engines", "job", "prepare", "api", "cli"} for name in imports(path, for_types=True))
+        assert not any(
+            name.split(".")[0] in {"engines", "job", "prepare", "api", "cli"} for name in imports(path, for_types=True)
+        )
 
 
 def test_linear_is_pure_mathematics():
     for path in (p for p in FILES if module_of(p).startswith("linear")):
-        assert "torch" not in {line.split()[1].split(".")[0] for line in path.read_text().splitlines() if line.startswith(("import ", "from "))}
+        assert "torch" not in {
+            line.split()[1].split(".")[0]
+            for line in path.read_text().splitlines()
+            if line.startswith(("import ", "from "))
+        }
         assert not any(name.split(".")[0] not in {"linear", "errors"} for name in imports(path, for_types=True))
 
 
 def test_no_cycles():
     """Counting lazy imports, and those for types only."""
     graph = {module_of(p): imports(p, for_types=True) for p in FILES}
-    graph = {m.removesuffix(".__init__"): {n.removesuffix(".__init__") for n in names} - {m} for m, names in graph.items()}
+    graph = {
+        m.removesuffix(".__init__"): {n.removesuffix(".__init__") for n in names} - {m} for m, names in graph.items()
+    }
     done: set[str] = set()
 
     def visit(name: str, path: list[str]) -> None:
-        assert name not in path, " -> ".join([*path[path.index(name):], name])
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
         if name in done:
             return
         for other in graph.get(name, ()):

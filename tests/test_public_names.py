@@ -7,9 +7,22 @@ import inspect
 import sightline
 
 PUBLIC = [
-    "Coefficient", "DataError", "Epoch", "FormulaError", "Run", "RunError", "SightlineError", "Stop", "UsageError", "Verdict",
-    "fit", "load", "solve", "stop_when", "train",
-]  # fmt: skip
+    "Coefficient",
+    "DataError",
+    "Epoch",
+    "FormulaError",
+    "Run",
+    "RunError",
+    "SightlineError",
+    "Stop",
+    "UsageError",
+    "Verdict",
+    "fit",
+    "load",
+    "solve",
+    "stop_when",
+    "train",
+]
 
 
 def test_public_names_are_pinned_and_sorted():
@@ -21,7 +34,10 @@ def test_each_of_them_has_a_sentence():
     for name in PUBLIC:
         value = getattr(sightline, name)
         assert value.__module__.startswith("sightline")
-        assert inspect.getdoc(value).split("\n")[0].rstrip().endswith((".", ";", ",", ":")) or len(inspect.getdoc(value)) > 40
+        assert (
+            inspect.getdoc(value).split("\n")[0].rstrip().endswith((".", ";", ",", ":"))
+            or len(inspect.getdoc(value)) > 40
+        )
 
 
 def test_names_stay_functions_after_submodules_are_imported(heights):
@@ -31,8 +47,17 @@ def test_names_stay_functions_after_submodules_are_imported(heights):
 
 def test_fields_of_a_record():
     assert list(sightline.Epoch.__dataclass_fields__) == [
-        "number", "running_loss", "train_loss", "valid_loss", "gradient_norm", "lr", "rows", "seconds", "parameters", "stop",
-    ]  # fmt: skip
+        "number",
+        "running_loss",
+        "train_loss",
+        "valid_loss",
+        "gradient_norm",
+        "lr",
+        "rows",
+        "seconds",
+        "parameters",
+        "stop",
+    ]
 
 
 def test_signature_of_train():

@@ -141,9 +141,7 @@ def test_freeze_of_the_running_example_in_float32():
     model, x, y = running_example(torch.float32)
     sgd = torch.optim.SGD(model.parameters(), lr=3e-6)
     losses, states = plain_loop(model, x, y, torch.nn.MSELoss(), sgd, 150)
-    changed = [
-        any(not torch.equal(a, b) for a, b in zip(u, v, strict=True)) for u, v in pairwise(states)
-    ]
+    changed = [any(not torch.equal(a, b) for a, b in zip(u, v, strict=True)) for u, v in pairwise(states)]
     last = max(i + 1 for i, c in enumerate(changed) if c)
     assert last == 74
     short, long = classic(dtype="float32"), classic(dtype="float32", epochs=None)

@@ -41,13 +41,13 @@ def train(
 ) -> Iterator[Epoch]:
     """Train any module and yield one `Epoch` record for each pass over the rows, record 0 (before any update) first.
 
-    θ ← θ - optimizer's step on ∂loss(model(x), y)/∂θ, for `data = (x, y)` with x `(n, ...)` and y `(n, ...)`. The model's own
-    parameters are updated in place. Break out whenever you like; to go on later call it again with `start` set to the last
-    record's number. `measure` k asks for the loss at rest at every k-th epoch; "auto" for every epoch where it costs
-    (next to) nothing, else never.
+    θ ← θ - optimizer's step on ∂loss(model(x), y)/∂θ, for `data = (x, y)` with x `(n, ...)` and y `(n, ...)`. The
+    model's own parameters are updated in place. Break out whenever you like; to go on later call it again with
+    `start` set to the last record's number. `measure` k asks for the loss at rest at every k-th epoch; "auto" for
+    every epoch where it costs (next to) nothing, else never.
 
-    Raises UsageError for shapes that would broadcast, an optimizer of another model, or settings that mean nothing; DataError
-    for numbers that are not finite; each says what to do.
+    Raises UsageError for shapes that would broadcast, an optimizer of another model, or settings that mean nothing;
+    DataError for numbers that are not finite; each says what to do.
 
     >>> model = torch.nn.Linear(1, 1)
     >>> x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [3.0]])
@@ -64,7 +64,7 @@ def train(
     chosen, _ = choose(problem, engine=engine, epochs=epochs)
     cheap = problem.full_batch
     every = (1 if cheap else None) if measure == "auto" else measure
-    return loop.run(chosen, epochs=epochs, start=start, measure_every=every)   # type: ignore[arg-type]
+    return loop.run(chosen, epochs=epochs, start=start, measure_every=every)  # type: ignore[arg-type]
 
 
 def fit(
@@ -78,12 +78,14 @@ def fit(
 ) -> Run:
     """Train a linear model on a table and put the exact answer beside it.
 
-    Minimizes mean((y - Xw - b)²) by the optimizer asked for. `data` is a path, a DataFrame or a dict of arrays; `formula` such as
-    "weight ~ height", or `target` for "all other columns are features". `settings` are those of `sightline fit`, with underscores:
-    optimizer, lr, momentum, epochs, batch_size, standardize, start, dtype, ... The run folder goes to `output` (default ./runs or
-    SIGHTLINE_RUNS; False writes none). `sinks` are called with each record. Errors name the file, line, column and remedy.
+    Minimizes mean((y - Xw - b)²) by the optimizer asked for. `data` is a path, a DataFrame or a dict of arrays;
+    `formula` such as "weight ~ height", or `target` for "all other columns are features". `settings` are those of
+    `sightline fit`, with underscores: optimizer, lr, momentum, epochs, batch_size, standardize, start, dtype, ...
+    The run folder goes to `output` (default ./runs or SIGHTLINE_RUNS; False writes none). `sinks` are called with
+    each record. Errors name the file, line, column and remedy.
 
-    >>> run = fit({"height": [150, 160, 170, 175, 185], "weight": [55, 70, 64, 80, 75]}, "weight ~ height", output=False)
+    >>> heights = {"height": [150, 160, 170, 175, 185], "weight": [55, 70, 64, 80, 75]}
+    >>> run = fit(heights, "weight ~ height", output=False)
     >>> [round(c.estimate, 4) for c in run.coefficients], run.verdict.name
     ([-26.2466, 0.5658], 'CONVERGED')
     """
@@ -105,10 +107,11 @@ def solve(
     output: str | os.PathLike[str] | bool | None = None,
     **settings: Any,
 ) -> Run:
-    """The exact answer without training: the same coefficients, statistics, summary and to_dict as `fit`, estimate = exact.
+    """The exact answer without training: the same coefficients, statistics, summary and to_dict as `fit`, estimate =
+    exact.
 
-    w, b = argmin mean((y - Xw - b)²), by Householder QR. Takes `level` of the settings of `fit`; writes a run folder only if
-    `output` says where.
+    w, b = argmin mean((y - Xw - b)²), by Householder QR. Takes `level` of the settings of `fit`; writes a run
+    folder only if `output` says where.
 
     >>> solve({"x": [0, 1, 2], "y": [1, 3, 5]}, "y ~ x").coefficients[1].exact
     2.0

@@ -1,10 +1,10 @@
 """What can go wrong, as one tree; the text of an error says what, where, and what to do.
 
-    SightlineError            exit code 1
-    ├── UsageError            exit code 2: a setting or an argument
-    │   └── FormulaError      exit code 2: the formula, with a caret under the place
-    └── DataError             exit code 3: a file, a column, a value
-        └── RunError          exit code 3: a run folder
+SightlineError            exit code 1
+├── UsageError            exit code 2: a setting or an argument
+│   └── FormulaError      exit code 2: the formula, with a caret under the place
+└── DataError             exit code 3: a file, a column, a value
+    └── RunError          exit code 3: a run folder
 """
 
 from __future__ import annotations

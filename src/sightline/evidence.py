@@ -15,15 +15,16 @@ from .tuning import Step
 
 __all__ = ["Evidence"]
 
-CLOSE_ENOUGH = 1e-10   # of the baseline loss: CONVERGED
+CLOSE_ENOUGH = 1e-10  # of the baseline loss: CONVERGED
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What is known when the verdict is spoken.
 
-    `start (q,)`: where training begins, in its coordinates. `excess`: objective above its optimum. `frozen_at` and `frozen_loss`: the last epoch that changes a parameter, forecast or
-    seen. `source`: how the data are named on a command line.
+    `start (q,)`: where training begins, in its coordinates. `excess`: objective above its optimum. `frozen_at` and
+    `frozen_loss`: the last epoch that changes a parameter, forecast or seen. `source`: how the data are named on a
+    command line.
     """
 
     truth: Truth
@@ -40,7 +41,9 @@ class Evidence:
 
     @property
     def tolerance(self) -> float:
-        """The excess below which a run has converged: that share of the baseline loss, or what float64 can tell from zero."""
+        """The excess below which a run has converged: that share of the baseline loss, or what float64 can tell
+        from zero.
+        """
         return max(CLOSE_ENOUGH * self.truth.exact.baseline, self.truth.exact.resolution())
 
     @property
@@ -61,5 +64,8 @@ class Evidence:
         """The factor by which one epoch of this gradient descent shrinks the error along each direction, `(rank,)`."""
         options = self.step.options
         return self.truth.curvature.contraction(
-            self.step.lr, self.step.momentum, nesterov=options.get("nesterov", False), dampening=options.get("dampening", 0.0)
+            self.step.lr,
+            self.step.momentum,
+            nesterov=options.get("nesterov", False),
+            dampening=options.get("dampening", 0.0),
         )

@@ -8,17 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .evidence import Evidence
-from .linear.curvature import Curvature, epochs_needed, epochs_per_digit, steady_momentum
+from .linear.curvature import Curvature, best_momentum, epochs_needed, epochs_per_digit, steady_momentum
 from .words import count
 
 __all__ = ["fixes"]
 
 Array = NDArray[np.float64]
-TOO_MANY = 200_000   # epochs: no way to the answer worth naming
+TOO_MANY = 200_000  # epochs: no way to the answer worth naming
 
 
 def fixes(e: Evidence) -> list[str]:
-    """Each of these, added to the command, makes the run converge; the cheapest first, the command without epochs last."""
+    """Each of these, added to the command, makes the run converge; the cheapest first, the command without epochs
+    last.
+    """
     found = []
     exact = e.truth.exact
     here = e.start - exact.theta
@@ -32,7 +34,9 @@ def fixes(e: Evidence) -> list[str]:
     return found
 
 
-def _by_training(e: Evidence, prefix: str, curvature: Curvature, distance: Array, *, momentum: bool = False) -> list[str]:
+def _by_training(
+    e: Evidence, prefix: str, curvature: Curvature, distance: Array, *, momentum: bool = False
+) -> list[str]:
     """The best rate (and momentum, where it pays) for this curvature, with as many epochs as it needs from here."""
     momentum = momentum or curvature.condition > 50.0
     lr, beta = steady_momentum(curvature) if momentum else (curvature.best_lr, 0.0)
@@ -51,12 +55,16 @@ def _by_training(e: Evidence, prefix: str, curvature: Curvature, distance: Array
     if s.epochs is not None and s.epochs < needed:
         options += f" --epochs {needed}"
     digit = epochs_per_digit(float(curvature.contraction(lr, beta).max(initial=0.0)))
-    cost = f"{digit:,.0f} epochs per digit" if digit >= 2.0 else count(min(needed, 1) if digit < 0.1 else needed, "epoch")
+    cost = (
+        f"{digit:,.0f} epochs per digit" if digit >= 2.0 else count(min(needed, 1) if digit < 0.1 else needed, "epoch")
+    )
     return [f"{options}  # {cost}"]
 
 
 def _float32_stops(e: Evidence) -> bool:
-    """Whether float32 parameters are too coarse to come as close as converged means, even in standardized coordinates."""
+    """Whether float32 parameters are too coarse to come as close as converged means, even in standardized
+    coordinates.
+    """
     return e.truth.exact.resolution(float(np.finfo(np.float32).eps)) / 16.0 > e.tolerance
 
 

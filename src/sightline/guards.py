@@ -25,9 +25,13 @@ def check_loop(
         _whole("measure", measure, at_least=1)
     if not isinstance(optimizer, torch.optim.Optimizer):
         kind = type(optimizer).__name__
-        raise UsageError(f"optimizer is a {kind}: give an instance, such as torch.optim.SGD(model.parameters(), lr=0.1)")
+        raise UsageError(
+            f"optimizer is a {kind}: give an instance, such as torch.optim.SGD(model.parameters(), lr=0.1)"
+        )
     if start > epochs:
-        raise UsageError(f"start is {start} and epochs is {epochs}: epochs counts from the beginning, give at least {start}")
+        raise UsageError(
+            f"start is {start} and epochs is {epochs}: epochs counts from the beginning, give at least {start}"
+        )
     for group in optimizer.param_groups:
         lr = float(group.get("lr", 1.0))
         if not 0.0 < lr < float("inf"):
@@ -46,7 +50,9 @@ def as_rows(name: str, values: Any) -> Tensor:
     try:
         tensor = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError):
-        raise UsageError(f"{name} is a {type(values).__name__} that torch cannot read as numbers: give a tensor or an array") from None
+        raise UsageError(
+            f"{name} is a {type(values).__name__} that torch cannot read as numbers: give a tensor or an array"
+        ) from None
     if tensor.ndim == 0:
         raise UsageError(f"{name} is a single number: give one row for each example, as a tensor (n, ...)")
     check_rows(name, tensor)

@@ -39,9 +39,16 @@ __all__ = ["Job", "Sink"]
 
 Sink = Callable[[Epoch], None]
 Array = NDArray[np.float64]
-MOST_EPOCHS = 200_000   # without --epochs: where even the best settings stop being a way to the answer
-NOT_SETTINGS = {"params", "foreach", "fused", "differentiable", "capturable", "maximize"}   # how torch computes, not what
-OTHER_EPOCHS = 10_000   # likewise for optimizers without a closed form, and for mini-batches
+MOST_EPOCHS = 200_000  # without --epochs: where even the best settings stop being a way to the answer
+NOT_SETTINGS = {
+    "params",
+    "foreach",
+    "fused",
+    "differentiable",
+    "capturable",
+    "maximize",
+}  # how torch computes, not what
+OTHER_EPOCHS = 10_000  # likewise for optimizers without a closed form, and for mini-batches
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,11 @@ class Job:
         return [*self.prepared.warnings, *warnings_before(self.evidence)]
 
     @property
+    def engine_name(self) -> str:
+        """`autograd` or `quadratic`."""
+        return type(self.engine).__name__.lower()
+
+    @property
     def epochs(self) -> int:
         """How many epochs at most."""
         if self.settings.epochs is not None:
@@ -105,7 +117,9 @@ class Job:
         return int(needed) if needed < MOST_EPOCHS else MOST_EPOCHS
 
     def rules(self) -> list[Rule]:
-        """What ends the run: divergence always; the answer, and rounding, only where no number of epochs was asked for."""
+        """What ends the run: divergence always; the answer, and rounding, only where no number of epochs was asked
+        for.
+        """
         baseline = self.truth.exact.baseline
         rules: list[Rule] = [diverged(baseline)]
         if self.settings.epochs is None:
@@ -122,10 +136,14 @@ class Job:
             excess = exact.objective_excess(self.prepared.design.from_units(record.parameters))
         else:
             excess = float("inf") if record.train_loss is None else record.train_loss - exact.loss
-        return Stop("converged", f"at epoch {record.number:,} the exact answer was reached") if excess <= enough else None
+        return (
+            Stop("converged", f"at epoch {record.number:,} the exact answer was reached") if excess <= enough else None
+        )
 
     def run(self, *, output: Path | None, sinks: Sequence[Sink] = (), rules: Sequence[Rule] = ()) -> Run:
-        """Train: drain the loop into the sinks and the run folder; speak the verdict; save. `output` None saves nothing."""
+        """Train: drain the loop into the sinks and the run folder; speak the verdict; save. `output` None saves
+        nothing.
+        """
         folder = RunFolder.create(output, self.manifest()) if output else None
         every = [*([folder.append] if folder else []), *sinks]
         epochs: list[Epoch] = []
@@ -147,9 +165,12 @@ class Job:
             "design": self.prepared.design.to_dict(),
             "source": self.prepared.manifest(),
             "versions": {
-                "sightline": __version__, "torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()
+                "sightline": __version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
             },
-        }  # fmt: skip
+        }
 
     def _finish(self, epochs: list[Epoch], folder: RunFolder | None) -> Run:
         theta = _theta(self.problem.module)
@@ -160,7 +181,7 @@ class Job:
         frozen_at = self._frozen_at(epochs)
         evidence = replace(self.evidence, epochs=self.epochs, last=last, excess=excess)
         if frozen_at is not None and frozen_at < last.number:
-            evidence = replace(evidence, frozen_at=frozen_at, frozen_loss=last.train_loss)   # seen, not forecast
+            evidence = replace(evidence, frozen_at=frozen_at, frozen_loss=last.train_loss)  # seen, not forecast
         verdict = judge(evidence, self.warnings)
         result = self._result(coefficients, verdict, last, excess, frozen_at, folder.id if folder else None)
         run = Run(
@@ -188,12 +209,23 @@ class Job:
     ) -> dict[str, Any]:
         group = {k: v for k, v in self.problem.optimizer.param_groups[0].items() if k not in NOT_SETTINGS}
         return as_result(
-            coefficients, verdict, run=run, formula=self.prepared.design.formula, rows=len(self.prepared.rows),
-            df=self.truth.statistics.df_resid, loss_name=self.settings.loss, loss=last.loss, exact_loss=self.truth.exact.loss,
-            excess=excess, epochs=last.number, frozen_at=frozen_at, fit=asdict(self.truth.statistics),
-            curvature=curvature(self), engine={"name": type(self.engine).__name__.lower(), "reason": self.reason},
+            coefficients,
+            verdict,
+            run=run,
+            formula=self.prepared.design.formula,
+            rows=len(self.prepared.rows),
+            df=self.truth.statistics.df_resid,
+            loss_name=self.settings.loss,
+            loss=last.loss,
+            exact_loss=self.truth.exact.loss,
+            excess=excess,
+            epochs=last.number,
+            frozen_at=frozen_at,
+            fit=asdict(self.truth.statistics),
+            curvature=curvature(self),
+            engine={"name": self.engine_name, "reason": self.reason},
             optimizer={"name": self.settings.optimizer.lower(), **group, "reason": self.step.reason},
-        )  # fmt: skip
+        )
 
 
 def curvature(job: Job) -> dict[str, float]:
@@ -215,7 +247,14 @@ def _problem(design: Design, settings: RunSettings, step: Step, X: Array, y: Arr
     x, target = torch.from_numpy(X).to(dtype), torch.from_numpy(y[:, None]).to(dtype)
     few = len(terms) <= 1000
     return Problem(
-        module, torch.nn.MSELoss(), optimizer, x, target, settings.batch_size, settings.seed, describe if few else lambda _: {}
+        module,
+        torch.nn.MSELoss(),
+        optimizer,
+        x,
+        target,
+        settings.batch_size,
+        settings.seed,
+        describe if few else lambda _: {},
     )
 
 
@@ -228,5 +267,7 @@ def _last_change(epochs: Sequence[Epoch]) -> int | None:
     """The last record that differs from the one before it, if the run went on beyond it."""
     if len(epochs) < 2 or epochs[-1].parameters != epochs[-2].parameters or not epochs[-1].parameters:
         return None
-    changed = (b.number for a, b in zip(reversed(epochs[:-1]), reversed(epochs), strict=False) if a.parameters != b.parameters)
+    changed = (
+        b.number for a, b in zip(reversed(epochs[:-1]), reversed(epochs), strict=False) if a.parameters != b.parameters
+    )
     return next(changed, 0)

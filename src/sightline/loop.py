@@ -16,8 +16,9 @@ def run(
 ) -> Iterator[Epoch]:
     """Run the engine epoch by epoch and yield the record of what each left behind: epochs - start + 1 of them.
 
-    The first record is the state before any update. `measure_every` k measures the loss at rest at every k-th epoch, at
-    the first and at the last; None never does. The generator is paused while a reader looks, so nothing is half-updated.
+    The first record is the state before any update. `measure_every` k measures the loss at rest at every k-th
+    epoch, at the first and at the last; None never does. The generator is paused while a reader looks, so nothing
+    is half-updated.
     """
     running: float | None = None
     for number in range(start, epochs + 1):

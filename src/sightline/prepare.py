@@ -42,7 +42,9 @@ class Prepared:
         }
 
 
-def prepare(data: object, formula: str | None = None, *, target: str | None = None, standardize: bool = True) -> Prepared:
+def prepare(
+    data: object, formula: str | None = None, *, target: str | None = None, standardize: bool = True
+) -> Prepared:
     """Read the used columns, leave out rows that miss a value, learn the design, make the rows."""
     if isinstance(formula, Mapping) or not (formula is None or isinstance(formula, str)):
         raise UsageError(f"the formula is a {type(formula).__name__}: give text such as 'weight ~ height'")
@@ -63,5 +65,12 @@ def prepare(data: object, formula: str | None = None, *, target: str | None = No
         raise DataError(f"{source.name} has {count(complete.rows, 'usable row')}{left}: a fit needs at least 2")
     design = Design.learn(parsed, complete, standardize=standardize)
     return Prepared(
-        design, design.rows(complete), missing, source.name, str(data) if source.path else source.name, len(parsed.columns), source.path, table.fingerprint
+        design,
+        design.rows(complete),
+        missing,
+        source.name,
+        str(data) if source.path else source.name,
+        len(parsed.columns),
+        source.path,
+        table.fingerprint,
     )

@@ -89,8 +89,9 @@ class Coefficient:
 class Direction:
     """One direction of the loss: its curvature, and how fast gradient descent moves along it at the rate in use.
 
-    `time_constant`: epochs in which the error shrinks by the factor e; `epochs_per_digit`: tenfold; None where it does not
-    shrink, or where no closed form is known. `mix`: the terms that make up the direction, in training coordinates.
+    `time_constant`: epochs in which the error shrinks by the factor e; `epochs_per_digit`: tenfold; None where it
+    does not shrink, or where no closed form is known. `mix`: the terms that make up the direction, in training
+    coordinates.
     """
 
     curvature: float

@@ -30,9 +30,9 @@ __all__ = ["Run", "load"]
 class Run:
     """What `fit` and `solve` return and `load` reads back.
 
-    `coefficients` is the table in the units of the data, `verdict` how the run ended and what to know about it, `epochs`
-    all records (none for `solve`), `directions` the curvature of the loss, steepest first, with the epochs that each direction
-    needs at the rate in use; `folder` where it was saved, or None.
+    `coefficients` is the table in the units of the data, `verdict` how the run ended and what to know about it,
+    `epochs` all records (none for `solve`), `directions` the curvature of the loss, steepest first, with the epochs
+    that each direction needs at the rate in use; `folder` where it was saved, or None.
     """
 
     result: Mapping[str, Any]
@@ -50,7 +50,9 @@ class Run:
 
     @property
     def model(self) -> torch.nn.Linear:
-        """A `torch.nn.Linear(p, 1)` with the trained weights in the units of the data; it needs nothing of sightline."""
+        """A `torch.nn.Linear(p, 1)` with the trained weights in the units of the data; it needs nothing of
+        sightline.
+        """
         from .engines.modules import linear_layer
 
         weight, bias = self._parameters
@@ -65,7 +67,8 @@ class Run:
         """Predictions ŷ = Xw + b for the rows of a table, `(n,)`; not a number where a value is missing.
 
         With `interval`, say 0.95, a dict of arrays `prediction`, `low`, `high`: the prediction interval for one new
-        observation at each row, ŷ ± t √(σ² + x'Cx), which belongs to the exact optimum. `table` is anything that `fit` reads.
+        observation at each row, ŷ ± t √(σ² + x'Cx), which belongs to the exact optimum. `table` is anything that
+        `fit` reads.
         """
         if interval is not None and not 0.0 < interval < 1.0:
             raise UsageError(f"interval is {interval:g}: give a level between 0 and 1, such as 0.95")
@@ -112,7 +115,9 @@ class Run:
         return overview(self)
 
     def training_rows(self) -> Rows | None:
-        """The rows this run was trained on, read again from their file for a loaded run; None where they are gone or changed."""
+        """The rows this run was trained on, read again from their file for a loaded run; None where they are gone
+        or changed.
+        """
         if self.rows is not None:
             return self.rows
         path = self.source.get("path")
@@ -174,7 +179,9 @@ def load(folder: str | Path) -> Run:
     path = find_run(folder)
     values = read_json(path / "run.json")
     if values.get("format") != 1:
-        raise RunError(f"{path} has format {values.get('format')}, this sightline reads 1: upgrade sightline to open it")
+        raise RunError(
+            f"{path} has format {values.get('format')}, this sightline reads 1: upgrade sightline to open it"
+        )
     if "result" not in values:
         state = values.get("status")
         raise RunError(f"run {path.name} has no result yet (its status is {state}): wait for it, or train again")
@@ -191,4 +198,6 @@ def load(folder: str | Path) -> Run:
             [Direction(**d) for d in values.get("directions", ())],
         )  # fmt: skip
     except (KeyError, TypeError) as error:
-        raise RunError(f"{path / 'run.json'} is damaged ({error}): restore the folder from a copy or train again") from None
+        raise RunError(
+            f"{path / 'run.json'} is damaged ({error}): restore the folder from a copy or train again"
+        ) from None

@@ -12,7 +12,7 @@ from .errors import UsageError, nearest, shown
 
 __all__ = ["RunSettings"]
 
-LARGEST = 1.797e308   # below infinity, and whole numbers beyond it are no doubles
+LARGEST = 1.797e308  # below infinity, and whole numbers beyond it are no doubles
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "loss": ("mse",),
@@ -31,7 +31,7 @@ class RunSettings:
     optimizer: str = "sgd"
     lr: float | None = None
     momentum: float | None = None
-    auto_momentum: bool = False   # "--momentum auto" with a learning rate of one's own
+    auto_momentum: bool = False  # "--momentum auto" with a learning rate of one's own
     nesterov: bool = False
     weight_decay: float | None = None
     epochs: int | None = None
@@ -52,7 +52,9 @@ class RunSettings:
         if not isinstance(self.optimizer, str):
             raise UsageError(f"--optimizer cannot be {shown(self.optimizer)}: give a name such as 'sgd'")
         if not isinstance(self.start, Mapping):
-            raise UsageError(f"--start cannot be {shown(self.start)}: give a dict such as {{'Intercept': -35.0, 'height': 0.45}}")
+            raise UsageError(
+                f"--start cannot be {shown(self.start)}: give a dict such as {{'Intercept': -35.0, 'height': 0.45}}"
+            )
         for name, allowed in CHOICES.items():
             if (value := getattr(self, name)) not in allowed:
                 raise UsageError(f"--{name} cannot be {shown(value)}: {nearest(str(value), allowed)}")
@@ -114,7 +116,9 @@ def _number(
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UsageError(f"--{name} cannot be {shown(value)}: give a number")
     if not (above < value < below and at_least <= value and abs(value) <= LARGEST):
-        low = f"above {above:g}" if above > -math.inf else f"at least {at_least:g}" if at_least > -math.inf else "finite"
+        low = (
+            f"above {above:g}" if above > -math.inf else f"at least {at_least:g}" if at_least > -math.inf else "finite"
+        )
         high = f" and below {below:g}" if below < math.inf else ""
         raise UsageError(f"--{name} cannot be {shown(_short(value), quote=False)}: give a number {low}{high}")
 

@@ -21,19 +21,37 @@ __all__ = ["solved"]
 def solved(prepared: Prepared, settings: RunSettings, output: Path | None) -> Run:
     """Solve, and put the answer into the same form as a trained run; `output` None writes no folder."""
     truth = Truth.of(prepared.design, prepared.rows, level=settings.level)
-    evidence = Evidence(truth, truth.exact.theta, settings, Step({"lr": truth.curvature.best_lr}, "not trained"), prepared.label, prepared.path is not None)
+    evidence = Evidence(
+        truth,
+        truth.exact.theta,
+        settings,
+        Step({"lr": truth.curvature.best_lr}, "not trained"),
+        prepared.label,
+        prepared.path is not None,
+    )
     verdict = Verdict("CONVERGED", "solved exactly, without training", tuple(warnings_before(evidence)))
     coefficients = truth.coefficients()
     manifest = {"settings": settings.to_dict(), "design": prepared.design.to_dict(), "source": prepared.manifest()}
     folder = RunFolder.create(output, manifest) if output else None
     c, exact = truth.curvature, truth.exact
     result = as_result(
-        coefficients, verdict, run=folder.id if folder else None, formula=prepared.design.formula, rows=len(prepared.rows),
-        df=truth.statistics.df_resid, loss_name=settings.loss, loss=exact.loss, exact_loss=exact.loss, excess=0.0, epochs=0,
-        frozen_at=None, fit=asdict(truth.statistics),
+        coefficients,
+        verdict,
+        run=folder.id if folder else None,
+        formula=prepared.design.formula,
+        rows=len(prepared.rows),
+        df=truth.statistics.df_resid,
+        loss_name=settings.loss,
+        loss=exact.loss,
+        exact_loss=exact.loss,
+        excess=0.0,
+        epochs=0,
+        frozen_at=None,
+        fit=asdict(truth.statistics),
         curvature={"min": c.min, "max": c.max, "condition": c.condition, "lr_limit": c.lr_limit()},
-        engine={"name": "exact", "reason": "asked to solve: Householder QR, no training"}, optimizer={"name": "none"},
-    )  # fmt: skip
+        engine={"name": "exact", "reason": "asked to solve: Householder QR, no training"},
+        optimizer={"name": "none"},
+    )
     run = Run(
         result, prepared.design, coefficients, verdict, (), None, prepared.manifest(), "float64", settings.level,
         truth.covariance(), truth.directions(None), prepared.rows,

@@ -24,7 +24,9 @@ def stop_when(records: Iterable[Epoch], *rules: Rule) -> Iterator[Epoch]:
 
 
 def diverged(baseline: float = 0.0) -> Rule:
-    """Stop when the loss is not finite or above 1,000 times the larger of `baseline` and the loss of the first record."""
+    """Stop when the loss is not finite or above 1,000 times the larger of `baseline` and the loss of the first
+    record.
+    """
     ceiling: list[float] = []
 
     def rule(record: Epoch) -> Stop | None:
@@ -35,7 +37,9 @@ def diverged(baseline: float = 0.0) -> Rule:
             ceiling.append(1e3 * max(baseline, loss))
         if math.isfinite(loss) and loss <= ceiling[0]:
             return None
-        grown = f"the loss is {loss:.3g} and growing" if math.isfinite(loss) else "the loss is no longer a finite number"
+        grown = (
+            f"the loss is {loss:.3g} and growing" if math.isfinite(loss) else "the loss is no longer a finite number"
+        )
         return Stop("diverged", f"at epoch {record.number:,} {grown}")
 
     return rule
@@ -62,7 +66,9 @@ def frozen(epochs: int = 1) -> Rule:
             return None
         if record.number - before[0].number < epochs:
             return None
-        return Stop("frozen", f"no parameter has changed since epoch {before[0].number:,}: rounding swallows every step")
+        return Stop(
+            "frozen", f"no parameter has changed since epoch {before[0].number:,}: rounding swallows every step"
+        )
 
     return rule
 

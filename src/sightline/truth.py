@@ -48,7 +48,7 @@ class Truth:
     def estimable(self) -> dict[str, bool]:
         """Whether the data determine the coefficient of each term."""
         scaled = self.design.unit_map / self.exact.scale
-        scaled[:, [self.design.encoding.terms.index(name) for name in self.design.constant]] = 0.0   # they stay at zero
+        scaled[:, [self.design.encoding.terms.index(name) for name in self.design.constant]] = 0.0  # they stay at zero
         scaled = scaled / np.maximum(np.abs(scaled).max(axis=1, keepdims=True), np.finfo(float).tiny)
         free = self.exact.directions[self.exact.rank :] @ scaled.T
         part = np.abs(free).max(axis=0, initial=0.0)
@@ -58,7 +58,9 @@ class Truth:
         }
 
     def coefficients(self, estimate: Array | None = None) -> list[Coefficient]:
-        """The table in the units of the data; `estimate (q,)` are trained coefficients in units, None for the exact ones."""
+        """The table in the units of the data; `estimate (q,)` are trained coefficients in units, None for the
+        exact ones.
+        """
         exact = self.design.in_units(self.exact.theta)
         estimates: Sequence[float | None] = [float(v) for v in (exact if estimate is None else estimate)]
         inferred = infer(self.exact, list(self.design.unit_map), [float(v) for v in exact], level=self.level)
@@ -70,12 +72,14 @@ class Truth:
                 table.append(Coefficient(term, reached, i.estimate, None, None, None, None, None, None))
             else:
                 known = reached is not None and np.isfinite(reached) and i.estimate is not None and i.std_error
-                off_by = (reached - i.estimate) / i.std_error if known else None   # type: ignore[operator]
+                off_by = (reached - i.estimate) / i.std_error if known else None  # type: ignore[operator]
                 table.append(Coefficient(term, reached, i.estimate, i.std_error, i.t, i.p, i.low, i.high, off_by))
         return table
 
     def directions(self, contraction: Array | None) -> list[Direction]:
-        """Each direction that the data determine, steepest first, at most 100; `contraction (rank,)` is per epoch, None if unknown."""
+        """Each direction that the data determine, steepest first, at most 100; `contraction (rank,)` is per epoch,
+        None if unknown.
+        """
         names = [*self.design.encoding.terms, *(["Intercept"] if self.design.intercept else [])]
         found = []
         for i in range(min(self.curvature.rank, 100)):

@@ -56,7 +56,10 @@ def _other_optimizer(settings: RunSettings, options: dict[str, Any], distance: f
     if settings.lr is not None:
         return Step({"lr": settings.lr, **options}, "as given")
     lr = float(f"{distance / 100.0:.2g}") if distance > 0 else 1e-3
-    return Step({"lr": lr, **options}, f"auto: a hundredth of the longest way to go; {settings.optimizer.lower()} has no closed limit")
+    return Step(
+        {"lr": lr, **options},
+        f"auto: a hundredth of the longest way to go; {settings.optimizer.lower()} has no closed limit",
+    )
 
 
 def _sgd(settings: RunSettings, curvature: Curvature, rows: np.ndarray[Any, Any]) -> tuple[float, float, str]:
@@ -81,7 +84,11 @@ def _sgd(settings: RunSettings, curvature: Curvature, rows: np.ndarray[Any, Any]
 def _best_both(curvature: Curvature, nesterov: bool) -> tuple[float, float, str]:
     if nesterov and curvature.rank:
         root = math.sqrt(3.0 * curvature.condition + 1.0)
-        return 4.0 / (3.0 * curvature.max + curvature.min), (root - 2.0) / (root + 2.0), "auto: fastest with Nesterov's momentum"
+        return (
+            4.0 / (3.0 * curvature.max + curvature.min),
+            (root - 2.0) / (root + 2.0),
+            "auto: fastest with Nesterov's momentum",
+        )
     lr, momentum = steady_momentum(curvature)
     if momentum < 1e-6:
         return curvature.best_lr, 0.0, "auto: 2 / (λmin + λmax)"

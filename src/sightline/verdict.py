@@ -12,7 +12,7 @@ from .words import about, count, plain
 
 __all__ = ["judge", "warnings_before"]
 
-STEEP = 1e4            # a condition number worth a warning
+STEEP = 1e4  # a condition number worth a warning
 
 
 def warnings_before(evidence: Evidence) -> list[Warning]:
@@ -44,8 +44,8 @@ def _about_columns(e: Evidence) -> list[Warning]:
     if e.truth.exact.rank < min(e.truth.exact.rows, len(e.truth.design.terms) - len(e.truth.design.constant)):
         for group in e.truth.collinear():
             text = (
-                f"columns {', '.join(group)} are collinear: one is a combination of the others, so their coefficients are not "
-                "determined; the solution of least norm is shown"
+                f"columns {', '.join(group)} are collinear: one is a combination of the others, so their "
+                "coefficients are not determined; the solution of least norm is shown"
             )
             found.append(Warning("SL-COLLINEAR", text, (f"remove {group[-1]} from the formula",)))
     return found
@@ -58,7 +58,9 @@ def _about_rows(e: Evidence) -> list[Warning]:
     if n < q:
         text = f"{count(n, 'row')} for {q} coefficients: many exact fits exist, and the one of least norm is shown"
     else:
-        text = f"{count(n, 'row')} for {q} coefficients: the fit goes through every point, and no error can be estimated"
+        text = (
+            f"{count(n, 'row')} for {q} coefficients: the fit goes through every point, and no error can be estimated"
+        )
     return [Warning("SL-FEWROWS", text, ("use more rows or fewer columns",))]
 
 
@@ -95,8 +97,8 @@ def _diverged(e: Evidence) -> Warning:
         return Warning("SL-DIVERGED", text, tuple(fixes(e)))
     if e.step.lr <= e.lr_limit:
         text = (
-            f"rate {plain(e.step.lr)} is below the largest stable one, {e.lr_limit:.4g}, but momentum {plain(e.step.momentum)} "
-            "overshoots a thousandfold before it settles"
+            f"rate {plain(e.step.lr)} is below the largest stable one, {e.lr_limit:.4g}, but momentum "
+            f"{plain(e.step.momentum)} overshoots a thousandfold before it settles"
         )
         return Warning("SL-DIVERGED", text, tuple(fixes(e)))
     text = f"rate {plain(e.step.lr)} is {e.step.lr / e.lr_limit:.3g} times the largest stable one, {e.lr_limit:.4g}"
@@ -110,8 +112,8 @@ def _steep(e: Evidence) -> list[Warning]:
     design = e.truth.design
     if design.standardize:
         text = (
-            f"the columns nearly repeat each other: the loss is {about(condition)} times steeper in one direction than in "
-            "another (the condition number), even with standardized columns"
+            f"the columns nearly repeat each other: the loss is {about(condition)} times steeper in one direction "
+            "than in another (the condition number), even with standardized columns"
         )
         return [Warning("SL-COND", text, tuple(fixes(e)))]
     widest = int(np.argmax(np.maximum(np.abs(design.low), np.abs(design.high)))) if len(design.low) else 0
@@ -134,8 +136,8 @@ def _slow_or_frozen(e: Evidence) -> list[Warning]:
     if e.frozen_at is not None:
         at = "" if e.frozen_loss is None else f", at loss {plain(e.frozen_loss, 6)}"
         frozen = (
-            f"{e.settings.dtype} rounding freezes every parameter at epoch {e.frozen_at:,}{at}: from there each step is "
-            "smaller than half a rounding unit of the parameter it should move"
+            f"{e.settings.dtype} rounding freezes every parameter at epoch {e.frozen_at:,}{at}: from there each step "
+            "is smaller than half a rounding unit of the parameter it should move"
         )
         found.append(Warning("SL-FROZEN", frozen, tuple(fixes(e))))
     return found

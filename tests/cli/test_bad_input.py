@@ -1,4 +1,6 @@
-"""Wrong input of every kind: one sentence with the place and the remedy, the exit code of the contract, nothing half-written."""
+"""Wrong input of every kind: one sentence with the place and the remedy, the exit code of the contract, nothing
+half-written.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,10 @@ FORMULA = "weight ~ height"
 FILES = {
     "empty file": (b"", "is empty"),
     "header only": (b"height,weight\n", "has a header but no rows"),
-    "text in a numeric column": (HEIGHTS.replace("170", "17O").encode(), "line 4, column height: '17O' is not a number; correct the cell"),
+    "text in a numeric column": (
+        HEIGHTS.replace("170", "17O").encode(),
+        "line 4, column height: '17O' is not a number; correct the cell",
+    ),
     "long row": (HEIGHTS.replace("170,64", "170,64,9").encode(), "line 4: 3 fields where the header has 2"),
     "short row": (HEIGHTS.replace("170,64", "170").encode(), "line 4: 1 field where the header has 2"),
     "duplicate names": (HEIGHTS.replace("height,weight", "height,weight,height").encode(), "column.* called height"),
@@ -19,7 +24,10 @@ FILES = {
     "one row": (b"height,weight\n150,55\n", "has 1 usable row: a fit needs at least 2"),
     "inf": (HEIGHTS.replace("170", "inf").encode(), "line 4, column height: inf is no finite number"),
     "beyond float64": (HEIGHTS.replace("170", "1e400").encode(), "line 4, column height: inf is no finite number"),
-    "target beyond squares": (b"height,weight\n1,1e300\n2,2e300\n3,1e300\n", "column 'weight' .* reaches 2e\\+300, whose square overflows"),
+    "target beyond squares": (
+        b"height,weight\n1,1e300\n2,2e300\n3,1e300\n",
+        "column 'weight' .* reaches 2e\\+300, whose square overflows",
+    ),
     "denormal": (b"height,weight\n1e-310,55\n2e-310,70\n3e-310,64\n", "column 'height' .* whose square vanishes"),
     "Latin-1": ("height,weight\n150,55\n160,70ö\n".encode("latin-1"), "line 3: byte 0xf6 is not UTF-8"),
     "unclosed quote": (HEIGHTS.replace("160", '"160').encode(), "line 3: a quote .* is never closed"),
@@ -48,9 +56,18 @@ def assert_sentence(done, remedy):
     assert "Traceback" not in done.err
 
 
-@pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + HEIGHTS.encode(), HEIGHTS.encode("utf-16"), HEIGHTS.replace("\n", "\r\n").encode(),
-                                     HEIGHTS.replace(",", ";").encode(), HEIGHTS.rstrip().encode(), HEIGHTS.replace("170", " 170 ").encode()],
-                         ids=["BOM", "UTF-16", "CRLF", "semicolons", "no final newline", "spaces"])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + HEIGHTS.encode(),
+        HEIGHTS.encode("utf-16"),
+        HEIGHTS.replace("\n", "\r\n").encode(),
+        HEIGHTS.replace(",", ";").encode(),
+        HEIGHTS.rstrip().encode(),
+        HEIGHTS.replace("170", " 170 ").encode(),
+    ],
+    ids=["BOM", "UTF-16", "CRLF", "semicolons", "no final newline", "spaces"],
+)
 def test_unusual_files_are_read(cli, tmp_path, content):
     path = tmp_path / "heights.csv"
     path.write_bytes(content)
@@ -82,7 +99,11 @@ FORMULAS = {
     "unclosed": ("weight ~ (height", 2, "never closed"),
     "two tildes": ("weight ~ height ~ height", 2, "2 ~: write one"),
     "nothing to fit": ("weight ~ 0", 2, "nothing is fitted"),
-    "outside the domain": ("weight ~ log(height - 200)", 3, "line 2, column height: .* a logarithm needs a number above 0"),
+    "outside the domain": (
+        "weight ~ log(height - 200)",
+        3,
+        "line 2, column height: .* a logarithm needs a number above 0",
+    ),
 }
 
 
@@ -148,7 +169,9 @@ def test_dropped_rows_are_counted(cli, tmp_path):
     path = tmp_path / "d.csv"
     path.write_text("height,weight\n150,55\nNA,70\n170,64\n175,\n185,75\n190,90\n")
     done = cli("fit", path, FORMULA, "--figures", "none")
-    assert "4 rows, 2 columns used, 2 rows left out for missing values (1 in weight, 1 in height)" in " ".join(done.err.split())
+    assert "4 rows, 2 columns used, 2 rows left out for missing values (1 in weight, 1 in height)" in " ".join(
+        done.err.split()
+    )
 
 
 def test_runs_that_do_not_exist_or_are_damaged(cli, heights_csv, tmp_path):

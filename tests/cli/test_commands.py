@@ -19,8 +19,36 @@ import pytest
 import statsmodels.formula.api as smf
 from safetensors.numpy import load_file
 
-KEYS = ["run", "formula", "rows", "df", "loss_name", "loss", "exact_loss", "excess", "epochs", "verdict", "frozen_at", "coef", "fit", "curvature", "engine", "warnings", "optimizer"]
-SCRIPT = ("--lr", "3e-6", "--no-standardize", "--dtype", "float32", "--start", "Intercept=-35,height=0.45", "--figures", "none")
+KEYS = [
+    "run",
+    "formula",
+    "rows",
+    "df",
+    "loss_name",
+    "loss",
+    "exact_loss",
+    "excess",
+    "epochs",
+    "verdict",
+    "frozen_at",
+    "coef",
+    "fit",
+    "curvature",
+    "engine",
+    "warnings",
+    "optimizer",
+]
+SCRIPT = (
+    "--lr",
+    "3e-6",
+    "--no-standardize",
+    "--dtype",
+    "float32",
+    "--start",
+    "Intercept=-35,height=0.45",
+    "--figures",
+    "none",
+)
 
 
 def test_fit_prints_the_table_and_saves_the_run(cli, heights_csv, tmp_path):
@@ -69,7 +97,9 @@ def test_a_rate_above_the_limit_is_warned_of_before_training_and_diverges(cli, h
 
 
 def test_numbers_that_are_not_finite_are_null(cli, heights_csv):
-    done = cli("fit", heights_csv, "weight ~ height", "--lr", "1e300", "--no-standardize", "--json", "--figures", "none")
+    done = cli(
+        "fit", heights_csv, "weight ~ height", "--lr", "1e300", "--no-standardize", "--json", "--figures", "none"
+    )
     result = json.loads(done.out, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
     assert done.code == 4
     assert result["loss"] is None or result["loss"] > 1e6
@@ -101,7 +131,18 @@ def test_progress_is_log_spaced_and_log_prints_every_epoch(cli, heights_csv):
 
 
 def test_figures_every_epoch(cli, heights_csv, tmp_path):
-    cli("fit", heights_csv, "weight ~ height", *SCRIPT[:-2], "--epochs", "3", "--figures", "every", "--output", tmp_path / "r")
+    cli(
+        "fit",
+        heights_csv,
+        "weight ~ height",
+        *SCRIPT[:-2],
+        "--epochs",
+        "3",
+        "--figures",
+        "every",
+        "--output",
+        tmp_path / "r",
+    )
     (folder,) = (tmp_path / "r").glob("*/figures")
     assert sorted(p.name for p in folder.iterdir()) == ["epoch-01.png", "epoch-02.png", "epoch-03.png", "overview.png"]
 
@@ -130,14 +171,28 @@ def test_target_takes_all_other_columns(cli, tmp_path):
 
 def test_standard_input(heights_csv, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "sightline", "fit", "-", "weight ~ height", "--json", "--output", tmp_path / "r", "--figures", "none"],
-        input=heights_csv.read_bytes(), capture_output=True, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "sightline",
+            "fit",
+            "-",
+            "weight ~ height",
+            "--json",
+            "--output",
+            tmp_path / "r",
+            "--figures",
+            "none",
+        ],
+        input=heights_csv.read_bytes(),
+        capture_output=True,
+        check=True,
+    )
     assert json.loads(done.stdout)["coef"][1]["exact"] == pytest.approx(0.5657534246575343, rel=1e-13)
 
 
 def test_show_runs_predict_evaluate_from_the_folder_alone(cli, heights_csv, tmp_path):
-    runs = tmp_path / "runs"   # SIGHTLINE_RUNS of the tests
+    runs = tmp_path / "runs"  # SIGHTLINE_RUNS of the tests
     first = cli("fit", heights_csv, "weight ~ height", "--figures", "none")
     (folder,) = runs.iterdir()
     shown = cli("show", folder.name)
@@ -156,7 +211,12 @@ def test_show_runs_predict_evaluate_from_the_folder_alone(cli, heights_csv, tmp_
     out = tmp_path / "out.csv"
     assert cli("predict", folder.name, new, "--interval", "0.95", "-o", out).code == 0
     frame = pd.DataFrame({"height": [150, 160, 170, 175, 185], "weight": [55, 70, 64, 80, 75]})
-    want = smf.ols("weight ~ height", frame).fit().get_prediction(pd.DataFrame({"height": [172, 150]})).summary_frame(alpha=0.05)
+    want = (
+        smf.ols("weight ~ height", frame)
+        .fit()
+        .get_prediction(pd.DataFrame({"height": [172, 150]}))
+        .summary_frame(alpha=0.05)
+    )
     got = list(csv.DictReader(io.StringIO(out.read_text())))
     assert [float(r["low"]) for r in got] == pytest.approx(want["obs_ci_lower"].tolist(), rel=1e-10)
     assert [float(r["high"]) for r in got] == pytest.approx(want["obs_ci_upper"].tolist(), rel=1e-10)
@@ -169,7 +229,9 @@ def test_show_runs_predict_evaluate_from_the_folder_alone(cli, heights_csv, tmp_
 def test_tutorial_can_be_changed_to_experiment(cli, tmp_path):
     done = cli("tutorial", "--epochs", "3", "--lr", "1e-5", "--no-figures", "--output", tmp_path / "r")
     assert done.out.count("train loss") == 3
-    done = cli("tutorial", "--epochs", "4", "--optimizer", "adam", "--lr", "0.01", "--no-figures", "--output", tmp_path / "r")
+    done = cli(
+        "tutorial", "--epochs", "4", "--optimizer", "adam", "--lr", "0.01", "--no-figures", "--output", tmp_path / "r"
+    )
     assert done.out.count("train loss") == 4
     assert cli("tutorial", "--lr", "4e-5", "--epochs", "50", "--no-figures", "--output", tmp_path / "r").code == 4
 
@@ -200,13 +262,21 @@ def test_interrupted_runs_are_saved(number, tmp_path):
     assert manifest["status"] == "interrupted"
     lines = (folder / "epochs.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["stop"]["reason"] == "interrupted"
-    assert len(lines) == json.loads(lines[-1])["number"] + 1 == json.loads((folder / "state.json").read_text())["epoch"] + 1
+    assert (
+        len(lines)
+        == json.loads(lines[-1])["number"] + 1
+        == json.loads((folder / "state.json").read_text())["epoch"] + 1
+    )
     assert (folder / "model.safetensors").exists()
 
 
 def test_help_and_import_load_neither_torch_nor_matplotlib():
-    code = "import sys, sightline; print(sorted({'torch', 'matplotlib', 'numpy', 'duckdb', 'scipy'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, sightline; print(sorted({'torch', 'matplotlib', 'numpy', 'duckdb', 'scipy'} & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
     code = (
         "import sys\nfrom sightline.cli import main\n"
         "try: main(sys.argv[1:])\nexcept SystemExit as stop: assert not stop.code\n"
@@ -223,7 +293,12 @@ def test_show_and_solve_do_not_load_torch(heights_csv, tmp_path):
         "try: main(sys.argv[1:])\nexcept SystemExit as stop: assert not stop.code\n"
         "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code, "solve", heights_csv, "weight ~ height"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "solve", heights_csv, "weight ~ height"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.splitlines()[-1] == "False False"
 
 
@@ -235,10 +310,28 @@ def test_fit_does_not_load_the_compiler_of_torch(heights_csv, tmp_path):
     )
     for optimizer in ("sgd", "adam", "rmsprop"):
         done = subprocess.run(
-            [sys.executable, "-c", code, "fit", heights_csv, "weight ~ height", "--figures", "none", "--optimizer", optimizer,
-             "--lr", "0.1", "--epochs", "3", "--output", tmp_path / "r"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-c",
+                code,
+                "fit",
+                heights_csv,
+                "weight ~ height",
+                "--figures",
+                "none",
+                "--optimizer",
+                optimizer,
+                "--lr",
+                "0.1",
+                "--epochs",
+                "3",
+                "--output",
+                tmp_path / "r",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -259,9 +352,22 @@ def test_no_color_codes_off_a_terminal(cli, heights_csv):
 def test_works_where_the_output_is_ascii(heights_csv, tmp_path):
     env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = subprocess.run(
-        [sys.executable, "-m", "sightline", "fit", heights_csv, "weight ~ height", "--figures", "none", "--output", tmp_path / "r"],
-        capture_output=True, env=env, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "sightline",
+            "fit",
+            heights_csv,
+            "weight ~ height",
+            "--figures",
+            "none",
+            "--output",
+            tmp_path / "r",
+        ],
+        capture_output=True,
+        env=env,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert b"CONVERGED" in done.stdout
 

@@ -49,9 +49,7 @@ def by_formulaic(text, columns):
     """The columns of formulaic, with the whole numbers of `k` as such, which it then names as R does."""
     frame = pd.DataFrame(columns).astype({"k": int})
     context = {"sqrt": np.sqrt, "abs": np.abs, "sin": np.sin, "cos": np.cos, "log2": np.log2}
-    design = formulaic.model_matrix(text, frame, context=context).rhs.drop(
-        columns="Intercept", errors="ignore"
-    )
+    design = formulaic.model_matrix(text, frame, context=context).rhs.drop(columns="Intercept", errors="ignore")
     return list(design.columns), design.to_numpy(float)
 
 
@@ -89,9 +87,7 @@ def hierarchical(draw):
     """A formula in which every interaction stands with its main effects, where formulaic and R agree."""
     parts = ["x", "z", "a", "b", "C(k)", "log(x)", "scale(z)", "I(x * z)"]
     groups = draw(
-        st.lists(
-            st.lists(st.sampled_from(range(8)), min_size=1, max_size=3, unique=True), min_size=1, max_size=3
-        )
+        st.lists(st.lists(st.sampled_from(range(8)), min_size=1, max_size=3, unique=True), min_size=1, max_size=3)
     )
     crossed = " + ".join("*".join(parts[place] for place in sorted(group)) for group in groups)
     order = " + ".join(parts[place] for place in sorted({place for group in groups for place in group}))
@@ -140,9 +136,7 @@ def test_values_of_an_interaction():
 
 def test_expressions():
     data = table(y=[4, 9, 16], x=[1, 2, 4], z=[2, 3, 5])
-    encoding = learn(
-        "sqrt(y) ~ I(x^2) + I(-x^2) + I((x + z)/2) + I(2^-x) + I(x**0.5) + log1p(x - 1) + I(x - -z)", data
-    )
+    encoding = learn("sqrt(y) ~ I(x^2) + I(-x^2) + I((x + z)/2) + I(2^-x) + I(x**0.5) + log1p(x - 1) + I(x - -z)", data)
     x, z = np.array([1.0, 2, 4]), np.array([2.0, 3, 5])
     expected = [x * x, -x * x, (x + z) / 2, 0.5**x, np.sqrt(x), np.log(x), x + z]
     np.testing.assert_allclose(encoding.matrix(data), np.column_stack(expected), rtol=1e-15)
@@ -192,9 +186,7 @@ def test_stateful_response():
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1.0, 1e30, 1e300])
 def test_center_and_scale_do_not_overflow(scale):
     data = table(y=[1, 2, 3], x=[1 * scale, 2 * scale, 6 * scale])
-    np.testing.assert_allclose(
-        learn("y ~ scale(x)", data).matrix(data)[:, 0], np.array([-2, -1, 3]) / math.sqrt(7)
-    )
+    np.testing.assert_allclose(learn("y ~ scale(x)", data).matrix(data)[:, 0], np.array([-2, -1, 3]) / math.sqrt(7))
 
 
 def test_an_intercept_alone_has_no_columns():
@@ -406,9 +398,7 @@ def test_missing_column():
 
 def test_an_identifier_is_no_category_unless_it_must_be():
     data = table(y=list(range(1001)), id=[f"n{i:04}" for i in range(1001)])
-    with pytest.raises(
-        DataError, match=r"'id' has 1,001 different texts, so it looks like an identifier: .* C\(id\)"
-    ):
+    with pytest.raises(DataError, match=r"'id' has 1,001 different texts, so it looks like an identifier: .* C\(id\)"):
         learn("y ~ id", data)
     assert len(learn("y ~ C(id)", data).terms) == 1000
 

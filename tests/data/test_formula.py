@@ -261,17 +261,13 @@ def test_dot_needs_columns_and_something_to_stand_for():
 
 
 def test_unknown_column_names_the_nearest_and_shows_the_place():
-    with pytest.raises(
-        DataError, match=r"no column 'heigth' in the data: did you mean 'height'[?]"
-    ) as caught:
+    with pytest.raises(DataError, match=r"no column 'heigth' in the data: did you mean 'height'[?]") as caught:
         parse("weight ~ heigth", ["height", "weight"])
     assert caught.value.detail == "  weight ~ heigth\n           ^^^^^^"
     assert caught.value.exit_code == 3
 
 
-@pytest.mark.parametrize(
-    "text", ["Y ~ x", "y ~ x - w", "y ~ I(x + w)", "y ~ C(w)", "w(y) ~ x", "y ~ x.__class__"]
-)
+@pytest.mark.parametrize("text", ["Y ~ x", "y ~ x - w", "y ~ I(x + w)", "y ~ C(w)", "w(y) ~ x", "y ~ x.__class__"])
 def test_every_name_is_checked(text):
     with pytest.raises((DataError, FormulaError), match=r"no column|unknown function"):
         parse(text, ["x", "y"])

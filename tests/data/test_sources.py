@@ -305,7 +305,7 @@ def test_a_large_file_with_quotes_keeps_its_rows_and_their_order(file):
 
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n")
 NAMES = st.lists(st.text(CHARACTERS, min_size=1, max_size=8).map(str.strip).filter(bool), min_size=2, unique=True)
-WORDS = st.text(st.sampled_from('abé😀 ,;|\t"\n\r\'0.-_NA#\\'), max_size=12)
+WORDS = st.text(st.sampled_from("abé😀 ,;|\t\"\n\r'0.-_NA#\\"), max_size=12)
 
 
 @given(data=st.data(), names=NAMES, end=st.sampled_from(["\n", "\r\n"]), rows=st.integers(1, 5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -28,7 +29,9 @@ def deviation(records, losses, states):
     worst = 0.0
     for record, loss, state in zip(records, losses, states, strict=True):
         worst = max(worst, abs(record.train_loss - loss) / abs(loss))
-        got = torch.cat([torch.tensor(record.parameters[n], dtype=torch.float64).reshape(-1) for n in ("weight", "bias")])
+        got = torch.cat(
+            [torch.tensor(record.parameters[n], dtype=torch.float64).reshape(-1) for n in ("weight", "bias")]
+        )
         want = torch.cat([p.reshape(-1).double() for p in state])
         worst = max(worst, float((got - want).norm() / max(float(want.norm()), 1e-3)))
     return worst
@@ -39,7 +42,9 @@ def both(make_optimizer, x, y, epochs, engine, k=1):
     reference = copy.deepcopy(model)
     losses, states = plain_loop(reference, x, y, nn.MSELoss(), make_optimizer(reference.parameters()), epochs)
     records = list(
-        sightline.train(model, (x, y), loss=nn.MSELoss(), optimizer=make_optimizer(model.parameters()), epochs=epochs, engine=engine)
+        sightline.train(
+            model, (x, y), loss=nn.MSELoss(), optimizer=make_optimizer(model.parameters()), epochs=epochs, engine=engine
+        )
     )
     return deviation(records, losses, states)
 
@@ -54,7 +59,9 @@ def test_sgd_family_agrees_over_1000_epochs(engine, options):
 @pytest.mark.parametrize("engine", ["autograd", "quadratic"])
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_optimizers_agree_over_300_epochs(engine, name):
-    """At a rate that does not arrive within 300 epochs: once RMSprop circles the optimum it amplifies every rounding."""
+    """At a rate that does not arrive within 300 epochs: once RMSprop circles the optimum it amplifies every
+    rounding.
+    """
     x, y = table(150, 4, seed=0)
     assert both(lambda p: getattr(torch.optim, name)(p, lr=0.003), x, y, 300, engine) < 1e-9
 
@@ -109,13 +116,20 @@ def test_running_example_freezes_where_the_plain_float32_loop_does(engine):
     model, x, y = running_example(torch.float32)
     reference = copy.deepcopy(model)
     _, states = plain_loop(reference, x, y, nn.MSELoss(), torch.optim.SGD(reference.parameters(), lr=3e-6), 200)
-    plain_last = max(i for i in range(1, 201) if any(not torch.equal(a, b) for a, b in zip(states[i], states[i - 1], strict=True)))
+    plain_last = max(
+        i for i in range(1, 201) if any(not torch.equal(a, b) for a, b in zip(states[i], states[i - 1], strict=True))
+    )
     records = list(
         sightline.train(
-            model, (x, y), loss=nn.MSELoss(), optimizer=torch.optim.SGD(model.parameters(), lr=3e-6), epochs=200, engine=engine
+            model,
+            (x, y),
+            loss=nn.MSELoss(),
+            optimizer=torch.optim.SGD(model.parameters(), lr=3e-6),
+            epochs=200,
+            engine=engine,
         )
     )
-    last = max(b.number for a, b in zip(records, records[1:], strict=False) if a.parameters != b.parameters)
+    last = max(b.number for a, b in pairwise(records) if a.parameters != b.parameters)
     assert last == plain_last == 74
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), states[-1], strict=True))
     assert f"{model.weight.item():.8f} {model.bias.item():.8f}" == "0.61758298 -34.99900818"
@@ -137,7 +151,12 @@ def test_time_of_an_epoch_does_not_read_the_rows(monkeypatch):
     x, y = table(500, 3)
     model = linear(3)
     records = sightline.train(
-        model, (x, y), loss=nn.MSELoss(), optimizer=torch.optim.SGD(model.parameters(), lr=0.1), epochs=5, engine="quadratic"
+        model,
+        (x, y),
+        loss=nn.MSELoss(),
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        epochs=5,
+        engine="quadratic",
     )
     first = next(records)
     x.fill_(float("nan"))

@@ -23,7 +23,9 @@ def test_any_module_and_loss_is_the_plain_loop_bit_for_bit(loss):
     x, y = table(50, 4)
     model, reference = mlp(), mlp()
     losses, states = plain_loop(reference, x, y, loss, torch.optim.Adam(reference.parameters(), lr=0.01), 30)
-    records = list(sightline.train(model, (x, y), loss=loss, optimizer=torch.optim.Adam(model.parameters(), lr=0.01), epochs=30))
+    records = list(
+        sightline.train(model, (x, y), loss=loss, optimizer=torch.optim.Adam(model.parameters(), lr=0.01), epochs=30)
+    )
     assert [r.train_loss for r in records] == losses
     assert [r.running_loss for r in records[1:]] == losses[:-1]
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), states[-1], strict=True))
@@ -58,9 +60,11 @@ def test_mini_batches_are_a_random_sampler_with_a_generator_of_their_own():
             epochs=4, batch_size=8, seed=7,
         )
     )  # fmt: skip
-    assert torch.equal(before, torch.random.get_rng_state())   # the global generator is left alone
+    assert torch.equal(before, torch.random.get_rng_state())  # the global generator is left alone
     for epoch in range(1, 5):
-        sampler = torch.utils.data.RandomSampler(range(53), generator=torch.Generator().manual_seed(7 * 1_000_003 + epoch))
+        sampler = torch.utils.data.RandomSampler(
+            range(53), generator=torch.Generator().manual_seed(7 * 1_000_003 + epoch)
+        )
         order, total = torch.tensor(list(sampler)), 0.0
         for rows in order.split(8):
             loss = nn.functional.mse_loss(reference(x[rows]), y[rows])
@@ -70,7 +74,7 @@ def test_mini_batches_are_a_random_sampler_with_a_generator_of_their_own():
             total += loss.item() * len(rows) / 53
         assert records[epoch].running_loss == pytest.approx(total, rel=1e-14)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), reference.parameters(), strict=True))
-    assert all(r.train_loss is None for r in records)   # measuring at rest would cost a second pass: only when asked for
+    assert all(r.train_loss is None for r in records)  # measuring at rest would cost a second pass: only when asked for
 
 
 def test_seeds_and_epochs_give_different_orders():
@@ -158,7 +162,10 @@ def test_records_of_a_large_module_do_not_list_parameters():
     model = nn.Linear(2000, 1)
     x, y = torch.randn(3, 2000), torch.randn(3, 1)
     sgd = torch.optim.SGD(model.parameters(), lr=1e-4)
-    assert [dict(r.parameters) for r in sightline.train(model, (x, y), loss=nn.MSELoss(), optimizer=sgd, epochs=1)] == [{}, {}]
+    assert [dict(r.parameters) for r in sightline.train(model, (x, y), loss=nn.MSELoss(), optimizer=sgd, epochs=1)] == [
+        {},
+        {},
+    ]
 
 
 def test_state_saved_and_loaded_goes_on_bit_for_bit(tmp_path):
@@ -180,8 +187,7 @@ def test_state_saved_and_loaded_goes_on_bit_for_bit(tmp_path):
             straight = make()
             whole = list(run(straight, epochs=9))
             half = make()
-            for record in run(half, epochs=4):
-                pass
+            *_, record = run(half, epochs=4)
             save_state(tmp_path, half.state_dict(), epoch=record.number, seconds=record.seconds)
             fresh = make()
             state, epoch, seconds = load_state(tmp_path)

@@ -19,7 +19,18 @@ def test_records_are_read_back_as_they_were(tmp_path):
     folder = RunFolder.create(tmp_path, {})
     records = [
         Epoch(0, None, 1 / 3, None, 0.1, 3e-6, 0, 0.0, {"Intercept": -35.0, "height": 0.1 + 0.2}),
-        Epoch(1, 1 / 3, 5e-324, None, 1.7e308, 3e-6, 5, 0.5, {"Intercept": -0.0, "height": 1e-300}, Stop("epochs", "all run")),
+        Epoch(
+            1,
+            1 / 3,
+            5e-324,
+            None,
+            1.7e308,
+            3e-6,
+            5,
+            0.5,
+            {"Intercept": -0.0, "height": 1e-300},
+            Stop("epochs", "all run"),
+        ),
     ]
     for record in records:
         folder.append(record)
@@ -83,7 +94,7 @@ def test_runs_are_found_by_folder_id_and_unique_beginning(tmp_path):
     assert find_run("abf", tmp_path).name == "abff"
     with pytest.raises(sightline.RunError, match="'ab' fits 2 runs: abcd, abff; give more of the id"):
         find_run("ab", tmp_path)
-    with pytest.raises(sightline.RunError, match="no run 'abce' in .*did you mean 'abcd'"):
+    with pytest.raises(sightline.RunError, match=r"no run 'abce' in .*did you mean 'abcd'"):
         find_run("abce", tmp_path)
     for hostile in ("../../etc", "", "*", "a*", ".."):
         with pytest.raises(sightline.RunError):
@@ -93,12 +104,15 @@ def test_runs_are_found_by_folder_id_and_unique_beginning(tmp_path):
 def test_state_round_trip_and_damage(tmp_path):
     state = {
         "module": {"weight": torch.tensor([[1.5, float("nan")]]), "bias": torch.tensor([2.0])},
-        "optimizer": {"state": {0: {"step": torch.tensor(3.0), "buffer": None}}, "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.999), "params": [0]}]},
+        "optimizer": {
+            "state": {0: {"step": torch.tensor(3.0), "buffer": None}},
+            "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.999), "params": [0]}],
+        },
     }
     save_state(tmp_path, state, epoch=7, seconds=0.5)
     back, epoch, seconds = load_state(tmp_path)
     assert (epoch, seconds) == (7, 0.5)
-    assert torch.equal(back["module"]["weight"], state["module"]["weight"]) is False   # nan
+    assert torch.equal(back["module"]["weight"], state["module"]["weight"]) is False  # nan
     assert torch.equal(back["module"]["weight"].nan_to_num(9.0), torch.tensor([[1.5, 9.0]]))
     assert back["optimizer"]["param_groups"] == state["optimizer"]["param_groups"]
     assert list(back["optimizer"]["state"]) == [0]

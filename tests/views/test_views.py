@@ -38,7 +38,15 @@ def test_figure_of_one_feature(heights):
 
 
 def test_figure_of_an_epoch(heights):
-    run = sightline.fit(heights, "weight ~ height", lr=3e-6, epochs=5, standardize=False, start={"Intercept": -35, "height": 0.45}, output=False)
+    run = sightline.fit(
+        heights,
+        "weight ~ height",
+        lr=3e-6,
+        epochs=5,
+        standardize=False,
+        start={"Intercept": -35, "height": 0.45},
+        output=False,
+    )
     figure = draw.epoch_figure(run, run.epochs[3])
     (axes,) = figure.axes
     assert axes.get_title() == "Epoch 3"
@@ -46,7 +54,7 @@ def test_figure_of_an_epoch(heights):
     line = axes.get_lines()[0]
     p = run.epochs[3].parameters
     assert line.get_ydata() == pytest.approx(p["Intercept"] + p["height"] * np.array([145.0, 190.0]))
-    assert line.get_color() == "#d62728"   # red
+    assert line.get_color() == "#d62728"  # red
     assert axes.get_legend() is not None
     points = axes.collections[0]
     assert points.get_offsets().tolist() == [[h, w] for h, w in zip(heights["height"], heights["weight"], strict=True)]
@@ -64,7 +72,7 @@ def test_figures_of_several_features(tmp_path):
     assert shown[:, 1] == pytest.approx(data["y"])
     assert shown[:, 0] == pytest.approx(run.predict(data), rel=1e-9)
     for path in (run.folder / "figures").iterdir():
-        assert image.imread(path).std() > 0.05   # not an empty canvas
+        assert image.imread(path).std() > 0.05  # not an empty canvas
 
 
 def test_a_loaded_run_draws_its_file_again_and_says_when_it_cannot(tmp_path):
@@ -76,7 +84,9 @@ def test_a_loaded_run_draws_its_file_again_and_says_when_it_cannot(tmp_path):
     assert "the training data are not at hand" in texts(sightline.load(folder).figure())
 
 
-@pytest.mark.parametrize("name", ["cost $a$ and $b^2 \\badmacro$", "<script>alert(1)</script>", "x" * 500, "größe_π", "a\nb", "100%"])
+@pytest.mark.parametrize(
+    "name", ["cost $a$ and $b^2 \\badmacro$", "<script>alert(1)</script>", "x" * 500, "größe_π", "a\nb", "100%"]
+)
 def test_names_are_text_in_figures_and_tables(name, tmp_path):
     rng = np.random.default_rng(1)
     x = rng.normal(size=12)

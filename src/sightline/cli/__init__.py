@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -29,10 +31,10 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """Commands are imported when they are called, so that `--help` loads neither torch nor matplotlib."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:   # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:   # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
         command = getattr(import_module(f".{COMMANDS[cmd_name][0]}", __name__), f"{cmd_name}_command")
@@ -44,16 +46,16 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"no command '{args[0]}': {nearest(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:   # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 EPILOG = """\b
 Examples:
-  sightline fit heights.csv "weight ~ height"
-  sightline fit heights.csv "weight ~ height" --lr 3e-6 --epochs 20 --no-standardize
-  sightline solve heights.csv "weight ~ height"
+  sightline fit examples/heights.csv "weight ~ height"
+  sightline solve examples/heights.csv "weight ~ height"
+  sightline predict RUN new.csv --interval 0.95
   sightline tutorial
 """
 
@@ -64,22 +66,28 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.group(
+    cls=LazyGroup, invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option(
+    "-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
-def sightline(ctx: click.Context, debug: bool) -> None:   # noqa: ARG001 - main looks for --debug itself
+def sightline(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - main looks for --debug itself
     """Train models in plain sight: see every step, and know how far you are from the answer."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and leave with its exit code: 0 done, 1 internal error, 2 usage, 3 data, 4 diverged or not converged."""
+    """Run a command and leave with its exit code: 0 done, 1 internal error, 2 usage, 3 data, 4 diverged or not
+    converged.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")   # a terminal without λ prints ? for it
+            stream.reconfigure(errors="replace")  # a terminal without λ prints ? for it
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     try:
@@ -107,12 +115,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _sentence(error: click.ClickException) -> str:
     message = error.format_message().rstrip(".")
-    command = f" {error.ctx.info_name}" if isinstance(error, click.UsageError) and error.ctx and error.ctx.parent else ""
-    return f"{message[:1].lower()}{message[1:]}; see sightline{command} --help"
+    if "unexpected extra argument" in message:
+        return 'there are too many arguments: put the formula into quotes, as in "weight ~ height"'
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = f" {context.info_name}" if context and context.parent else ""
+    message = message.replace(". Did you mean", "; did you mean")
+    end = " see" if message.endswith("?") else "; see"
+    return f"{message[:1].lower()}{message[1:]}{end} sightline{command} --help"
 
 
 def _complain(message: str, detail: str, code: int) -> int:
-    click.echo(f"error: {message}", err=True)
+    """One sentence on stderr, and where the place is shown, the lines for it; broken at words on a terminal."""
+    text = f"error: {message}"
+    if sys.stderr.isatty():
+        text = textwrap.fill(text, shutil.get_terminal_size().columns - 1, break_on_hyphens=False)
+    click.echo(text, err=True)
     if detail:
         click.echo(detail, err=True)
     return code

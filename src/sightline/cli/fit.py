@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 @data_options
 @click.option("--loss", metavar="NAME", help="mse, the mean squared error (default).")
 @click.option("--optimizer", metavar="NAME", help="Any first-order optimizer of torch.optim (default sgd).")
-@click.option("--lr", type=NumberOr("auto"), help="Learning rate (default auto: from the curvature).")
-@click.option("--momentum", type=NumberOr("auto"), help="Momentum (default auto; 0 as soon as --lr is a number).")
+@click.option("--lr", type=NumberOr("auto"), metavar="X|auto", help="Learning rate (default auto: from the curvature).")
+@click.option(
+    "--momentum",
+    type=NumberOr("auto"),
+    metavar="X|auto",
+    help="Momentum (default auto; 0 as soon as --lr is a number).",
+)
 @click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum.")
 @click.option("--weight-decay", type=float, metavar="X", help="The optimizer's own weight decay, on all parameters.")
 @click.option("--epochs", type=int, metavar="N", help="Exactly N epochs (default: until the answer is reached).")
-@click.option("--batch-size", type=NumberOr("full", int), help="Rows per step (default full).")
+@click.option("--batch-size", type=NumberOr("full", int), metavar="N|full", help="Rows per step (default full).")
 @click.option("--seed", type=int, metavar="N", help="Seed of the order of the rows (default 0).")
 @click.option("--standardize/--no-standardize", default=None, help="Train in standardized coordinates (default yes).")
 @click.option("--start", metavar="TERMS", help='Where to start, such as "Intercept=-35,height=0.45".')
@@ -46,8 +51,8 @@ if TYPE_CHECKING:
 def fit_command(data: str, formula: str | None, target: str | None, **options: Any) -> int:
     """Train a linear model on DATA (.csv .tsv .parquet .json .jsonl .arrow, or - for stdin), beside the exact answer.
 
-    FORMULA is such as "weight ~ height + C(city)". Exit codes: 0 done, 2 usage, 3 data, 4 diverged (or not converged, with
-    --require-converged), 130 and 143 after Ctrl-C and SIGTERM, both after saving.
+    FORMULA is such as "weight ~ height + C(city)". Exit codes: 0 done, 2 usage, 3 data, 4 diverged (or not
+    converged, with --require-converged), 130 and 143 after Ctrl-C and SIGTERM, both after saving.
     """
     from ..runs.store import default_output
     from ..settings import RunSettings
@@ -83,7 +88,9 @@ def announce(job: Job) -> None:
 
     p, step, settings = job.prepared, job.step, job.settings
     where = ", ".join(f"{n:,} in {name}" for name, n in p.missing.by_column.items())
-    missing = f"{count(p.missing.rows, 'row')} left out for missing values ({where})" if p.missing.rows else "none missing"
+    missing = (
+        f"{count(p.missing.rows, 'row')} left out for missing values ({where})" if p.missing.rows else "none missing"
+    )
     rows = "full batch" if job.problem.full_batch else f"batches of {settings.batch_size:,}"
     columns = "standardized" if p.design.standardize else "not standardized"
     momentum = f" and momentum {plain(step.momentum)}" if step.momentum else ""
@@ -92,7 +99,7 @@ def announce(job: Job) -> None:
         f"{p.name}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, {missing}",
         f"{settings.optimizer.lower()} on the mean squared error, {rows}, {settings.dtype}, columns {columns}",
         f"rate {plain(step.lr)}{momentum} ({step.reason}){stable}",
-        f"condition number {plain(job.truth.curvature.condition)}; engine {type(job.engine).__name__.lower()}: {job.reason}",
+        f"condition number {plain(job.truth.curvature.condition)}; engine {job.engine_name}: {job.reason}",
     ]
     text = "\n".join(part for line in lines for part in wrapped(line, indent="  "))
     text += "".join("\n" + warning_text(w) for w in job.warnings if w.code == "SL-LR-LIMIT")
@@ -117,7 +124,9 @@ def train_with_signals(job: Job, output: Path, *, sinks: list[Any]) -> tuple[Run
         def interrupted(record: Epoch) -> Stop | None:
             if not received:
                 return None
-            return Stop("interrupted", f"stopped by {signal.Signals(received[0]).name} at epoch {record.number:,}, saved")
+            return Stop(
+                "interrupted", f"stopped by {signal.Signals(received[0]).name} at epoch {record.number:,}, saved"
+            )
 
         run = job.run(output=output, sinks=sinks, rules=[interrupted])
     return run, received[0] if received else 0
@@ -129,7 +138,7 @@ def _signals() -> Iterator[list[int]]:
 
     def note(number: int, _: Any) -> None:
         received.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)   # a second Ctrl-C does not wait
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
 
     before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

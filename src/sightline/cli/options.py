@@ -12,7 +12,7 @@ __all__ = ["NumberOr", "data_options", "output_option", "read_start", "result_op
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class NumberOr(click.ParamType):   # type: ignore[type-arg]  # generic since click 8.5 only
+class NumberOr(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
     """A number, or one given word."""
 
     def __init__(self, word: str, kind: type = float) -> None:
@@ -84,4 +84,6 @@ def result_options(function: F) -> F:
 output_option = click.option(
     "--output", metavar="DIR", help="Where run folders go (default: SIGHTLINE_RUNS, or ./runs)."
 )
-level_option = click.option("--level", type=float, metavar="P", help="Level of the confidence intervals (default 0.95).")
+level_option = click.option(
+    "--level", type=float, metavar="P", help="Level of the confidence intervals (default 0.95)."
+)

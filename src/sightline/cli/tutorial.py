@@ -20,15 +20,18 @@ HEIGHTS, WEIGHTS = (150, 160, 170, 175, 185), (55, 70, 64, 80, 75)
 @click.command("tutorial", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--epochs", type=int, default=20, show_default=True, metavar="N", help="How many epochs.")
 @click.option("--lr", type=float, default=3e-6, show_default=True, metavar="X", help="Learning rate.")
-@click.option("--optimizer", default="sgd", show_default=True, metavar="NAME", help="Any first-order optimizer of torch.optim.")
+@click.option(
+    "--optimizer", default="sgd", show_default=True, metavar="NAME", help="Any first-order optimizer of torch.optim."
+)
 @click.option("--figures/--no-figures", default=True, help="A figure for every epoch in the run folder (default yes).")
 @click.option("--show", is_flag=True, help="Open windows, where there is a screen.")
 @output_option
 def tutorial_command(epochs: int, lr: float, optimizer: str, figures: bool, show: bool, output: str | None) -> int:
     """Fit weight against height for five people, as every PyTorch tutorial does it, and see every step.
 
-    Tensors of shape (5, 1), nn.Linear(1, 1) with weight 0.45 and bias -35, SGD with rate 3e-6, MSELoss, 20 epochs, float32. For
-    every epoch it prints the loss before that epoch's update and the parameters after it. Then it tells what the script hides.
+    Tensors of shape (5, 1), nn.Linear(1, 1) with weight 0.45 and bias -35, SGD with rate 3e-6, MSELoss, 20 epochs,
+    float32. For every epoch it prints the loss before that epoch's update and the parameters after it. Then it
+    tells what the script hides.
     """
     from ..job import Job
     from ..prepare import prepare
@@ -37,9 +40,15 @@ def tutorial_command(epochs: int, lr: float, optimizer: str, figures: bool, show
 
     folder = Path(output) if output else default_output()
     settings = RunSettings(
-        optimizer=optimizer, lr=lr, momentum=0.0 if optimizer.lower() == "sgd" else None, epochs=epochs, standardize=False,
-        start={"Intercept": -35.0, "height": 0.45}, dtype="float32", engine="autograd",
-    )  # fmt: skip
+        optimizer=optimizer,
+        lr=lr,
+        momentum=0.0 if optimizer.lower() == "sgd" else None,
+        epochs=epochs,
+        standardize=False,
+        start={"Intercept": -35.0, "height": 0.45},
+        dtype="float32",
+        engine="autograd",
+    )
     job = Job.of(prepare(_data(folder), "weight ~ height", standardize=False), settings)
     announce(job)
     run, signalled = train_with_signals(job, folder, sinks=[print_epoch])
@@ -94,4 +103,4 @@ def _tell(run: Run) -> None:
     click.echo(run.summary())
     click.echo(f" run {run.folder.name}: figures in {run.folder / 'figures'}\n" if run.folder else "")
     click.echo("\n".join([*wrapped(str(run.verdict)), warnings_text(run.verdict)]))
-    click.echo('\nThe answer in one command: sightline fit ' + f'{run.source["name"]} "weight ~ height"')
+    click.echo("\nThe answer in one command: sightline fit " + f'{run.source["name"]} "weight ~ height"')

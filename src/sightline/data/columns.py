@@ -18,10 +18,20 @@ from ..errors import DataError, shown
 from .table import Column, Table, names_of, number_label
 from .text_files import as_number
 
-__all__ = ["Load", "Opened", "cell_text", "first_line", "objects_column", "refuse_twice", "table_of", "wrong_shape", "wrong_type"]
+__all__ = [
+    "Load",
+    "Opened",
+    "cell_text",
+    "first_line",
+    "objects_column",
+    "refuse_twice",
+    "table_of",
+    "wrong_shape",
+    "wrong_type",
+]
 
 Load = Callable[[Sequence[str]], Table]
-Opened = tuple[tuple[str, ...], Load]   # the names of the columns, and what reads some of them
+Opened = tuple[tuple[str, ...], Load]  # the names of the columns, and what reads some of them
 # What to do with a column that is neither numbers nor text, by a word in the name of its type.
 CURES = (
     ("complex", "take its real part, its imaginary part or its absolute value"),

@@ -18,7 +18,7 @@ from .table import Table, names_of
 __all__ = ["Design", "Missing", "complete_rows"]
 
 Array = NDArray[np.float64]
-LARGEST, SMALLEST = 1e150, 1e-150   # squares of larger values overflow float64, of smaller ones vanish
+LARGEST, SMALLEST = 1e150, 1e-150  # squares of larger values overflow float64, of smaller ones vanish
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ def complete_rows(table: Table, names: Iterable[str]) -> tuple[Table, Missing]:
         missing = table[name].missing
         if table.rows and missing.all():
             raise DataError(
-                f"column {shown(name)} of {table.source} has no values at all: leave it out of the formula or fill it in"
+                f"column {shown(name)} of {table.source} has no values at all: "
+                "leave it out of the formula or fill it in"
             )
         if count := int(missing.sum()):
             by_column[name] = count
@@ -54,10 +55,10 @@ def complete_rows(table: Table, names: Iterable[str]) -> tuple[Table, Missing]:
 class Design:
     """Encoding of the columns, then (x - center) / scale; coefficients are mapped back to the units of the data.
 
-    `terms (q,)` are the names of the coefficients, `Intercept` first; parameters θ `(q,)` in training coordinates hold the
-    weights `(p,)`, then the bias. `constant` names columns without variation: they stay at zero and are not estimated.
-    `low` and `high (p,)` are the ranges seen in training, in the units of the data. `columns` are those a prediction needs,
-    `target_columns` those of the target.
+    `terms (q,)` are the names of the coefficients, `Intercept` first; parameters θ `(q,)` in training coordinates
+    hold the weights `(p,)`, then the bias. `constant` names columns without variation: they stay at zero and are
+    not estimated. `low` and `high (p,)` are the ranges seen in training, in the units of the data. `columns` are
+    those a prediction needs, `target_columns` those of the target.
     """
 
     formula: str
@@ -165,10 +166,19 @@ class Design:
             arrays = [np.array(values[name], dtype=np.float64) for name in ("center", "scale", "low", "high")]
             center, scale, low, high = arrays
             return cls(
-                str(values["formula"]), str(values["target"]), tuple(values["columns"]), tuple(values["target_columns"]),
+                str(values["formula"]),
+                str(values["target"]),
+                tuple(values["columns"]),
+                tuple(values["target_columns"]),
                 Encoding.from_dict(values["encoding"]),
-                bool(values["intercept"]), bool(values["standardize"]), center, scale, tuple(values["constant"]), low, high,
-            )  # fmt: skip
+                bool(values["intercept"]),
+                bool(values["standardize"]),
+                center,
+                scale,
+                tuple(values["constant"]),
+                low,
+                high,
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"the design in run.json cannot be read ({error}): train again to make a new run") from None
 

@@ -206,8 +206,7 @@ def _check_target(expression: Expression, table: Table) -> None:
     for name in columns_of(expression):
         if table[name].kind == "text":
             raise DataError(
-                f"the target {shown(name)} is text; a linear model needs numbers: "
-                "name a column of numbers before the ~"
+                f"the target {shown(name)} is text; a linear model needs numbers: name a column of numbers before the ~"
             )
 
 

@@ -114,8 +114,7 @@ def _response(cursor: Cursor) -> Factor:
         raise cursor.error(message, cursor.words[0])
     if not cursor.accept("~"):
         raise cursor.error(
-            "the response must be one column or one function call: "
-            "put arithmetic inside I(...), as in I(y/100) ~ x"
+            "the response must be one column or one function call: put arithmetic inside I(...), as in I(y/100) ~ x"
         )
     if cursor.ended:
         raise cursor.error(f"nothing follows the ~: name a column, {EXAMPLE}, or write 1 for the mean alone")

@@ -63,13 +63,13 @@ class Table:
         name = shown(name, quote=False)
         if all(value is None or _reads_as_number(value) for value in column.values):
             raise DataError(
-                f"column {name} of {self.source} holds numbers as text: convert it with astype(float), or write C({name}) in "
-                "the formula to treat it as categories"
+                f"column {name} of {self.source} holds numbers as text: convert it with astype(float), or "
+                f"write C({name}) in the formula to treat it as categories"
             )
         row, value = first_text(column)
         raise DataError(
-            f"{self.source} {self.place(row)}, column {name}: {shown(value)} is not a number; correct the cell, or write "
-            f"C({name}) in the formula to treat the column as categories"
+            f"{self.source} {self.place(row)}, column {name}: {shown(value)} is not a number; correct the cell, "
+            f"or write C({name}) in the formula to treat the column as categories"
         )
 
     def labels(self, name: str) -> NDArray[Any]:

@@ -153,8 +153,7 @@ class TextFile:
             f"FROM read_csv(?, auto_detect = false, header = true, "
             f"""delim = '{self.delimiter}', quote = '"', escape = '"', strict_mode = true, null_padding = false, """
             f"nullstr = [{missing}], allow_quoted_nulls = false, hive_partitioning = false, "
-            f"columns = {{{columns}}}{options})"
-            + (" WHERE coalesce(trim(c0, ' '), 'NA') <> ''" if one else "")
+            f"columns = {{{columns}}}{options})" + (" WHERE coalesce(trim(c0, ' '), 'NA') <> ''" if one else "")
         )
 
     @cached_property

@@ -22,15 +22,15 @@ class Autograd:
     """The loop of the tutorial. Every other engine must give the records that this one gives.
 
     On the full batch the forward and backward pass that measures the loss of a record is the one that the next step
-    needs, so it is done once: `measure` leaves the gradients in `.grad`, and `run_epoch` steps with them unless somebody
-    has touched the parameters meanwhile.
+    needs, so it is done once: `measure` leaves the gradients in `.grad`, and `run_epoch` steps with them unless
+    somebody has touched the parameters meanwhile.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.rows = len(problem.x)
         self.module, self.loss, self.optimizer = problem.module, problem.loss, problem.optimizer
-        self._ready: tuple[float, list[Tensor]] | None = None   # loss whose gradients are in place, and where it was
+        self._ready: tuple[float, list[Tensor]] | None = None  # loss whose gradients are in place, and where it was
         self._checked = False
 
     def run_epoch(self, number: int) -> float:
@@ -68,12 +68,12 @@ class Autograd:
         def closure() -> Tensor:
             self.optimizer.zero_grad()
             loss: Tensor = self.loss(self.module(x), y)
-            loss.backward()   # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]
             first.append(float(loss.item()))
             return loss
 
         self.problem.check_shapes(self.module(x))
-        self.optimizer.step(closure)   # type: ignore[arg-type]
+        self.optimizer.step(closure)  # type: ignore[arg-type]
         return first[0]
 
     def measure(self, *, loss: bool) -> Measured:

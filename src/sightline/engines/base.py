@@ -20,9 +20,11 @@ class Measured:
 
 
 class Engine(Protocol):
-    """Runs one epoch, measures itself at rest, and gives and takes its whole state. A fifth verb needs a written reason."""
+    """Runs one epoch, measures itself at rest, and gives and takes its whole state. A fifth verb needs a written
+    reason.
+    """
 
-    rows: int   # training rows that one epoch reads
+    rows: int  # training rows that one epoch reads
 
     def run_epoch(self, number: int) -> float | None:
         """One pass over the training rows; returns the running loss, if there is one."""

@@ -17,8 +17,12 @@ ENGINES = ("auto", "autograd", "quadratic")
 NOT_FIRST_ORDER = (optim.LBFGS, optim.SparseAdam)
 
 
-def choose(problem: Problem, *, engine: str = "auto", epochs: int, form: SquaredError | None = None) -> tuple[Engine, str]:
-    """The engine for this problem, and the reason in one sentence; `form` is the loss as a quadratic where it is known."""
+def choose(
+    problem: Problem, *, engine: str = "auto", epochs: int, form: SquaredError | None = None
+) -> tuple[Engine, str]:
+    """The engine for this problem, and the reason in one sentence; `form` is the loss as a quadratic where it is
+    known.
+    """
     if engine not in ENGINES:
         raise UsageError(f"no engine {shown(engine)}: {nearest(engine, ENGINES)}")
     obstacle = why_not_quadratic(problem)
@@ -67,6 +71,8 @@ def _has_hooks(module: nn.Module) -> bool:
 
 
 def _pays(problem: Problem, epochs: int) -> bool:
-    """The moments cost about p/50 epochs of the plain loop, and an epoch on them less than one on the rows if p < 2n."""
+    """The moments cost about p/50 epochs of the plain loop, and an epoch on them less than one on the rows if p <
+    2n.
+    """
     n, p = problem.x.shape
     return p <= 2 * n + 10 and epochs * 50 >= p

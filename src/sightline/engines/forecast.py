@@ -26,7 +26,8 @@ class Freeze:
 
 
 def forecast_freeze(problem: Problem, form: SquaredError, *, limit: int) -> Freeze | None:
-    """Step a copy of model and optimizer on the moments until nothing in either changes any more; None within `limit` epochs.
+    """Step a copy of model and optimizer on the moments until nothing in either changes any more; None within `limit`
+    epochs.
 
     Only for SGD without schedules: the state of the others counts steps and so never repeats.
     """

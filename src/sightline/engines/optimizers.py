@@ -16,7 +16,7 @@ from ..errors import UsageError, nearest, shown
 
 __all__ = ["make_optimizer", "optimizer_names"]
 
-NOT_BY_NAME = {"Optimizer", "SparseAdam", "LBFGS", "Muon"}   # need sparse gradients, a closure, or 2-d parameters only
+NOT_BY_NAME = {"Optimizer", "SparseAdam", "LBFGS", "Muon"}  # need sparse gradients, a closure, or 2-d parameters only
 
 
 def optimizer_names() -> dict[str, type[Optimizer]]:
@@ -41,9 +41,10 @@ def make_optimizer(name: str, parameters: Iterable[torch.nn.Parameter], options:
     return _without_compiler(optimizer)
 
 
-# torch imports its compiler (torch._dynamo, about a second) the first time an optimizer is built or stepped, only to tell
-# it to stay away. Nothing is compiled here, so the optimizer is built and bound to the functions below those wrappers. The
-# arithmetic is torch's own; where a release has no such wrappers, or the compiler is loaded already, nothing is changed.
+# torch imports its compiler (torch._dynamo, about a second) the first time an optimizer is built or stepped, only
+# to tell it to stay away. Nothing is compiled here, so the optimizer is built and bound to the functions below
+# those wrappers. The arithmetic is torch's own; where a release has no such wrappers, or the compiler is loaded
+# already, nothing is changed.
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def _no_compiler() -> Iterator[None]:
 
 def _without_compiler(optimizer: Optimizer) -> Optimizer:
     step = torch.no_grad()(inspect.unwrap(type(optimizer).step))
-    setattr(optimizer, "step", MethodType(step, optimizer))   # noqa: B010 - a method is bound to one object on purpose
+    setattr(optimizer, "step", MethodType(step, optimizer))  # noqa: B010 - a method is bound to one object on purpose
     for name in ("zero_grad", "state_dict", "load_state_dict"):
         setattr(optimizer, name, MethodType(inspect.unwrap(getattr(type(optimizer), name)), optimizer))
     return optimizer

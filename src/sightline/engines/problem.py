@@ -13,7 +13,7 @@ from ..errors import UsageError, shown
 
 __all__ = ["Problem", "parameter_values"]
 
-SIZE_LIMIT = 1000   # parameters that a record still lists
+SIZE_LIMIT = 1000  # parameters that a record still lists
 
 
 def parameter_values(module: nn.Module) -> dict[str, Any]:
@@ -67,13 +67,22 @@ class Problem:
             return
         name, got, want = type(self.loss).__name__, tuple(prediction.shape), tuple(target.shape)
         raise UsageError(
-            f"the model predicts shape {got} but the target has shape {want}, which {name} would broadcast to other pairs "
-            f"of rows: {_reshape_remedy(got, want)}"
+            f"the model predicts shape {got} but the target has shape {want}, which {name} would "
+            f"broadcast to other pairs of rows: {_reshape_remedy(got, want)}"
         )
 
 
 ELEMENTWISE = frozenset(
-    {"MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCELoss", "BCEWithLogitsLoss", "PoissonNLLLoss", "SoftMarginLoss"}
+    {
+        "MSELoss",
+        "L1Loss",
+        "SmoothL1Loss",
+        "HuberLoss",
+        "BCELoss",
+        "BCEWithLogitsLoss",
+        "PoissonNLLLoss",
+        "SoftMarginLoss",
+    }
 )
 
 

@@ -1,4 +1,6 @@
-"""Full-batch training of a linear model on squared error from its moments: the rows are read twice, then never again."""
+"""Full-batch training of a linear model on squared error from its moments: the rows are read twice, then never
+again.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +22,20 @@ Array = np.ndarray[Any, Any]
 
 
 class Quadratic:
-    """Steps the caller's own optimizer with the gradient 2(Aθ - b), computed in float64 and rounded once to the parameters'
-    dtype. One epoch costs O(p²), whatever the number of rows."""
+    """Steps the caller's own optimizer with the gradient 2(Aθ - b), computed in float64 and rounded once to the
+    parameters' dtype. One epoch costs O(p²), whatever the number of rows.
+    """
 
     def __init__(self, problem: Problem, form: SquaredError) -> None:
         assert isinstance(problem.module, nn.Linear)
         self.problem, self.form = problem, form
         self.rows = len(problem.x)
         self.module, self.optimizer = problem.module, problem.optimizer
-        self._weight = self.module.weight.detach().numpy()   # shares memory with the parameters
+        self._weight = self.module.weight.detach().numpy()  # shares memory with the parameters
         self._bias = None if self.module.bias is None else self.module.bias.detach().numpy()
         self._seen: tuple[Array, Array | None, tuple[float, Array, Array]] | None = None
 
-    def run_epoch(self, number: int) -> float:   # noqa: ARG002 - the order of the rows does not matter here
+    def run_epoch(self, number: int) -> float:  # noqa: ARG002 - the order of the rows does not matter here
         """One step of the optimizer; returns the loss before it, as the plain loop does."""
         excess, by_weight, by_bias = self._evaluate()
         _set_gradient(self.module.weight, by_weight)
@@ -41,7 +44,7 @@ class Quadratic:
         self.optimizer.step()
         return self.form.minimum + excess
 
-    def measure(self, *, loss: bool) -> Measured:   # noqa: ARG002 - it costs next to nothing here
+    def measure(self, *, loss: bool) -> Measured:  # noqa: ARG002 - it costs next to nothing here
         """Loss and gradient norm from the moments."""
         excess, by_weight, by_bias = self._evaluate()
         squares = np.vdot(by_weight, by_weight) + (0.0 if self._bias is None else np.vdot(by_bias, by_bias))
@@ -50,7 +53,9 @@ class Quadratic:
         return Measured(self.form.minimum + excess, norm, lr, self.problem.describe(self.module))
 
     def _evaluate(self) -> tuple[float, Array, Array]:
-        """Excess and gradient at the parameters as they are; kept, for the step after a measurement needs them again."""
+        """Excess and gradient at the parameters as they are; kept, for the step after a measurement needs them
+        again.
+        """
         weight, bias = self._weight, self._bias
         if self._seen is not None:
             at, bias_at, values = self._seen

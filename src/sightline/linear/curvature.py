@@ -10,8 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "Curvature", "best_momentum", "epochs_needed", "epochs_per_digit", "epochs_per_factor", "rates_per_epoch", "steady_momentum", "steady_rate",
-]  # fmt: skip
+    "Curvature",
+    "best_momentum",
+    "epochs_needed",
+    "epochs_per_digit",
+    "epochs_per_factor",
+    "rates_per_epoch",
+    "steady_momentum",
+    "steady_rate",
+]
 
 Array = NDArray[np.float64]
 
@@ -54,7 +61,8 @@ class Curvature:
         return self.max / self.min if self.min > 0 else math.inf
 
     def lr_limit(self, momentum: float = 0.0, *, dampening: float = 0.0, nesterov: bool = False) -> float:
-        """The largest stable learning rate of SGD: 2 (1 + β) / λmax; with Nesterov's momentum 2 (1 + β) / ((1 + 2β) λmax).
+        """The largest stable learning rate of SGD: 2 (1 + β) / λmax; with Nesterov's momentum 2 (1 + β) / ((1 + 2β)
+        λmax).
 
         Beyond it the loss grows along the steepest direction (Polyak 1964; Goh 2017, Why momentum really works).
         """
@@ -100,14 +108,16 @@ def best_momentum(curvature: Curvature) -> tuple[float, float]:
     return (2.0 / (top + bottom)) ** 2, ((top - bottom) / (top + bottom)) ** 2
 
 
-STEADY = 0.9   # share of (1 + √β)² / λmax, where the steepest direction has a double root and overshoots 1 / (1 - √β)-fold
+STEADY = (
+    0.9  # share of (1 + √β)² / λmax, where the steepest direction has a double root and overshoots 1 / (1 - √β)-fold
+)
 
 
 def steady_momentum(curvature: Curvature) -> tuple[float, float]:
     """The heavy ball's best rate, held to 3.6 / λmax, and the momentum that suits it.
 
-    At the best rate the error along the steepest direction first grows about √κ / e-fold before it settles. Held there it
-    grows at most about sevenfold (the loss fiftyfold), and at most 5.5 % more epochs are needed.
+    At the best rate the error along the steepest direction first grows about √κ / e-fold before it settles. Held
+    there it grows at most about sevenfold (the loss fiftyfold), and at most 5.5 % more epochs are needed.
     """
     lr, momentum = best_momentum(curvature)
     if not curvature.rank or lr * curvature.max <= 4.0 * STEADY:
@@ -124,8 +134,8 @@ def steady_rate(curvature: Curvature, momentum: float) -> float:
 def epochs_needed(
     curvature: Curvature, distance: Array, lr: float, momentum: float, *, goal: float, limit: int
 ) -> int | None:
-    """Epochs of gradient descent (with the heavy ball's momentum) from θ* + `distance (q,)` until the objective is within
-    `goal` of its minimum; None if more than `limit`.
+    """Epochs of gradient descent (with the heavy ball's momentum) from θ* + `distance (q,)` until the objective is
+    within `goal` of its minimum; None if more than `limit`.
 
     Along each direction (xₜ, xₜ₋₁) is multiplied by [[1 + β - lr λ, -β], [1, 0]] each epoch, starting at rest.
     """

@@ -17,11 +17,11 @@ EPS = float(np.finfo(np.float64).eps)
 class Exact:
     """The optimum θ = (weight `(p,)`, bias) of mean squared error + (weight_decay / 2) ‖θ‖², and its geometry.
 
-    `theta (q,)` holds the weights, then the bias where there is one. `R (·, q)` is the triangular factor of the design matrix
-    with its column of ones, [X 1] (and the penalty's rows below it), so the Hessian of the objective is 2 R'R / n.
-    `singular (q,)` and `directions (q, q)`, its rows, are those of R with its columns divided by their lengths `scale (q,)`;
-    `rank` counts the directions that the data determine. `rss`, `tss` and `squares` are Σ r², Σ (y - ȳ)² (Σ y² without an
-    intercept) and Σ y².
+    `theta (q,)` holds the weights, then the bias where there is one. `R (·, q)` is the triangular factor of the
+    design matrix with its column of ones, [X 1] (and the penalty's rows below it), so the Hessian of the objective
+    is 2 R'R / n. `singular (q,)` and `directions (q, q)`, its rows, are those of R with its columns divided by
+    their lengths `scale (q,)`; `rank` counts the directions that the data determine. `rss`, `tss` and `squares` are
+    Σ r², Σ (y - ȳ)² (Σ y² without an intercept) and Σ y².
     """
 
     theta: Array
@@ -112,7 +112,18 @@ def least_squares(
     residual = y - Z[:n] @ theta
     centred = y - y.mean() if intercept else y
     rss, tss, squares = (float(v @ v) for v in (residual, centred, y))
-    nothing = n * (4.0 * EPS) ** 2 * squares   # residuals that are rounding alone: a perfect fit, a constant target
+    nothing = n * (4.0 * EPS) ** 2 * squares  # residuals that are rounding alone: a perfect fit, a constant target
     return Exact(
-        theta, intercept, n, rss if rss > nothing else 0.0, tss if tss > nothing else 0.0, squares, rank, R, scale, singular, directions, weight_decay,
-    )  # fmt: skip
+        theta,
+        intercept,
+        n,
+        rss if rss > nothing else 0.0,
+        tss if tss > nothing else 0.0,
+        squares,
+        rank,
+        R,
+        scale,
+        singular,
+        directions,
+        weight_decay,
+    )

@@ -73,7 +73,9 @@ def sigma(exact: Exact) -> float | None:
     return math.sqrt(exact.rss / df) if df > 0 else None
 
 
-def infer(exact: Exact, combinations: Sequence[Array], estimates: Sequence[float], *, level: float = 0.95) -> list[Inference]:
+def infer(
+    exact: Exact, combinations: Sequence[Array], estimates: Sequence[float], *, level: float = 0.95
+) -> list[Inference]:
     """t tests of c'θ = 0 and two-sided intervals at `level`, one for each row c `(q,)` of `combinations`."""
     s, df = sigma(exact), exact.rows - exact.rank
     half = t_interval(level, df) if df > 0 else None
@@ -82,7 +84,7 @@ def infer(exact: Exact, combinations: Sequence[Array], estimates: Sequence[float
         if s is None or half is None:
             result.append(Inference(estimate, None, None, None, None, None))
             continue
-        size = float(np.abs(combination).max()) or 1.0   # so that the squares of tiny combinations do not vanish
+        size = float(np.abs(combination).max()) or 1.0  # so that the squares of tiny combinations do not vanish
         error = s * size * math.sqrt(exact.variance(combination / size))
         t = estimate / error if error > 0 else None
         p = None if t is None else _t_two_sided(df, t)

@@ -12,7 +12,8 @@ __all__ = ["regression_metrics"]
 
 
 def regression_metrics(observed: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float | None]:
-    """Mean squared error, its root, mean and largest absolute error, R² about the observed mean, mean residual; shapes `(n,)`.
+    """Mean squared error, its root, mean and largest absolute error, R² about the observed mean, mean residual; shapes
+    `(n,)`.
 
     >>> regression_metrics(np.array([1.0, 3.0]), np.array([1.0, 2.0]))["mse"]
     0.5

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Moments"]
 
 Array = NDArray[np.float64]
-BLOCK = 8192   # rows per leaf: small enough to stay in cache, and it bounds the rounding of the sums
+BLOCK = 8192  # rows per leaf: small enough to stay in cache, and it bounds the rounding of the sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from .moments import BLOCK, Moments
 __all__ = ["SquaredError"]
 
 Array = NDArray[np.float64]
-QUIET = np.errstate(over="ignore", invalid="ignore")   # a run that diverges overflows, and its records say so
+QUIET = np.errstate(over="ignore", invalid="ignore")  # a run that diverges overflows, and its records say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,13 @@ class SquaredError:
 
     @classmethod
     def of(
-        cls, X: Any, y: Any, *, intercept: bool = True, at: tuple[Array, Array | None] | None = None, total: bool = False
+        cls,
+        X: Any,
+        y: Any,
+        *,
+        intercept: bool = True,
+        at: tuple[Array, Array | None] | None = None,
+        total: bool = False,
     ) -> SquaredError:
         """Absorb the rows once: their moments, then the residuals at the minimum (or at the point `at`)."""
         X = np.asarray(X)
@@ -62,11 +68,13 @@ class SquaredError:
 
     @QUIET
     def evaluate(self, weight: Array, bias: Array | None) -> tuple[float, Array, Array]:
-        """L(θ) - L(θ₀) without cancellation, ∂L/∂weight `(k, p)` and ∂L/∂bias `(k,)`, from one product with the moments."""
+        """L(θ) - L(θ₀) without cancellation, ∂L/∂weight `(k, p)` and ∂L/∂bias `(k,)`, from one product with the
+        moments.
+        """
         m = self.moments
         dw = weight - self.weight
         db = np.zeros(len(dw)) if bias is None or self.bias is None else bias - self.bias
-        shift = dw @ m.x_mean + db   # how far the mean prediction stands from the one at θ₀
+        shift = dw @ m.x_mean + db  # how far the mean prediction stands from the one at θ₀
         bent = dw @ m.xx / m.n
         excess = np.vdot(self.weight_gradient, dw) + np.vdot(self.bias_gradient, db)
         excess += (np.vdot(dw, bent) + np.vdot(shift, shift)) * self.factor / len(m.y_mean)

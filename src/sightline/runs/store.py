@@ -40,11 +40,13 @@ class RunFolder:
             path = _unused(output)
             (path / "figures").mkdir()
         except OSError as error:
-            raise RunError(f"cannot write runs to {output}: {error.strerror}; choose another place with --output") from None
+            raise RunError(
+                f"cannot write runs to {output}: {error.strerror}; choose another place with --output"
+            ) from None
         started = datetime.now(UTC).isoformat(timespec="seconds")
         folder = cls(path, {"format": FORMAT, "run": path.name, "status": "running", "started": started, **manifest})
         write_json(path / "run.json", folder.manifest)
-        folder._epochs = open(path / "epochs.jsonl", "a", buffering=1, encoding="utf-8")   # noqa: SIM115 - closed by finish
+        folder._epochs = open(path / "epochs.jsonl", "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - closed by finish
         return folder
 
     @property
@@ -116,7 +118,9 @@ def find_run(name: str | os.PathLike[str], output: Path | None = None) -> Path:
     if len(exact or matches) == 1:
         return (exact or matches)[0]
     if matches:
-        raise RunError(f"{shown(name)} fits {len(matches)} runs: {', '.join(p.name for p in matches)}; give more of the id")
+        raise RunError(
+            f"{shown(name)} fits {len(matches)} runs: {', '.join(p.name for p in matches)}; give more of the id"
+        )
     raise RunError(f"no run {shown(name)} in {output}: {nearest(str(name), [p.name for p in known])}")
 
 

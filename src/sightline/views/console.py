@@ -1,4 +1,6 @@
-"""A run in the terminal: at most 80 columns, a table that a statistician recognizes, the distance from the exact answer."""
+"""A run in the terminal: at most 80 columns, a table that a statistician recognizes, the distance from the exact
+answer.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def summary(run: Subject) -> str:
     title = run.result["formula"]
     df = run.result["df"]
     right = f"{count(run.result['rows'], 'row')}, {df:,} degrees of freedom"
-    head = [title + right.rjust(WIDTH - len(title))] if len(title) + len(right) + 2 <= WIDTH else [*wrapped(title), right]
+    head = (
+        [title + right.rjust(WIDTH - len(title))] if len(title) + len(right) + 2 <= WIDTH else [*wrapped(title), right]
+    )
     trained = run.result["engine"]["name"] != "exact"
     near = not trained or all(c.off_by is None or abs(c.off_by) < 5e-4 for c in run.coefficients)
     if run.verdict.name == "CONVERGED" or (near and run.verdict.name != "DIVERGED"):
@@ -49,7 +53,10 @@ def _distance_table(coefficients: Sequence[Coefficient]) -> list[str]:
         ("trained", _format([c.estimate for c in coefficients])),
         ("exact", _format([c.exact for c in coefficients])),
         ("std. error", _format([c.std_error for c in coefficients])),
-        ("off by", [_or_dash(c.off_by, lambda v: f"{v:+.2f} se" if abs(v) < 1e4 else f"{v:+.1e} se") for c in coefficients]),
+        (
+            "off by",
+            [_or_dash(c.off_by, lambda v: f"{v:+.2f} se" if abs(v) < 1e4 else f"{v:+.1e} se") for c in coefficients],
+        ),
     ]
     return _table([c.term for c in coefficients], columns, [c.exact is None for c in coefficients])
 
@@ -60,7 +67,7 @@ def _table(names: Sequence[str], columns: Sequence[tuple[str, list[str]]], gone:
     first = min(max(len(n) for n in names), room)
     lines = [" " * (first + 1) + "".join(title.rjust(w) for (title, _), w in zip(columns, widths, strict=True))]
     for i, name in enumerate(names):
-        if len(name) > first:   # a long name has a line of its own
+        if len(name) > first:  # a long name has a line of its own
             lines += [f" {part}" for part in textwrap.wrap(name, WIDTH - 2, break_on_hyphens=False)]
             name = ""
         cells = "".join(cells[i].rjust(w) for (_, cells), w in zip(columns, widths, strict=True))
@@ -139,7 +146,9 @@ def _small(value: float) -> str:
 
 
 def warnings_text(verdict: Verdict) -> str:
-    """Every warning, then what fixes them, the last thing on the screen; what divergence proved right is not said again."""
+    """Every warning, then what fixes them, the last thing on the screen; what divergence proved right is not said
+    again.
+    """
     lines: list[str] = []
     fixes: list[str] = []
     for warning in verdict.warnings:
@@ -147,7 +156,10 @@ def warnings_text(verdict: Verdict) -> str:
             lines += wrapped(f"warning {warning.code}: {warning.text}", indent="  ")
         fixes += [fix for fix in warning.fix if fix not in fixes]
     if fixes:
-        lines += ["  any one of these fixes it:" if len(fixes) > 1 else "  this fixes it:", *(f"    {fix}" for fix in fixes)]
+        lines += [
+            "  any one of these fixes it:" if len(fixes) > 1 else "  this fixes it:",
+            *(f"    {fix}" for fix in fixes),
+        ]
     return "\n".join(lines)
 
 
@@ -168,8 +180,9 @@ def quiet_table(run: Subject) -> str:
 
 
 class Progress:
-    """Epochs as they come: a line at 0, 1, 2, 4, 8, ... and at the last (or at every one); between, on a terminal, one line
-    that is redrawn at most ten times a second."""
+    """Epochs as they come: a line at 0, 1, 2, 4, 8, ... and at the last (or at every one); between, on a terminal, one
+    line that is redrawn at most ten times a second.
+    """
 
     def __init__(self, stream: TextIO, *, exact_loss: float | None, epochs: int, every: bool, animate: bool) -> None:
         self.stream, self.exact_loss, self.epochs, self.every, self.animate = stream, exact_loss, epochs, every, animate

@@ -22,12 +22,12 @@ __all__ = ["epoch_figure", "loss_figure", "overview", "paths_figure", "save_figu
 Array = NDArray[np.float64]
 POINT, TRAINED, EXACT, INK = "#0e1cae", "#d62728", "#222222", "#444444"
 MOST_PATHS = 20
-MOST_POINTS = 5000   # more would only blacken the picture; a seeded sample of them is drawn
+MOST_POINTS = 5000  # more would only blacken the picture; a seeded sample of them is drawn
 
 
 def overview(run: Subject) -> Figure:
     """Two panels: the data with the trained and the exact answer, and the loss above the exact one."""
-    figure = Figure(figsize=(11, 4.4))   # margins by hand: an automatic layout draws everything twice
+    figure = Figure(figsize=(11, 4.4))  # margins by hand: an automatic layout draws everything twice
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.075, right=0.985, top=0.92, bottom=0.125, wspace=0.2)
     if not _draw_fit(left, run, None):
@@ -41,7 +41,7 @@ def epoch_figure(run: Subject, epoch: Epoch) -> Figure:
     """The data, the model's line at this epoch, and the exact line."""
     figure, axes = _single()
     _draw_fit(axes, run, epoch)
-    axes.set_title(f"Epoch {epoch.number}")   # the classic title
+    axes.set_title(f"Epoch {epoch.number}")  # the classic title
     return figure
 
 
@@ -139,7 +139,9 @@ def _draw_line(
 ) -> None:
     """Points and both lines; `seen` are the epochs whose lines the picture leaves room for."""
     points = _sample(len(y))
-    axes.scatter(x[points], y[points], s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data", zorder=3)
+    axes.scatter(
+        x[points], y[points], s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data", zorder=3
+    )
     margin = (x.max() - x.min()) / 7.0 or 1.0
     ends = np.array([x.min() - margin, x.max() + margin])
     bottom, top = _heights(run, ends, y, seen)
@@ -149,7 +151,7 @@ def _draw_line(
     ):
         line = _line(run, values, ends)
         if np.isfinite(line).all() and np.abs(line).max() < 1e100:
-            axes.plot(ends, line, label=f"{name}: {_equation(run, values)}", **style)   # type: ignore[arg-type]
+            axes.plot(ends, line, label=f"{name}: {_equation(run, values)}", **style)  # type: ignore[arg-type]
         if not (np.isfinite(line).all() and line.max() > bottom and line.min() < top):
             axes.plot([], [], " ", label=f"({name} line outside the picture)")
     axes.set_xlim(ends[0], ends[1])
@@ -170,7 +172,9 @@ def _equation(run: Subject, values: Sequence[float]) -> str:
 
 
 def _heights(run: Subject, ends: Array, y: Array, epochs: Sequence[Epoch]) -> tuple[float, float]:
-    """One range for the picture of every epoch: the data, and the lines on their way, as far as that leaves the data large."""
+    """One range for the picture of every epoch: the data, and the lines on their way, as far as that leaves the
+    data large.
+    """
     spread = float(np.ptp(y)) or 1.0
     seen = [y.min(), y.max()]
     for epoch in (*epochs[:20], *epochs[-1:]):
@@ -227,7 +231,7 @@ def _name(axes: Axes, x: str, y: str, title: str) -> None:
     axes.set_axisbelow(True)
     for axis in (axes.xaxis, axes.yaxis):
         if isinstance(formatter := axis.get_major_formatter(), ScalarFormatter) and axis.get_scale() == "linear":
-            formatter.set_powerlimits((-3, 5))   # short numbers, so that names have room
+            formatter.set_powerlimits((-3, 5))  # short numbers, so that names have room
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 

@@ -22,7 +22,7 @@ def show(*figures: Figure) -> bool:
             for manager in managers:
                 manager.show()
             type(managers[0]).start_main_loop()
-        except Exception:   # each toolkit fails in its own way where it is not installed
+        except Exception:  # each toolkit fails in its own way where it is not installed
             continue
         return True
     return False
