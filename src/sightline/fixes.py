@@ -55,9 +55,9 @@ def _by_training(
     if s.epochs is not None and s.epochs < needed:
         options += f" --epochs {needed}"
     digit = epochs_per_digit(float(curvature.contraction(lr, beta).max(initial=0.0)))
-    cost = (
-        f"{digit:,.0f} epochs per digit" if digit >= 2.0 else count(min(needed, 1) if digit < 0.1 else needed, "epoch")
-    )
+    calm = ", held back from overshooting" if momentum and lr < best_momentum(curvature)[0] else ""
+    few = count(min(needed, 1) if digit < 0.1 else needed, "epoch")
+    cost = f"{digit:,.0f} epochs per digit{calm}" if digit >= 2.0 else few
     return [f"{options}  # {cost}"]
 
 

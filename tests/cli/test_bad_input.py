@@ -138,7 +138,7 @@ OPTIONS = {
     "engine that does not fit": (["--engine", "quadratic", "--batch-size", "2"], "use engine autograd or auto"),
     "level": (["--level", "95"], "--level cannot be 95"),
     "adam has no momentum": (["--optimizer", "adam", "--momentum", "0.9"], "Adam takes no momentum"),
-    "unknown option": (["--epohcs", "3"], "Did you mean '--epochs'"),
+    "unknown option": (["--epohcs", "3"], "did you mean '--epochs'"),
     "formula and target": (["--target", "weight"], "give a formula or a target, one of the two"),
 }
 
