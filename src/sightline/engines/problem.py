@@ -46,12 +46,32 @@ class Problem:
             raise UsageError(f"x has {len(self.x)} rows and y has {len(self.y)}: give one target for each row")
         if not len(self.x):
             raise UsageError("there are no training rows: give x and y at least one row")
+        self._check_input()
         own = {id(p) for p in self.module.parameters()}
         held = [p for group in self.optimizer.param_groups for p in group["params"]]
         if not any(id(p) in own for p in held):
             raise UsageError(
                 "the optimizer holds none of the model's parameters, so no step would change the model: "
                 "build it from this model, for example torch.optim.SGD(model.parameters(), lr=...)"
+            )
+
+    def _check_input(self) -> None:
+        """Refuse rows that the first matrix product would refuse without saying what to do."""
+        first = next(self.module.parameters(), None)
+        if first is None or not self.x.is_floating_point():
+            return
+        if first.is_floating_point() and first.dtype != self.x.dtype:
+            want, got = str(first.dtype).removeprefix("torch."), str(self.x.dtype).removeprefix("torch.")
+            raise UsageError(f"x is {got} and the model is {want}: convert x and y with .to(torch.{want})")
+        if isinstance(self.module, nn.Linear) and self.x.shape[-1] != self.module.in_features:
+            features, shape = self.module.in_features, tuple(self.x.shape)
+            remedy = (
+                "reshape it to a column with x.reshape(-1, 1)"
+                if (self.x.ndim, features) == (1, 1)
+                else (f"give it {features} columns, or build the model with nn.Linear({shape[-1]}, ...)")
+            )
+            raise UsageError(
+                f"x has shape {shape} and the model takes {features} features in its last dimension: {remedy}"
             )
 
     @property
@@ -62,10 +82,13 @@ class Problem:
     def check_shapes(self, prediction: Tensor) -> None:
         """Refuse a prediction (n, 1) against a target (n,), which the loss would broadcast to (n, n)."""
         target = self.y[: len(prediction)]
-        same_rank_wanted = getattr(type(self.loss), "__name__", "") in ELEMENTWISE
-        if not same_rank_wanted or prediction.shape == target.shape:
+        got, want = tuple(prediction.shape), tuple(target.shape)
+        name = (
+            type(self.loss).__name__ if isinstance(self.loss, nn.Module) else getattr(self.loss, "__name__", "the loss")
+        )
+        column_and_row = {got, want} == {(len(target),), (len(target), 1)} and target.is_floating_point()
+        if got == want or not (name in ELEMENTWISE or column_and_row):
             return
-        name, got, want = type(self.loss).__name__, tuple(prediction.shape), tuple(target.shape)
         raise UsageError(
             f"the model predicts shape {got} but the target has shape {want}, which {name} would "
             f"broadcast to other pairs of rows: {_reshape_remedy(got, want)}"

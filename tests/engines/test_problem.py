@@ -1,0 +1,51 @@
+"""The mistakes people make in this loop, each refused before any training, with what to do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import sightline
+
+
+def train(model, x, y, loss=None):
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    return list(sightline.train(model, (x, y), loss=loss or nn.MSELoss(), optimizer=sgd, epochs=1))
+
+
+@pytest.mark.parametrize(
+    "loss", [nn.MSELoss(), nn.functional.mse_loss, nn.HuberLoss(), lambda p, t: ((p - t) ** 2).mean()]
+)
+@pytest.mark.parametrize("module", [nn.Linear(2, 1), nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))])
+def test_a_column_against_a_row_is_refused(loss, module):
+    with pytest.raises(sightline.UsageError, match=r"\(5, 1\) but the target has shape \(5,\).*y\.reshape\(-1, 1\)"):
+        train(module, torch.ones(5, 2), torch.ones(5), loss)
+
+
+def test_a_row_against_a_column_is_refused():
+    with pytest.raises(sightline.UsageError, match=r"\(5,\) but the target has shape \(5, 1\).*y\.reshape\(-1\)"):
+        train(nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)), torch.ones(5, 2), torch.ones(5, 1))
+
+
+def test_classes_against_scores_are_not_taken_for_that_mistake():
+    records = train(nn.Linear(2, 3), torch.randn(6, 2), torch.tensor([0, 1, 2, 0, 1, 2]), nn.CrossEntropyLoss())
+    assert records[1].train_loss < records[0].train_loss
+
+
+def test_rows_of_another_dtype_or_width():
+    with pytest.raises(
+        sightline.UsageError, match=r"x is float64 and the model is float32: convert .*\.to\(torch\.float32\)"
+    ):
+        train(nn.Linear(2, 1), torch.ones(5, 2, dtype=torch.float64), torch.ones(5, 1))
+    with pytest.raises(sightline.UsageError, match=r"shape \(5,\) .*x\.reshape\(-1, 1\)"):
+        train(nn.Linear(1, 1), torch.ones(5), torch.ones(5))
+    with pytest.raises(sightline.UsageError, match=r"takes 3 features .*nn\.Linear\(2, \.\.\.\)"):
+        train(nn.Linear(3, 1), torch.ones(5, 2), torch.ones(5, 1))
+
+
+def test_an_optimizer_of_another_model():
+    model, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    sgd = torch.optim.SGD(other.parameters(), lr=0.1)
+    with pytest.raises(sightline.UsageError, match=r"build it from this model"):
+        list(sightline.train(model, (torch.ones(5, 2), torch.ones(5, 1)), loss=nn.MSELoss(), optimizer=sgd, epochs=1))
