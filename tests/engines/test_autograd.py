@@ -237,3 +237,80 @@ def test_deepcopy_of_the_model_is_not_needed():
         list(sightline.train(model, (x, y), loss=nn.MSELoss(), optimizer=sgd, epochs=2, engine=engine))
         assert model.weight is weight
         assert not torch.equal(weight, before)
+
+
+MEDDLING = {
+    "zero_grad": lambda model, sgd, x, y: sgd.zero_grad(),
+    "another backward": lambda model, sgd, x, y: nn.functional.l1_loss(model(x), y).backward(),
+    "clipping": lambda model, sgd, x, y: [p.grad.mul_(0.01) for p in model.parameters() if p.grad is not None],
+    "replacing data": lambda model, sgd, x, y: setattr(model.weight, "data", model.weight.data.clone()),
+}
+
+
+@pytest.mark.parametrize("meddle", MEDDLING.values(), ids=MEDDLING)
+@pytest.mark.parametrize("engine", ["autograd", "quadratic"])
+def test_nothing_a_reader_does_to_gradients_disturbs_the_training(meddle, engine):
+    x, y = table(40, 3)
+    reference = linear(3)
+    losses, _ = plain_loop(reference, x, y, nn.MSELoss(), torch.optim.SGD(reference.parameters(), lr=0.1), 6)
+    model = linear(3)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    seen = []
+    for record in sightline.train(model, (x, y), loss=nn.MSELoss(), optimizer=sgd, epochs=6, engine=engine):
+        seen.append(record.train_loss)
+        meddle(model, sgd, x, y)
+    assert seen == pytest.approx(losses, rel=1e-12)
+
+
+def test_a_reader_may_freeze_a_parameter_on_the_way():
+    x, y = table(40, 3)
+    model = linear(3)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    biases = []
+    for record in sightline.train(model, (x, y), loss=nn.MSELoss(), optimizer=sgd, epochs=4, engine="autograd"):
+        biases.append(model.bias.item())
+        if record.number == 2:
+            model.bias.requires_grad_(False)
+            model.bias.grad = None
+    assert biases[2] == biases[3] == biases[4] != biases[1]
+
+
+def test_gradient_norm_is_of_all_parameters_also_those_the_optimizer_leaves_alone():
+    x, y = table(40, 3)
+    model = linear(3)
+    sgd = torch.optim.SGD([model.weight], lr=0.1)
+    for record in sightline.train(model, (x, y), loss=nn.MSELoss(), optimizer=sgd, epochs=4):
+        loss = nn.functional.mse_loss(model(x), y)
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        want = float(torch.cat([g.reshape(-1) for g in gradients]).norm())
+        assert record.gradient_norm == pytest.approx(want, rel=1e-12)
+
+
+def test_functional_dropout_is_off_at_rest_too():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self.layer(nn.functional.dropout(x, 0.5, self.training))
+
+    model = Net().double()
+    x, y = table(40, 4)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.01)
+    for record in sightline.train(model, (x, y), loss=nn.MSELoss(), optimizer=sgd, epochs=3):
+        model.eval()
+        assert record.train_loss == nn.functional.mse_loss(model(x), y).item()
+        model.train()
+
+
+@pytest.mark.parametrize("engine", ["autograd", "quadratic"])
+def test_engines_measure_at_the_same_epochs(engine):
+    x, y = table(40, 3)
+    for measure, want in ((2, [0, 2, 4, 5]), (None, []), ("auto", [0, 1, 2, 3, 4, 5])):
+        model = linear(3)
+        sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+        stream = sightline.train(
+            model, (x, y), loss=nn.MSELoss(), optimizer=sgd, epochs=5, engine=engine, measure=measure
+        )
+        assert [r.number for r in stream if r.train_loss is not None] == want

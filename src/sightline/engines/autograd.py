@@ -6,6 +6,7 @@ import copy
 import inspect
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,49 +18,65 @@ from .problem import Problem
 
 __all__ = ["Autograd"]
 
+Kept = tuple[nn.Parameter, Tensor, Tensor | None]  # a parameter, its value, its gradient there
+
 
 class Autograd:
     """The loop of the tutorial. Every other engine must give the records that this one gives.
 
     On the full batch the forward and backward pass that measures the loss of a record is the one that the next step
-    needs, so it is done once: `measure` leaves the gradients in `.grad`, and `run_epoch` steps with them unless
-    somebody has touched the parameters meanwhile.
+    needs, so it is done once: `measure` keeps its gradients, and `run_epoch` steps with them if every parameter still
+    is what it was. What a reader does to `.grad` meanwhile is overwritten, as `zero_grad` does in the plain loop.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.rows = len(problem.x)
         self.module, self.loss, self.optimizer = problem.module, problem.loss, problem.optimizer
-        self._ready: tuple[float, list[Tensor]] | None = None  # loss whose gradients are in place, and where it was
+        closure = inspect.signature(type(problem.optimizer).step).parameters.get("closure")
+        self._needs_closure = closure is not None and closure.default is inspect.Parameter.empty  # LBFGS
+        self._is_mean = getattr(problem.loss, "reduction", "mean") == "mean"
+        self._kept: tuple[float, list[Kept]] | None = None
         self._checked = False
 
     def run_epoch(self, number: int) -> float:
-        """One pass over the rows; returns the mean loss of the batches, each at the parameters before its own step."""
+        """One pass over the rows; returns the loss, each batch's at the parameters before its own step."""
         self.module.train()
         total = 0.0
         for x, y in self._batches(number):
-            if self.needs_closure:
+            if self._needs_closure:
                 loss = self._step_with_closure(x, y)
             else:
-                loss = self._forward_backward(x, y)
+                kept = self._recall()
+                loss = self._forward_backward(x, y) if kept is None else kept
                 self.optimizer.step()
             total += loss * (len(x) / self.rows if self._is_mean else 1.0)
         return total
 
     def _forward_backward(self, x: Tensor, y: Tensor) -> float:
-        """Forward, loss, zero_grad, backward; skipped where `measure` has just done it at these very parameters."""
-        if (ready := self._ready) is not None:
-            self._ready = None
-            if all(torch.equal(p, before) for p, before in zip(self._parameters, ready[1], strict=True)):
-                return ready[0]
+        """Forward, loss, zero_grad (of every parameter, also those that the optimizer does not hold), backward."""
         prediction = self.module(x)
         if not self._checked:
             self.problem.check_shapes(prediction)
             self._checked = True
         loss = self.loss(prediction, y)
-        self.optimizer.zero_grad()
+        self.module.zero_grad()
         loss.backward()
         return float(loss.item())
+
+    def _recall(self) -> float | None:
+        """Put back the gradients that `measure` kept, and return their loss; None if a parameter has changed since."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return None
+        now = self._parameters
+        if len(now) != len(kept[1]):
+            return None
+        if not all(p is q and torch.equal(p, value) for p, (q, value, _) in zip(now, kept[1], strict=True)):
+            return None
+        for p, _, gradient in kept[1]:
+            p.grad = gradient
+        return kept[0]
 
     def _step_with_closure(self, x: Tensor, y: Tensor) -> float:
         """One step of an optimizer that evaluates the loss itself, such as LBFGS; returns the loss before it."""
@@ -72,7 +89,9 @@ class Autograd:
             first.append(float(loss.item()))
             return loss
 
-        self.problem.check_shapes(self.module(x))
+        if not self._checked:
+            self.problem.check_shapes(self.module(x))
+            self._checked = True
         self.optimizer.step(closure)  # type: ignore[arg-type]
         return first[0]
 
@@ -81,11 +100,14 @@ class Autograd:
         lr = float(self.optimizer.param_groups[0]["lr"])
         if not loss:
             return Measured(None, None, lr, self.problem.describe(self.module))
-        shared = self.problem.full_batch and not self.needs_closure and self.module.training and not self._random
-        if shared:
+        if self.problem.full_batch and not self._needs_closure and self.module.training and self._same_at_rest:
             value = self._forward_backward(self.problem.x, self.problem.y)
-            norm = _norm([p.grad for p in self._parameters])
-            self._ready = value, [p.detach().clone() for p in self._parameters]
+            parameters = self._parameters
+            norm = _norm([p.grad for p in parameters])
+            self._kept = (
+                value,
+                [(p, p.detach().clone(), None if p.grad is None else p.grad.clone()) for p in parameters],
+            )
         else:
             value, norm = self._measure_apart()
         return Measured(value, norm, lr, self.problem.describe(self.module))
@@ -103,13 +125,33 @@ class Autograd:
             self.module.train(training)
         return float(loss.item()), _norm(list(gradients))
 
+    @cached_property
+    def _same_at_rest(self) -> bool:
+        """Whether a forward pass in training mode gives what one in evaluation mode gives: no dropout, no batch
+        statistics. Modules of torch are known; one with other classes in it is tried once in both modes."""
+        modules = list(self.module.modules())
+        if any(isinstance(m, NOT_AT_REST) or getattr(m, "dropout", 0.0) for m in modules):
+            return False
+        if all(type(m).__module__.startswith("torch.nn.") for m in modules):
+            return True
+        buffers = [(b, b.clone()) for b in self.module.buffers()]
+        with torch.random.fork_rng(), torch.no_grad():
+            training = self.module(self.problem.x)
+            for buffer, value in buffers:
+                buffer.copy_(value)
+            try:
+                resting = self.module.eval()(self.problem.x)
+            finally:
+                self.module.train()
+        return torch.equal(training, resting)
+
     def state_dict(self) -> dict[str, Any]:
         """Module and optimizer, as copies."""
         return copy.deepcopy({"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up module and optimizer."""
-        self._ready = None
+        self._kept = None
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
 
@@ -123,23 +165,8 @@ class Autograd:
     def _parameters(self) -> list[nn.Parameter]:
         return [p for p in self.module.parameters() if p.requires_grad]
 
-    @property
-    def needs_closure(self) -> bool:
-        """Whether the optimizer's step cannot do without a closure (LBFGS)."""
-        parameter = inspect.signature(type(self.optimizer).step).parameters.get("closure")
-        return parameter is not None and parameter.default is inspect.Parameter.empty
 
-    @property
-    def _is_mean(self) -> bool:
-        return getattr(self.loss, "reduction", "mean") == "mean"
-
-    @property
-    def _random(self) -> bool:
-        """Whether a forward pass in training mode differs from one at rest: dropout, batch normalization."""
-        return any(isinstance(m, NOT_AT_REST) or getattr(m, "dropout", 0.0) for m in self.module.modules())
-
-
-NOT_AT_REST = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.RReLU)
+NOT_AT_REST = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
 
 
 def _norm(gradients: list[Tensor | None]) -> float:

@@ -31,24 +31,24 @@ class Quadratic:
         self.problem, self.form = problem, form
         self.rows = len(problem.x)
         self.module, self.optimizer = problem.module, problem.optimizer
-        self._weight = self.module.weight.detach().numpy()  # shares memory with the parameters
-        self._bias = None if self.module.bias is None else self.module.bias.detach().numpy()
         self._seen: tuple[Array, Array | None, tuple[float, Array, Array]] | None = None
 
     def run_epoch(self, number: int) -> float:  # noqa: ARG002 - the order of the rows does not matter here
         """One step of the optimizer; returns the loss before it, as the plain loop does."""
         excess, by_weight, by_bias = self._evaluate()
         _set_gradient(self.module.weight, by_weight)
-        if self._bias is not None:
+        if self.module.bias is not None:
             _set_gradient(self.module.bias, by_bias)
         self.optimizer.step()
         return self.form.minimum + excess
 
-    def measure(self, *, loss: bool) -> Measured:  # noqa: ARG002 - it costs next to nothing here
+    def measure(self, *, loss: bool) -> Measured:
         """Loss and gradient norm from the moments."""
-        excess, by_weight, by_bias = self._evaluate()
-        squares = np.vdot(by_weight, by_weight) + (0.0 if self._bias is None else np.vdot(by_bias, by_bias))
         lr = float(self.optimizer.param_groups[0]["lr"])
+        if not loss:
+            return Measured(None, None, lr, self.problem.describe(self.module))
+        excess, by_weight, by_bias = self._evaluate()
+        squares = np.vdot(by_weight, by_weight) + (0.0 if self.module.bias is None else np.vdot(by_bias, by_bias))
         norm = math.sqrt(squares)
         return Measured(self.form.minimum + excess, norm, lr, self.problem.describe(self.module))
 
@@ -56,7 +56,8 @@ class Quadratic:
         """Excess and gradient at the parameters as they are; kept, for the step after a measurement needs them
         again.
         """
-        weight, bias = self._weight, self._bias
+        weight = self.module.weight.detach().numpy()
+        bias = None if self.module.bias is None else self.module.bias.detach().numpy()
         if self._seen is not None:
             at, bias_at, values = self._seen
             if np.array_equal(weight, at) and (bias is None or bias_at is None or np.array_equal(bias, bias_at)):
