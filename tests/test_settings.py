@@ -134,7 +134,7 @@ def test_settings_survive_plain_values():
     s = RunSettings.of({"lr": 0.1, "momentum": "auto", "start": {"Intercept": 1.0}, "epochs": 5, "batch_size": "full"})
     assert s.auto_momentum
     assert s.batch_size is None
-    assert RunSettings.from_dict(s.to_dict()) == s
+    assert RunSettings(**s.to_dict()) == s
 
 
 def test_zero_epochs_is_the_start():

@@ -175,8 +175,7 @@ def test_solve_fit_statistics(case):
     assert fit["aic"] == pytest.approx(model.aic + 2.0, rel=1e-11)
     assert fit["bic"] == pytest.approx(model.bic + math.log(model.nobs), rel=1e-11)
     assert result["exact_loss"] == pytest.approx(model.ssr / model.nobs, rel=RTOL)
-    tss = model.centered_tss if case in INTERCEPT else model.uncentered_tss
-    assert fit["baseline_loss"] == pytest.approx(tss / model.nobs, rel=1e-12)
+    assert fit["baseline_loss"] == pytest.approx(float(np.var(model.model.endog)), rel=1e-12)
     if model.df_model:
         assert fit["f"] == pytest.approx(model.fvalue, rel=RTOL)
         assert fit["f_p"] == pytest.approx(model.f_pvalue, rel=1e-6 if model.f_pvalue < 1e-30 else RTOL, abs=1e-300)

@@ -14,7 +14,7 @@ from . import loop
 from .engines.choose import choose
 from .engines.problem import Problem
 from .errors import UsageError
-from .guards import as_rows, check_loop, check_target
+from .guards import as_rows, check_loop, check_loss, check_target
 from .job import Job, Sink
 from .prepare import prepare
 from .records import Epoch
@@ -55,16 +55,17 @@ def train(
     >>> [epoch.number for epoch in train(model, (x, y), loss=torch.nn.MSELoss(), optimizer=sgd, epochs=2)]
     [0, 1, 2]
     """
+    check_loss(model, loss)
     check_loop(epochs=epochs, start=start, batch_size=batch_size, measure=measure, seed=seed, optimizer=optimizer)
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise UsageError(f"data is a {type(data).__name__}: give the pair (x, y) of tensors with one row per example")
     x, y = as_rows("x", data[0]), as_rows("y", data[1])
     check_target(loss, y)
     problem = Problem(model, loss, optimizer, x, y, batch_size, seed)
-    chosen, _ = choose(problem, engine=engine, epochs=epochs)
+    chosen, _ = choose(problem, engine=engine, epochs=int(epochs))
     cheap = problem.full_batch
     every = (1 if cheap else None) if measure == "auto" else measure
-    return loop.run(chosen, epochs=epochs, start=start, measure_every=every)  # type: ignore[arg-type]
+    return loop.run(chosen, epochs=int(epochs), start=int(start), measure_every=every)  # type: ignore[arg-type]
 
 
 def fit(

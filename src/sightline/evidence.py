@@ -22,7 +22,8 @@ CLOSE_ENOUGH = 1e-10  # of the baseline loss: CONVERGED
 class Evidence:
     """What is known when the verdict is spoken.
 
-    `start (q,)`: where training begins, in its coordinates. `excess`: objective above its optimum. `frozen_at` and
+    `start (q,)`: where training begins, in its coordinates. `best`: the epoch with the
+    smallest loss. `excess`: objective above its optimum. `frozen_at` and
     `frozen_loss`: the last epoch that changes a parameter, forecast or seen. `source`: how the data are named on a
     command line.
     """
@@ -33,8 +34,10 @@ class Evidence:
     step: Step
     source: str
     from_file: bool = True
+    decoupled_decay: float = 0.0
     epochs: int = 0
     last: Epoch | None = None
+    best: int = 0
     excess: float = math.inf
     frozen_at: int | None = None
     frozen_loss: float | None = None

@@ -50,8 +50,6 @@ def _by_training(
     options += "" if s.batch_size is None else " --batch-size full"
     too_coarse = s.dtype == "float32" and (bool(momentum) or _float32_stops(e))
     options += " --dtype float64" if too_coarse else ""
-    if s.engine != "auto":
-        options += " --engine auto"
     if s.epochs is not None and s.epochs < needed:
         options += f" --epochs {needed}"
     digit = epochs_per_digit(float(curvature.contraction(lr, beta).max(initial=0.0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from .errors import DataError, UsageError, shown
 
-__all__ = ["as_rows", "check_loop", "check_target"]
+__all__ = ["as_rows", "check_loop", "check_loss", "check_target"]
 
 
 def check_loop(
@@ -39,8 +40,8 @@ def check_loop(
 
 
 def _whole(name: str, value: Any, *, at_least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(f"{name} is {shown(value)}: give a whole number")
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise UsageError(f"{name} is {shown(value, quote=isinstance(value, str))}: give a whole number")
     if value < at_least:
         raise UsageError(f"{name} is {value}: give a whole number of at least {at_least}")
 
@@ -68,6 +69,18 @@ def check_rows(name: str, values: Tensor) -> None:
     raise DataError(f"{name} holds {values[tuple(place)].item():g} at {at}: correct or remove that row before training")
 
 
+def check_loss(model: Any, loss: Any) -> None:
+    """A module as the model; a loss that can be called with prediction and target and gives one number."""
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"the model is a {type(model).__name__}: give an instance of torch.nn.Module")
+    if isinstance(loss, type):
+        raise UsageError(f"the loss is the class {loss.__name__}: give an instance, {loss.__name__}()")
+    if not callable(loss):
+        raise UsageError(f"the loss is {shown(loss)}: give a module or a function, such as torch.nn.MSELoss()")
+    if getattr(loss, "reduction", "mean") == "none":
+        raise UsageError("the loss has reduction='none', which gives a number for each row: use 'mean' or 'sum'")
+
+
 def check_target(loss: Any, y: Tensor) -> None:
     """Refuse targets of a kind that the loss cannot use."""
     if not isinstance(loss, nn.Module):
@@ -78,8 +91,20 @@ def check_target(loss: Any, y: Tensor) -> None:
     if name in ("BCELoss", "BCEWithLogitsLoss") and not bool(((y >= 0) & (y <= 1)).all()):
         worst = y[(y < 0) | (y > 1)][0].item()
         raise UsageError(f"{name} needs targets between 0 and 1 and y holds {worst:g}: map the two classes to 0 and 1")
-    if name in ("CrossEntropyLoss", "NLLLoss") and y.is_floating_point() and y.ndim == 1:
-        raise UsageError(f"{name} needs class numbers and y is {y.dtype}: convert it with y.long()")
+    if name in ("CrossEntropyLoss", "NLLLoss"):
+        _check_classes(name, loss, y)
+
+
+def _check_classes(name: str, loss: nn.Module, y: Tensor) -> None:
+    if y.is_floating_point() and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)):
+        raise UsageError(f"{name} needs class numbers and y is {y.dtype}: convert it with y.long().reshape(-1)")
+    if not y.is_floating_point() and y.ndim == 2 and y.shape[1] == 1:
+        raise UsageError(
+            f"{name} needs class numbers of shape (n,) and y has shape {tuple(y.shape)}: use y.reshape(-1)"
+        )
+    ignored = getattr(loss, "ignore_index", -100)
+    if not y.is_floating_point() and bool(((y < 0) & (y != ignored)).any()):
+        raise UsageError(f"{name} needs classes numbered from 0 and y holds {int(y.min())}: number them from 0")
 
 
 FLOAT_TARGETS = {"MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCELoss", "BCEWithLogitsLoss", "PoissonNLLLoss"}

@@ -21,6 +21,7 @@ from .engines.forecast import Freeze, forecast_freeze
 from .engines.modules import linear_layer
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
+from .engines.quadratic import Quadratic
 from .evidence import Evidence
 from .linear.curvature import epochs_per_digit
 from .linear.squared_error import SquaredError
@@ -29,7 +30,7 @@ from .records import Epoch, Stop, Verdict, Warning
 from .run import Run, as_result, save_run
 from .runs.store import RunFolder
 from .settings import RunSettings
-from .stopping import Rule, diverged, frozen, stop_when
+from .stopping import Rule, diverged, frozen, stalled, stop_when
 from .truth import Truth
 from .tuning import Step, choose_step
 from .verdict import judge, warnings_before
@@ -48,6 +49,7 @@ NOT_SETTINGS = {
     "capturable",
     "maximize",
 }  # how torch computes, not what
+STALLED = 500  # epochs without a better loss after which an optimizer without a closed form has given what it has
 OTHER_EPOCHS = 10_000  # likewise for optimizers without a closed form, and for mini-batches
 
 
@@ -70,7 +72,7 @@ class Job:
     def of(cls, prepared: Prepared, settings: RunSettings) -> Job:
         """Choose step and engine, forecast the freeze."""
         design, rows = prepared.design, prepared.rows
-        decay = settings.weight_decay if settings.optimizer.lower() != "adamw" else None
+        decay = None if _decoupled(settings) else settings.weight_decay
         truth = Truth.of(design, rows, weight_decay=decay or 0.0, level=settings.level)
         start = design.from_units(settings.start)
         distance = float(np.abs(truth.exact.theta - start).max(initial=0.0))
@@ -80,9 +82,8 @@ class Job:
         form = SquaredError.of(rows.X, rows.y, intercept=design.intercept, at=at)
         epochs = settings.epochs or MOST_EPOCHS
         engine, reason = choose(problem, engine=settings.engine, epochs=epochs, form=form)
-        freeze = None
-        if settings.lr is not None:
-            freeze = forecast_freeze(problem, form, limit=20_000 if settings.dtype == "float32" else 500)
+        limit = _forecast_epochs(settings, engine, rows.X.size)
+        freeze = forecast_freeze(engine, problem, form, limit=limit) if limit else None
         return cls(prepared, truth, settings, step, problem, form, engine, reason, freeze, start)
 
     @cached_property
@@ -126,6 +127,8 @@ class Job:
             momentum = self.step.momentum
             still = 1 if self.evidence.is_gradient_descent and not momentum else int(40 / (1.0 - min(momentum, 0.9)))
             rules += [self._arrived, frozen(still)]
+            if not self.evidence.is_gradient_descent:
+                rules.append(stalled(STALLED))
         return rules
 
     def _arrived(self, record: Epoch) -> Stop | None:
@@ -179,8 +182,9 @@ class Job:
         last = epochs[-1]
         excess = self.truth.exact.objective_excess(theta)
         frozen_at = self._frozen_at(epochs)
-        evidence = replace(self.evidence, epochs=self.epochs, last=last, excess=excess)
-        if frozen_at is not None and frozen_at < last.number:
+        evidence = replace(self.evidence, epochs=self.epochs, last=last, excess=excess, best=_best(epochs))
+        stopped = last.stop is not None and last.stop.reason == "frozen"
+        if frozen_at is not None and frozen_at < last.number and (stopped or self.freeze is not None):
             evidence = replace(evidence, frozen_at=frozen_at, frozen_loss=last.train_loss)  # seen, not forecast
         verdict = judge(evidence, self.warnings)
         result = self._result(coefficients, verdict, last, excess, frozen_at, folder.id if folder else None)
@@ -228,6 +232,18 @@ class Job:
         )
 
 
+def _decoupled(settings: RunSettings) -> bool:
+    """Whether the optimizer applies its weight decay beside the gradient, not as part of the objective."""
+    return settings.optimizer.lower() == "adamw"
+
+
+def _forecast_epochs(settings: RunSettings, engine: Engine, size: int) -> int:
+    """How far to look for the freeze: far where float32 makes it likely, not at all where it would cost too much."""
+    if settings.dtype == "float32":
+        return 20_000 if isinstance(engine, Quadratic) else 5_000 if size <= 10_000 else 0
+    return 500 if settings.lr is not None and isinstance(engine, Quadratic) else 0
+
+
 def curvature(job: Job) -> dict[str, float]:
     """Curvature of the loss in the coordinates of the training."""
     c = job.truth.curvature
@@ -261,6 +277,11 @@ def _problem(design: Design, settings: RunSettings, step: Step, X: Array, y: Arr
 def _theta(module: torch.nn.Module) -> Array:
     """Weights, then bias, in float64, shape `(q,)`."""
     return np.concatenate([p.detach().numpy().ravel() for p in module.parameters()]).astype(np.float64)
+
+
+def _best(epochs: Sequence[Epoch]) -> int:
+    """The number of the record with the smallest loss."""
+    return min(epochs, key=lambda e: float("inf") if e.loss is None or e.loss != e.loss else e.loss).number
 
 
 def _last_change(epochs: Sequence[Epoch]) -> int | None:

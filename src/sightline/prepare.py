@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 from .data.design import Design, Missing, complete_rows
 from .data.formula import formula_for, parse
 from .data.sources import open_source
+from .data.table import Table
 from .errors import DataError, UsageError, nearest, shown
 from .records import Warning
 from .rows import Rows
 from .words import count
 
 __all__ = ["Prepared", "prepare"]
+
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+|[+-]?\d{1,3}(\.\d{3})+,\d+")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ def prepare(
     assert formula is not None
     parsed = parse(formula, source.columns)
     table = source.read(parsed.columns)
+    for name in parsed.columns:
+        _refuse_decimal_commas(table, name)
     complete, missing = complete_rows(table, parsed.columns)
     if complete.rows < 2:
         left = f" after leaving out {count(missing.rows, 'row')} with missing values" if missing.rows else ""
@@ -74,3 +80,14 @@ def prepare(
         source.path,
         table.fingerprint,
     )
+
+
+def _refuse_decimal_commas(table: Table, name: str) -> None:
+    """Numbers such as 8,18 would pass as categories."""
+    column = table[name]
+    present = [value for value in column.values if value is not None] if column.kind == "text" else []
+    if present and all(DECIMAL_COMMA.fullmatch(value) for value in present):
+        raise DataError(
+            f"column {shown(name)} of {table.source} has decimal commas, such as {shown(present[0])}: "
+            "write the numbers with points"
+        )

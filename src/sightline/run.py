@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .data.design import Design, complete_rows
 from .data.sources import open_source
-from .errors import RunError, UsageError
+from .errors import DataError, RunError, UsageError, nearest, shown
 from .linear.metrics import regression_metrics
 from .records import Coefficient, Direction, Epoch, Verdict, Warning
 from .rows import Rows
@@ -73,7 +73,13 @@ class Run:
         if interval is not None and not 0.0 < interval < 1.0:
             raise UsageError(f"interval is {interval:g}: give a level between 0 and 1, such as 0.95")
         names = self.design.columns
-        everything = open_source(table).read(names)
+        source = open_source(table)
+        for name in names:
+            if name not in source.columns:
+                raise DataError(
+                    f"the model needs column {shown(name)}, and {source.name} has none: {nearest(name, source.columns)}"
+                )
+        everything = source.read(names)
         missing = np.zeros(everything.rows, dtype=bool)
         for name in names:
             missing |= everything[name].missing
@@ -140,7 +146,7 @@ class Run:
         return dict(finite(dict(self.result)))
 
     def __repr__(self) -> str:
-        return self.summary()
+        return f"{self.summary()}\n\n{self.verdict}"
 
 
 def as_result(coefficients: Sequence[Coefficient], verdict: Verdict, **values: Any) -> dict[str, Any]:

@@ -94,12 +94,6 @@ class RunSettings:
         """Plain values, as they go into run.json."""
         return {**asdict(self), "start": dict(self.start)}
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> RunSettings:
-        """The settings that `to_dict` wrote."""
-        known = {f.name for f in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
-
 
 def plain_number(value: Any) -> Any:
     """A number of numpy as one of Python; anything else as it is."""

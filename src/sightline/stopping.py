@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from .records import Epoch, Stop
 
-__all__ = ["Rule", "converged", "diverged", "frozen", "stop_when", "time_limit"]
+__all__ = ["Rule", "converged", "diverged", "frozen", "stalled", "stop_when", "time_limit"]
 
 Rule = Callable[[Epoch], Stop | None]
 
@@ -69,6 +69,22 @@ def frozen(epochs: int = 1) -> Rule:
         return Stop(
             "frozen", f"no parameter has changed since epoch {before[0].number:,}: rounding swallows every step"
         )
+
+    return rule
+
+
+def stalled(epochs: int) -> Rule:
+    """Stop when the loss has not been below its best for that many epochs."""
+    best: list[Epoch] = []
+
+    def rule(record: Epoch) -> Stop | None:
+        if record.loss is None:
+            return None
+        if not best or record.loss < (best[0].loss or 0.0):
+            best[:] = [record]
+        if record.number - best[0].number < epochs:
+            return None
+        return Stop("stalled", f"the loss has not improved since epoch {best[0].number:,}")
 
     return rule
 

@@ -34,9 +34,7 @@ class Truth:
     @classmethod
     def of(cls, design: Design, rows: Rows, *, weight_decay: float = 0.0, level: float = 0.95) -> Truth:
         """Solve the very objective that is trained."""
-        exact = least_squares(
-            rows.X, rows.y, intercept=design.intercept, weight_decay=weight_decay, tolerance=design.tolerance
-        )
+        exact = least_squares(rows.X, rows.y, intercept=design.intercept, weight_decay=weight_decay, noise=design.noise)
         return cls(design, exact, Curvature.of(exact.R, rows=len(rows), rank=exact.rank), level)
 
     @cached_property

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import UsageError
 from .linear.curvature import Curvature, epochs_per_digit, steady_momentum, steady_rate
 from .settings import RunSettings
 from .truth import Truth
@@ -51,6 +52,9 @@ def choose_step(settings: RunSettings, truth: Truth, rows: np.ndarray[Any, Any],
 
 
 def _other_optimizer(settings: RunSettings, options: dict[str, Any], distance: float) -> Step:
+    if settings.auto_momentum:
+        name = settings.optimizer.lower()
+        raise UsageError(f"--momentum auto is known for sgd only, not for {name}: give a number or leave it out")
     if settings.momentum is not None:
         options["momentum"] = settings.momentum
     if settings.lr is not None:
@@ -77,8 +81,8 @@ def _sgd(settings: RunSettings, curvature: Curvature, rows: np.ndarray[Any, Any]
     if momentum == 0.0:
         return curvature.best_lr, 0.0, "auto: 2 / (λmin + λmax), the fastest without momentum"
     if settings.nesterov:
-        return 1.0 / curvature.max if curvature.rank else 1.0, momentum, "auto: 1 / λmax"
-    return steady_rate(curvature, momentum), momentum, "auto: 0.9 (1 + √momentum)² / λmax"
+        return 1.0 / curvature.max if curvature.rank else 1.0, momentum, "rate auto: 1 / λmax"
+    return steady_rate(curvature, momentum), momentum, "rate auto: 0.9 (1 + √momentum)² / λmax"
 
 
 def _best_both(curvature: Curvature, nesterov: bool) -> tuple[float, float, str]:

@@ -75,17 +75,27 @@ def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
     if evidence.excess <= evidence.tolerance:
         return Verdict("CONVERGED", _converged(evidence), tuple(before))
     loss = plain(evidence.truth.exact.loss, 6)
-    distance = f"after {count(last.number, 'epoch')} the loss is {plain(evidence.excess, 3)} above the exact {loss}"
+    above = f"{_name(evidence)} is {plain(evidence.excess, 3)} above the exact {loss}"
+    distance = f"after {count(last.number, 'epoch')} the {above}"
     if reason in ("interrupted", "time", "patience"):
-        return Verdict("STOPPED_EARLY", f"{sentence}; {distance}", tuple(before))
+        return Verdict(
+            "STOPPED_EARLY", f"{sentence}; {distance}", (*before, *_steep(evidence), *_slow_or_frozen(evidence))
+        )
     cannot = ", and this run cannot converge" if evidence.frozen_at is not None else ""
     after = [*_steep(evidence), *_slow_or_frozen(evidence)]
     return Verdict("NOT_CONVERGED", f"{distance}{cannot}", (*before, *after))
 
 
+def _name(e: Evidence) -> str:
+    """What is minimized, in a word."""
+    return "penalized loss" if e.truth.exact.weight_decay else "loss"
+
+
 def _converged(e: Evidence) -> str:
     assert e.last is not None
     epochs, loss = count(e.last.number, "epoch"), plain(e.truth.exact.loss, 6)
+    if e.truth.exact.weight_decay:
+        return f"after {epochs} the penalized loss is only {plain(e.excess, 2)} above its optimum"
     if e.excess <= max(1e-15 * e.truth.exact.baseline, e.truth.exact.resolution()):
         return f"after {epochs} the loss is the exact one, {loss}"
     return f"after {epochs} the loss is only {plain(e.excess, 2)} above the exact {loss}"
@@ -126,10 +136,12 @@ def _steep(e: Evidence) -> list[Warning]:
 
 
 def _slow_or_frozen(e: Evidence) -> list[Warning]:
+    if e.decoupled_decay:
+        return [_decay(e)]
     if not e.is_gradient_descent or not e.truth.curvature.rank:
         return [_too_few(e)]
     found = []
-    if epochs_per_digit(float(e.contraction().max())) > 1.0:
+    if e.epochs and epochs_per_digit(float(e.contraction().max())) > 2.0:
         found.append(_slow(e))
     elif e.frozen_at is None:
         found.append(_too_few(e))
@@ -144,7 +156,15 @@ def _slow_or_frozen(e: Evidence) -> list[Warning]:
 
 
 def _too_few(e: Evidence) -> Warning:
-    text = f"{count(e.epochs, 'epoch')} of {e.settings.optimizer.lower()} were not enough"
+    assert e.last is not None
+    name = e.settings.optimizer.lower()
+    if e.last.number >= 20 and e.best < 0.8 * e.last.number:
+        text = (
+            f"the loss has not improved since epoch {e.best:,}: at rate {plain(e.step.lr)} {name} circles "
+            "around the answer, and more epochs will not bring it closer"
+        )
+    else:
+        text = f"{count(e.last.number, 'epoch')} of {name} were not enough"
     return Warning("SL-SLOW", text, tuple(fixes(e)))
 
 
@@ -160,3 +180,12 @@ def _slow(e: Evidence) -> Warning:
         f"{plain(best[1])}) needs {about(fastest)} epochs for each digit"
     )
     return Warning("SL-SLOW", text, tuple(fixes(e)))
+
+
+def _decay(e: Evidence) -> Warning:
+    text = (
+        f"{e.settings.optimizer.lower()} pulls every parameter toward zero by its decoupled weight decay, "
+        f"{plain(e.decoupled_decay)}, which is part of no loss: it settles beside the answer, "
+        "however many epochs it gets"
+    )
+    return Warning("SL-DECAY", text, tuple(fixes(e)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["about", "count", "plain"]
+__all__ = ["about", "count", "duration", "plain"]
 
 
 def about(value: float) -> str:
@@ -40,3 +40,16 @@ def plain(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "-"
     return f"{value:.{digits}g}"
+
+
+def duration(seconds: float) -> str:
+    """A time to wait, roughly.
+
+    >>> duration(8.2), duration(400.0), duration(14405.0), duration(4e5)
+    ('8 s', '7 min', '4.0 h', '5 days')
+    """
+    if seconds < 120.0:
+        return f"{seconds:.0f} s"
+    if seconds < 7200.0:
+        return f"{seconds / 60.0:.0f} min"
+    return f"{seconds / 3600.0:.1f} h" if seconds < 172800.0 else f"{seconds / 86400.0:.0f} days"

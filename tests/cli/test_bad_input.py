@@ -29,6 +29,10 @@ FILES = {
         "column 'weight' .* reaches 2e\\+300, whose square overflows",
     ),
     "denormal": (b"height,weight\n1e-310,55\n2e-310,70\n3e-310,64\n", "column 'height' .* whose square vanishes"),
+    "decimal commas": (
+        b"height;weight\n150,5;55\n160,1;70\n170,2;64\n",
+        "decimal commas, such as '150,5': write the numbers with points",
+    ),
     "Latin-1": ("height,weight\n150,55\n160,70ö\n".encode("latin-1"), "line 3: byte 0xf6 is not UTF-8"),
     "unclosed quote": (HEIGHTS.replace("160", '"160').encode(), "line 3: a quote .* is never closed"),
     "NUL bytes": (HEIGHTS.replace("160", "16\0").encode(), "line 3"),
@@ -209,6 +213,6 @@ def test_predict_with_the_wrong_table(cli, heights_csv, tmp_path):
     other.write_text("hight\n170\n")
     done = cli("predict", folder, other)
     assert done.code == 3
-    assert_sentence(done, "no column 'height' in other.csv: did you mean 'hight'")
+    assert_sentence(done, "the model needs column 'height', and other.csv has none: did you mean 'hight'")
     assert_sentence(cli("predict", folder, heights_csv, "--interval", "95"), "give a level between 0 and 1")
     assert_sentence(cli("predict", folder, heights_csv, "-o", tmp_path / "no" / "where.csv"), "there is no folder")

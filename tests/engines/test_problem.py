@@ -49,3 +49,28 @@ def test_an_optimizer_of_another_model():
     sgd = torch.optim.SGD(other.parameters(), lr=0.1)
     with pytest.raises(sightline.UsageError, match=r"build it from this model"):
         list(sightline.train(model, (torch.ones(5, 2), torch.ones(5, 1)), loss=nn.MSELoss(), optimizer=sgd, epochs=1))
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "remedy"),
+    [
+        (nn.MSELoss, torch.ones(5, 1), r"give an instance, MSELoss\(\)"),
+        ("mse", torch.ones(5, 1), r"such as torch\.nn\.MSELoss\(\)"),
+        (nn.MSELoss(reduction="none"), torch.ones(5, 1), "use 'mean' or 'sum'"),
+        (nn.CrossEntropyLoss(), torch.ones(5, 1), r"y\.long\(\)"),
+        (nn.CrossEntropyLoss(), torch.ones(5, 1, dtype=torch.long), r"y\.reshape\(-1\)"),
+        (nn.CrossEntropyLoss(), torch.tensor([0, 1, -1, 0, 1]), "number them from 0"),
+        (nn.MSELoss(), torch.ones(5, 1, dtype=torch.long), r"y\.float\(\)"),
+        (nn.BCEWithLogitsLoss(), torch.full((5, 1), 2.0), "map the two classes to 0 and 1"),
+    ],
+)
+def test_losses_and_targets_that_do_not_fit(loss, y, remedy):
+    with pytest.raises(sightline.UsageError, match=remedy):
+        train(nn.Linear(2, 1), torch.ones(5, 2), y, loss)
+
+
+def test_an_optimizer_that_holds_foreign_parameters_too():
+    model, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    sgd = torch.optim.SGD([*model.parameters(), *other.parameters()], lr=0.1)
+    with pytest.raises(sightline.UsageError, match="parameters of another model"):
+        list(sightline.train(model, (torch.ones(5, 2), torch.ones(5, 1)), loss=nn.MSELoss(), optimizer=sgd, epochs=1))

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, Ridge
@@ -76,7 +77,7 @@ def test_bias_weight_and_loss():
     assert exact.loss == pytest.approx(float(np.mean((y - theirs.predict(X)) ** 2)), rel=1e-12)
     assert exact.baseline == pytest.approx(float(y.var()), rel=1e-12)
     assert least_squares(X, y, intercept=False).bias is None
-    assert least_squares(X, y, intercept=False).baseline == pytest.approx(float(np.mean(y**2)), rel=1e-14)
+    assert least_squares(X, y, intercept=False).baseline == pytest.approx(float(y.var()), rel=1e-12)
 
 
 @pytest.mark.parametrize("weight_decay", [1e-3, 0.3, 10.0])
@@ -170,3 +171,24 @@ def test_residuals_are_orthogonal_to_the_columns(seed, n, p, intercept):
     # each of the n products of a sum is rounded: n eps times the lengths, with room for the rounding of θ
     lengths = np.linalg.norm(columns, axis=0) * np.linalg.norm(y)
     assert (np.abs(columns.T @ r) <= 50 * n * 2.3e-16 * lengths).all()
+
+
+@pytest.mark.parametrize("offset", [1e13, 9007199254740992.0])
+def test_a_column_far_from_zero_does_not_cost_the_others_their_rank(offset):
+    """Whole numbers far from zero are exact, and their differences too: nothing here is rounding."""
+    from sightline.data.design import Design
+    from sightline.data.formula import parse
+    from sightline.data.sources import open_source
+
+    rng = np.random.default_rng(4)
+    b = rng.normal(size=40)
+    columns = {"t": offset + 2.0 * np.arange(40), "b": b, "c": b + 1e-3 * rng.normal(size=40)}
+    table = open_source({**columns, "y": rng.normal(size=40)}).read()
+    design = Design.learn(parse("y ~ t + b + c", list(table.columns)), table)
+    rows = design.rows(table)
+    exact = least_squares(rows.X, rows.y, noise=design.noise)
+    assert exact.rank == 4
+    Z = np.column_stack([np.arange(40.0), columns["b"], columns["c"], np.ones(40)])
+    theirs = sm.OLS(table["y"].values, Z).fit()
+    # t counts in twos, so its slope is half of theirs; b - c is good to 1e-3, which costs three digits of 1e-16
+    np.testing.assert_allclose(design.in_units(exact.theta)[2:], theirs.params[1:3], rtol=1e-9)

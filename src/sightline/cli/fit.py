@@ -68,11 +68,9 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
     if not silent:
         announce(job)
     run, signalled = train_with_signals(job, output, sinks=[] if silent else [progress(job, every=ways["log"])])
-    if settings.figures != "none":
-        from ..views.figures import save_figures
-
-        save_figures(run, every=settings.figures == "every")
     report(run, as_json=ways["as_json"], quiet=ways["quiet"])
+    if settings.figures != "none":
+        draw(run, every=settings.figures == "every", silent=silent)
     if ways["show"]:
         show_window(run)
     if signalled:
@@ -86,24 +84,57 @@ def announce(job: Job) -> None:
     from ..views.console import warning_text, wrapped
     from ..words import count, plain
 
-    p, step, settings = job.prepared, job.step, job.settings
+    p, settings = job.prepared, job.settings
     where = ", ".join(f"{n:,} in {name}" for name, n in p.missing.by_column.items())
     missing = (
         f"{count(p.missing.rows, 'row')} left out for missing values ({where})" if p.missing.rows else "none missing"
     )
     rows = "full batch" if job.problem.full_batch else f"batches of {settings.batch_size:,}"
     columns = "standardized" if p.design.standardize else "not standardized"
-    momentum = f" and momentum {plain(step.momentum)}" if step.momentum else ""
     stable = f", stable below {plain(job.evidence.lr_limit)}" if job.evidence.is_gradient_descent else ""
+    decay = f", weight decay {plain(settings.weight_decay)}" if settings.weight_decay else ""
     lines = [
         f"{p.name}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, {missing}",
-        f"{settings.optimizer.lower()} on the mean squared error, {rows}, {settings.dtype}, columns {columns}",
-        f"rate {plain(step.lr)}{momentum} ({step.reason}){stable}",
-        f"condition number {plain(job.truth.curvature.condition)}; engine {job.engine_name}: {job.reason}",
+        f"{settings.optimizer.lower()} on the mean squared error{decay}, {rows}, {settings.dtype}, columns {columns}",
+        f"{_step(job)}{stable}",
+        f"condition number {plain(job.truth.curvature.condition)}; {job.engine_name} engine: {job.reason}",
+        *_forecast(job),
     ]
     text = "\n".join(part for line in lines for part in wrapped(line, indent="  "))
     text += "".join("\n" + warning_text(w) for w in job.warnings if w.code == "SL-LR-LIMIT")
     click.echo(text + "\n", err=True)
+
+
+def _step(job: Job) -> str:
+    """Rate and momentum, and where they come from."""
+    from ..words import plain
+
+    step = job.step
+    kind = "Nesterov momentum" if step.options.get("nesterov") else "momentum"
+    momentum = f" and {kind} {plain(step.momentum)}" if step.momentum else ""
+    return f"rate {plain(step.lr)}{momentum} ({step.reason})"
+
+
+def _forecast(job: Job) -> list[str]:
+    """What is known of the way before the first epoch: how long each direction takes, and where rounding ends it."""
+    from ..linear.curvature import best_momentum
+    from ..words import about, plain
+
+    e, c = job.evidence, job.truth.curvature
+    if not e.is_gradient_descent or c.condition < 1.5:
+        return []
+    best = best_momentum(c)
+    lines = [f"best rate {plain(c.best_lr)} without momentum, {plain(best[0])} with momentum {plain(best[1])}"]
+    directions = job.truth.directions(e.contraction())
+    shown = directions if len(directions) <= 4 else [*directions[:2], *directions[-2:]]
+    for d in shown:
+        digit = "never settles" if d.epochs_per_digit is None else f"{about(d.epochs_per_digit)} epochs per digit"
+        constant = "" if d.time_constant is None else f", time constant {about(d.time_constant)}"
+        mostly = max(d.mix, key=lambda term: abs(d.mix[term]))
+        lines.append(f"  curvature {plain(d.curvature)} (mostly {mostly}): {digit}{constant}")
+    if job.freeze is not None and e.frozen_at is not None:
+        lines.append(f"forecast: {job.settings.dtype} rounding freezes every parameter at epoch {job.freeze.epoch:,}")
+    return lines
 
 
 def progress(job: Job, *, every: bool) -> Any:
@@ -121,12 +152,11 @@ def train_with_signals(job: Job, output: Path, *, sinks: list[Any]) -> tuple[Run
 
     with _signals() as received:
 
-        def interrupted(record: Epoch) -> Stop | None:
+        def interrupted(_: Epoch) -> Stop | None:
             if not received:
                 return None
-            return Stop(
-                "interrupted", f"stopped by {signal.Signals(received[0]).name} at epoch {record.number:,}, saved"
-            )
+            how = "Ctrl-C" if received[0] == signal.SIGINT else "SIGTERM"
+            return Stop("interrupted", f"stopped by {how}, everything so far is saved")
 
         run = job.run(output=output, sinks=sinks, rules=[interrupted])
     return run, received[0] if received else 0
@@ -162,10 +192,20 @@ def report(run: Run, *, as_json: bool, quiet: bool) -> None:
         if run.folder is not None:
             click.echo(f" run {run.folder.name} in {run.folder}")
         click.echo("", err=True)
-    if not quiet:
-        click.echo("\n".join(wrapped(str(run.verdict))))
+    quiet_and_well = quiet and run.verdict.name == "CONVERGED"
+    if not quiet_and_well:
+        click.echo("\n".join(wrapped(str(run.verdict))), err=quiet)
     if warned := warnings_text(run.verdict):
         click.echo(warned, err=True)
+
+
+def draw(run: Run, *, every: bool, silent: bool) -> None:
+    """The figures, with a word where there are so many that it takes a while."""
+    from ..views.figures import save_figures
+
+    if every and len(run.epochs) > 100 and not silent:
+        click.echo(f"drawing {len(run.epochs):,} figures ...", err=True)
+    save_figures(run, every=every)
 
 
 def show_window(run: Run) -> None:

@@ -12,6 +12,7 @@ from .options import data_options, level_option, output_option, result_options
 
 @click.command("solve", context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
+@click.option("--loss", metavar="NAME", help="mse, the mean squared error (default).")
 @level_option
 @output_option
 @result_options
@@ -23,7 +24,7 @@ def solve_command(data: str, formula: str | None, target: str | None, **options:
     from ..settings import RunSettings
     from ..solution import solved
 
-    settings = RunSettings.of({"level": options["level"]})
+    settings = RunSettings.of({"level": options["level"], "loss": options["loss"]})
     prepared = prepare(data, formula, target=target)
     run = solved(prepared, settings, Path(options["output"]) if options["output"] else None)
     report(run, as_json=options["as_json"], quiet=options["quiet"])

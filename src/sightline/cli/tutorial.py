@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from .fit import announce, show_window, train_with_signals
 from .options import output_option
 
 if TYPE_CHECKING:
-    from ..records import Epoch
+    from ..records import Epoch, Warning
     from ..run import Run
 
 HEIGHTS, WEIGHTS = (150, 160, 170, 175, 185), (55, 70, 64, 80, 75)
@@ -54,7 +56,7 @@ def tutorial_command(epochs: int, lr: float, optimizer: str, figures: bool, show
     run, signalled = train_with_signals(job, folder, sinks=[print_epoch])
     if figures:
         _save(run)
-    _tell(run)
+    _tell(run, figures=figures)
     if show:
         show_window(run)
     return 128 + signalled if signalled else 4 if run.verdict.name == "DIVERGED" else 0
@@ -96,11 +98,25 @@ def _save(run: Run) -> None:
     draw.loss_figure(run).savefig(folder / "loss.png", dpi=100)
 
 
-def _tell(run: Run) -> None:
+def _tell(run: Run, *, figures: bool) -> None:
     from ..views.console import warnings_text, wrapped
 
     click.echo("\nWhat the script does not tell:\n")
     click.echo(run.summary())
-    click.echo(f" run {run.folder.name}: figures in {run.folder / 'figures'}\n" if run.folder else "")
-    click.echo("\n".join([*wrapped(str(run.verdict)), warnings_text(run.verdict)]))
-    click.echo("\nThe answer in one command: sightline fit " + f'{run.source["name"]} "weight ~ height"')
+    where = run.folder / "figures" if figures and run.folder else run.folder
+    click.echo(f" run {run.folder.name if run.folder else ''} in {where}\n")
+    again = f"sightline fit {shlex.quote(run.source['name'])} 'weight ~ height'"
+    told = replace(run.verdict, warnings=tuple(_as_commands(w, again) for w in run.verdict.warnings))
+    click.echo("\n".join([*wrapped(str(run.verdict)), warnings_text(told)]))
+
+
+def _as_commands(warning: Warning, command: str) -> Warning:
+    """The same warning, its fixes as whole commands: this one has no such options."""
+    fixes = (f if not f.startswith("--") else _whole(f, command) for f in warning.fix)
+    return replace(warning, fix=tuple(fixes))
+
+
+def _whole(options: str, command: str) -> str:
+    if options.startswith("--standardize --lr auto "):
+        return f"{command}  # {options.partition('# ')[2]}"
+    return f"{command} --no-standardize {options}"

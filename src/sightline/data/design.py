@@ -98,10 +98,15 @@ class Design:
         return ("Intercept", *self.encoding.terms) if self.intercept else tuple(self.encoding.terms)
 
     @property
-    def tolerance(self) -> float:
-        """Below which relative size a singular value is only the rounding of the columns."""
-        ratio = np.max(np.abs(self.center) / self.scale, initial=1.0)
-        return float(8.0 * np.finfo(np.float64).eps * max(len(self.terms), 4) * ratio)
+    def noise(self) -> Array:
+        """Relative size of the rounding that each column of [X 1] may carry, `(q,)`: one far from zero has lost digits.
+
+        A decimal near |center| is rounded by eps |center|, which is eps |center| / scale of a standardized column; held
+        to 1e-6, so that a column by itself is never taken for rounding.
+        """
+        far = np.abs(self.center) / self.scale + 1.0
+        noise = np.minimum(4.0 * np.finfo(np.float64).eps * far, 1e-6)
+        return np.append(noise, np.finfo(np.float64).eps) if self.intercept else noise
 
     def rows(self, table: Table) -> Rows:
         """Numbers to train on: the table's rows in training coordinates, with their targets."""

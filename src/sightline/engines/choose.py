@@ -29,14 +29,14 @@ def choose(
     if engine == "quadratic" and obstacle:
         raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")
     if engine == "autograd":
-        return Autograd(problem), "asked for: forward, loss, zero_grad, backward, step on all rows"
+        return Autograd(problem), "asked for: forward, loss, zero_grad, backward, step"
     if engine == "auto" and (obstacle or not _pays(problem, epochs)):
         return Autograd(problem), obstacle or "too few epochs or rows to pay for the moments of so many columns"
     if form is None:
         x, y = problem.x.detach().numpy(), problem.y.detach().numpy()
         bias = problem.module.bias
         form = SquaredError.of(x, y, intercept=bias is not None, total=getattr(problem.loss, "reduction", "") == "sum")
-    reason = "linear model, squared error, full batch: every epoch comes from the moments, without the rows"
+    reason = "every epoch comes from the moments, without the rows"
     return Quadratic(problem, form), reason
 
 

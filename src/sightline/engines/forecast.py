@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ..linear.squared_error import SquaredError
+from .autograd import Autograd
+from .base import Engine
 from .optimizers import make_optimizer
 from .problem import Problem
 from .quadratic import Quadratic
@@ -25,9 +27,9 @@ class Freeze:
     loss: float
 
 
-def forecast_freeze(problem: Problem, form: SquaredError, *, limit: int) -> Freeze | None:
-    """Step a copy of model and optimizer on the moments until nothing in either changes any more; None within `limit`
-    epochs.
+def forecast_freeze(engine: Engine, problem: Problem, form: SquaredError, *, limit: int) -> Freeze | None:
+    """Step a copy of model and optimizer, by the engine that will train them, until nothing in either changes any more;
+    None within `limit` epochs.
 
     Only for SGD without schedules: the state of the others counts steps and so never repeats.
     """
@@ -36,13 +38,14 @@ def forecast_freeze(problem: Problem, form: SquaredError, *, limit: int) -> Free
     module = copy.deepcopy(problem.module)
     options = {k: v for k, v in problem.optimizer.param_groups[0].items() if k != "params"}
     optimizer = make_optimizer("sgd", module.parameters(), options)
-    engine = Quadratic(Problem(module, problem.loss, optimizer, problem.x, problem.y), form)
-    count, changed, before = len(list(module.parameters())), 0, _state(engine)
+    twin = Problem(module, problem.loss, optimizer, problem.x, problem.y)
+    trial = Quadratic(twin, form) if isinstance(engine, Quadratic) else Autograd(twin)
+    count, changed, before = len(list(module.parameters())), 0, _state(trial)
     for number in range(1, limit + 1):
-        engine.run_epoch(number)
-        now = _state(engine)
+        trial.run_epoch(number)
+        now = _state(trial)
         if _same(now, before):
-            loss = engine.measure(loss=True).train_loss
+            loss = trial.measure(loss=True).train_loss
             return Freeze(changed, loss) if loss is not None and math.isfinite(loss) else None
         if not _same(now[:count], before[:count]):
             changed = number
@@ -52,7 +55,7 @@ def forecast_freeze(problem: Problem, form: SquaredError, *, limit: int) -> Free
     return None
 
 
-def _state(engine: Quadratic) -> list[Tensor]:
+def _state(engine: Quadratic | Autograd) -> list[Tensor]:
     """Parameters, then momentum buffers, as copies."""
     parameters = list(engine.module.parameters())
     buffers = [engine.optimizer.state[p].get("momentum_buffer") for p in parameters]

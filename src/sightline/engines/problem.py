@@ -47,11 +47,12 @@ class Problem:
         if not len(self.x):
             raise UsageError("there are no training rows: give x and y at least one row")
         self._check_input()
-        own = {id(p) for p in self.module.parameters()}
+        known = [self.module, *([self.loss] if isinstance(self.loss, nn.Module) else [])]
+        own = {id(p) for module in known for p in module.parameters()}
         held = [p for group in self.optimizer.param_groups for p in group["params"]]
-        if not any(id(p) in own for p in held):
+        if not all(id(p) in own for p in held):
             raise UsageError(
-                "the optimizer holds none of the model's parameters, so no step would change the model: "
+                "the optimizer holds parameters of another model, which no gradient will ever reach: "
                 "build it from this model, for example torch.optim.SGD(model.parameters(), lr=...)"
             )
 

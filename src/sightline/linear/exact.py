@@ -20,8 +20,8 @@ class Exact:
     `theta (q,)` holds the weights, then the bias where there is one. `R (·, q)` is the triangular factor of the
     design matrix with its column of ones, [X 1] (and the penalty's rows below it), so the Hessian of the objective
     is 2 R'R / n. `singular (q,)` and `directions (q, q)`, its rows, are those of R with its columns divided by
-    their lengths `scale (q,)`; `rank` counts the directions that the data determine. `rss`, `tss` and `squares` are
-    Σ r², Σ (y - ȳ)² (Σ y² without an intercept) and Σ y².
+    their lengths `scale (q,)`; `rank` counts the directions that the data determine. `rss`, `tss`, `spread` and
+    `squares` are Σ r², the sum that R² compares with (Σ (y - ȳ)²; Σ y² without an intercept), Σ (y - ȳ)², and Σ y².
     """
 
     theta: Array
@@ -29,6 +29,7 @@ class Exact:
     rows: int
     rss: float
     tss: float
+    spread: float
     squares: float
     rank: int
     R: Array
@@ -58,8 +59,8 @@ class Exact:
 
     @property
     def baseline(self) -> float:
-        """Mean squared error of always predicting the mean (or zero, without an intercept)."""
-        return self.tss / self.rows
+        """Mean squared error of always predicting the mean."""
+        return self.spread / self.rows
 
     @np.errstate(over="ignore", invalid="ignore")
     def objective_excess(self, theta: Array) -> float:
@@ -78,13 +79,14 @@ class Exact:
 
 
 def least_squares(
-    X: Array, y: Array, *, intercept: bool = True, weight_decay: float = 0.0, tolerance: float = 0.0
+    X: Array, y: Array, *, intercept: bool = True, weight_decay: float = 0.0, noise: Array | None = None
 ) -> Exact:
     """The minimizer of mean((y - Xw - b)²) + (weight_decay / 2)(‖w‖² + b²); of least norm where the rows leave it open.
 
-    Householder QR of [X 1], singular values of the column-scaled R, one step of iterative refinement. Singular values
-    below max(n, q) eps of the largest (or below `tolerance` of it) count as zero. Shapes: `X (n, p)`, `y (n,)`.
-    Golub and Van Loan, Matrix Computations, sections 5.3 and 5.5.
+    Householder QR of [X 1], singular values of the column-scaled R, one step of iterative refinement. Singular
+    values below max(n, q) eps of the largest count as zero, and those that rounding of the columns explains: below
+    4 ‖v ∘ noise‖ for the direction v, where `noise (q,)` is the relative rounding of each column. Shapes: `X (n,
+    p)`, `y (n,)`. Golub and Van Loan, Matrix Computations, sections 5.3 and 5.5.
 
     >>> least_squares(np.array([[0.0], [1.0], [2.0]]), np.array([1.0, 3.0, 5.0])).theta.round(12).tolist()
     [2.0, 1.0]
@@ -100,25 +102,29 @@ def least_squares(
     scale[scale == 0] = 1.0
     U, singular, directions = np.linalg.svd(R / scale)
     singular = np.pad(singular, (0, q - len(singular)))
-    cutoff = singular[:1].sum() * max(tolerance, max(Z.shape) * EPS)
-    rank = int((singular > cutoff).sum())
+    cutoff = np.full(q, singular[:1].sum() * max(Z.shape) * EPS)
+    if noise is not None:
+        cutoff = np.maximum(cutoff, 4.0 * np.linalg.norm(directions * noise, axis=1))
+    kept = singular > cutoff
+    order = np.argsort(~kept, kind="stable")  # what the data determine first
+    U, singular, directions, rank = U[:, np.flatnonzero(kept)], singular[order], directions[order], int(kept.sum())
 
     def solve(right: Array) -> Array:
-        inner = (U.T @ (Q.T @ right))[:rank] / singular[:rank]
+        inner = (U.T @ (Q.T @ right)) / singular[:rank]
         return np.asarray(directions[:rank].T @ inner / scale)
 
     theta = solve(target)
     theta = theta + solve(target - Z @ theta)
     residual = y - Z[:n] @ theta
-    centred = y - y.mean() if intercept else y
-    rss, tss, squares = (float(v @ v) for v in (residual, centred, y))
+    rss, spread, squares = (float(v @ v) for v in (residual, y - y.mean(), y))
     nothing = n * (4.0 * EPS) ** 2 * squares  # residuals that are rounding alone: a perfect fit, a constant target
     return Exact(
         theta,
         intercept,
         n,
         rss if rss > nothing else 0.0,
-        tss if tss > nothing else 0.0,
+        squares if not intercept else spread if spread > nothing else 0.0,
+        spread if spread > nothing else 0.0,
         squares,
         rank,
         R,

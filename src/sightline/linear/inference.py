@@ -51,7 +51,7 @@ class FitStatistics:
 def fit_statistics(exact: Exact) -> FitStatistics:
     """The line below the table: see `FitStatistics`."""
     n, rss, tss = exact.rows, exact.rss, exact.tss
-    df_model, df_resid = exact.rank - int(exact.intercept), n - exact.rank
+    df_model, df_resid = max(exact.rank - int(exact.intercept), 0), n - exact.rank
     explained = tss - rss
     r2 = 1.0 - rss / tss if tss > 0 else None
     adjusted = f = f_p = None

@@ -5,12 +5,13 @@ answer.
 from __future__ import annotations
 
 import math
+import shutil
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from ..records import Coefficient, Epoch, Verdict, Warning
-from ..words import count, plain
+from ..words import count, duration, plain
 from .subject import Subject
 
 __all__ = ["Progress", "quiet_table", "summary", "warnings_text", "wrapped"]
@@ -111,8 +112,9 @@ def p_value(p: float) -> str:
 
 
 def _statistics(run: Subject) -> list[str]:
+    """The statistics, which belong to the exact answer, never to a half-trained state."""
     s = run.result["fit"]
-    lines = []
+    lines = ["of the exact answer (as are the standard errors):"] if run.verdict.name not in ("CONVERGED",) else []
     if s["sigma"] is not None:
         r2 = "R2 not defined (the target is constant)" if s["r2"] is None else f"R2 {s['r2']:.4f}"
         adjusted = "" if s["adj_r2"] is None else f" (adjusted {s['adj_r2']:.4f})"
@@ -120,8 +122,7 @@ def _statistics(run: Subject) -> list[str]:
     if s["f"] is not None:
         information = "" if s["aic"] is None else f", AIC {s['aic']:.2f}, BIC {s['bic']:.2f}"
         lines.append(f"F({s['df_model']}, {s['df_resid']}) {plain(s['f'])}, p {p_value(s['f_p'])}{information}")
-    always = "the mean" if run.design.intercept else "zero"
-    lines.append(f"always predicting {always}: loss {plain(s['baseline_loss'], 6)}")
+    lines.append(f"always predicting the mean: loss {plain(s['baseline_loss'], 6)}")
     return [f" {line}" for line in lines]
 
 
@@ -133,11 +134,16 @@ def _distance(run: Subject) -> list[str]:
         return [f" exact answer, no training: loss {exact}"]
     if result["loss"] is None or result["excess"] is None or not math.isfinite(result["excess"]):
         return [f" trained loss not finite, exact {exact}"]
-    lines = [f" trained loss {plain(result['loss'], 8)}, exact {exact}, {plain(result['excess'], 3)} above"]
+    lines = [
+        f" trained loss {plain(result['loss'], 8)}, exact {exact}, {_above(result['excess'], result['loss'])} above"
+    ]
+    if result["optimizer"].get("weight_decay"):
+        lines = [
+            f" trained loss {plain(result['loss'], 8)}; penalized, it is {plain(result['excess'], 3)} above its optimum"
+        ]
     offs = [abs(c.off_by) for c in run.coefficients if c.off_by is not None]
     if offs and max(offs) >= 5e-4:
-        lines.append(f" every coefficient within {_small(max(offs))} standard errors of the exact one")
-        lines.append(" (standard errors and the lines above belong to the exact answer)")
+        lines.append(f" coefficients up to {_small(max(offs))} standard errors from the exact ones")
     return lines
 
 
@@ -158,7 +164,7 @@ def warnings_text(verdict: Verdict) -> str:
     if fixes:
         lines += [
             "  any one of these fixes it:" if len(fixes) > 1 else "  this fixes it:",
-            *(f"    {fix}" for fix in fixes),
+            *map(_fix_line, fixes),
         ]
     return "\n".join(lines)
 
@@ -167,6 +173,14 @@ def warning_text(warning: Warning) -> str:
     """One warning, as it is shown before the first epoch."""
     lines = wrapped(f"warning {warning.code}: {warning.text}", indent="  ")
     return "\n".join([*lines, *(f"    {fix}" for fix in warning.fix)])
+
+
+def _fix_line(fix: str) -> str:
+    """A fix as it can be pasted, its cost beside it, or below it where the line would be too long."""
+    options, _, cost = fix.partition("  # ")
+    if len(fix) + 4 <= WIDTH or not cost:
+        return f"    {fix}"
+    return f"    {options}\n      # {cost}"
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:
@@ -196,7 +210,8 @@ class Progress:
             self._next = max(1, epoch.number * 2)
         elif self.animate and epoch.seconds - self._shown >= 0.1:
             self._shown, self._live = epoch.seconds, True
-            self.stream.write("\r" + self._line(epoch) + self._time_left(epoch) + "\x1b[K")
+            line = self._line(epoch) + self._time_left(epoch)
+            self.stream.write("\r" + line[: shutil.get_terminal_size().columns - 1] + "\x1b[K")
             self.stream.flush()
 
     def _write(self, line: str) -> None:
@@ -211,7 +226,7 @@ class Progress:
 
     def _time_left(self, epoch: Epoch) -> str:
         left = epoch.seconds / max(epoch.number, 1) * (self.epochs - epoch.number)
-        return f"   at most {left:.0f} s left" if left >= 1.0 else ""
+        return f"   {duration(left)} left" if left >= 1.0 else ""
 
 
 def _loss(loss: float | None) -> str:
