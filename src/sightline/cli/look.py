@@ -16,8 +16,14 @@ from .options import output_option, result_options
 def show_command(run: str, as_json: bool, quiet: bool) -> int:
     """The table and the verdict of RUN, an id or a folder."""
     from ..run import load
+    from ..words import count, plain
 
-    report(load(run), as_json=as_json, quiet=quiet)
+    found = load(run)
+    if not (as_json or quiet):
+        o, epochs = found.result["optimizer"], found.result["epochs"]
+        how = f"{o['name']}, rate {plain(o['lr'])}, {count(epochs, 'epoch')}" if "lr" in o else "solved, no training"
+        click.echo(f"{found.source.get('name')}: {how}")
+    report(found, as_json=as_json, quiet=quiet)
     return 0
 
 

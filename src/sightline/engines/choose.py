@@ -29,7 +29,7 @@ def choose(
     if engine == "quadratic" and obstacle:
         raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")
     if engine == "autograd":
-        return Autograd(problem), "asked for: forward, loss, zero_grad, backward, step"
+        return Autograd(problem), "forward, loss, zero_grad, backward, step, as asked for"
     if engine == "auto" and (obstacle or not _pays(problem, epochs)):
         return Autograd(problem), obstacle or "too few epochs or rows to pay for the moments of so many columns"
     if form is None:

@@ -161,18 +161,20 @@ def warnings_text(verdict: Verdict) -> str:
         if not (verdict.name == "DIVERGED" and warning.code == "SL-LR-LIMIT"):
             lines += wrapped(f"warning {warning.code}: {warning.text}", indent="  ")
         fixes += [fix for fix in warning.fix if fix not in fixes]
-    if fixes:
-        lines += [
-            "  any one of these fixes it:" if len(fixes) > 1 else "  this fixes it:",
-            *map(_fix_line, fixes),
-        ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_fix_lines(fixes)])
 
 
 def warning_text(warning: Warning) -> str:
     """One warning, as it is shown before the first epoch."""
     lines = wrapped(f"warning {warning.code}: {warning.text}", indent="  ")
-    return "\n".join([*lines, *(f"    {fix}" for fix in warning.fix)])
+    return "\n".join([*lines, *_fix_lines(warning.fix)])
+
+
+def _fix_lines(fixes: Sequence[str]) -> list[str]:
+    if not fixes:
+        return []
+    lead = "  any one of these fixes it:" if len(fixes) > 1 else "  this fixes it:"
+    return [lead, *map(_fix_line, fixes)]
 
 
 def _fix_line(fix: str) -> str:
