@@ -18,7 +18,7 @@ LAYERS = [
     ["loop", "guards", "truth", "tuning", "evidence", "fixes", "verdict"],
     ["runs"],
     ["views"],
-    ["prepare", "run", "job", "solution", "api"],
+    ["prepare", "trainable", "run", "job", "solution", "api"],
     ["cli", "__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -449,3 +449,29 @@ def test_diverged_means_a_thousand_times_the_larger_of_start_and_baseline():
     assert run.epochs[0].train_loss < float(Y.var())
     assert run.verdict.name == "DIVERGED"
     assert run.epochs[-1].train_loss > ceiling >= run.epochs[-2].train_loss
+
+
+def test_adamw_is_said_to_settle_beside_the_answer():
+    run = sightline.fit(HEIGHTS, "weight ~ height", output=False, optimizer="adamw")
+    assert run.verdict.name == "NOT_CONVERGED"
+    (warning,) = run.verdict.warnings
+    assert warning.code == "SL-DECAY"
+    assert "0.01" in warning.text
+    free = sightline.fit(HEIGHTS, "weight ~ height", output=False, optimizer="adamw", weight_decay=0.0)
+    assert free.verdict.name == "CONVERGED"
+
+
+@pytest.mark.parametrize("settings", [{"optimizer": "rmsprop", "lr": 0.3}, {"batch_size": 8, "lr": 0.05}])
+def test_runs_that_circle_are_told_so_and_not_to_train_longer(settings):
+    rng = np.random.default_rng(5)
+    table = {"a": rng.normal(size=64), "b": rng.normal(size=64)}
+    table["y"] = table["a"] - table["b"] + rng.normal(size=64)
+    run = sightline.fit(table, "y ~ a + b", output=False, **settings)
+    assert run.verdict.name == "NOT_CONVERGED"
+    best = min(run.epochs, key=lambda e: e.train_loss).number
+    assert best < run.epochs[-1].number - 400
+    (warning,) = run.verdict.warnings
+    assert f"has not improved since epoch {best:,}" in warning.text
+    assert not any(
+        "--epochs" in fix and "--optimizer sgd" not in fix and "--batch-size full" not in fix for fix in warning.fix
+    )

@@ -14,12 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from . import loop
-from .data.design import Design
 from .engines.base import Engine
 from .engines.choose import choose
 from .engines.forecast import Freeze, forecast_freeze
-from .engines.modules import linear_layer
-from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
 from .engines.quadratic import Quadratic
 from .evidence import Evidence
@@ -31,6 +28,7 @@ from .run import Run, as_result, save_run
 from .runs.store import RunFolder
 from .settings import RunSettings
 from .stopping import Rule, diverged, frozen, stalled, stop_when
+from .trainable import make_problem, theta_of
 from .truth import Truth
 from .tuning import Step, choose_step
 from .verdict import judge, warnings_before
@@ -77,7 +75,7 @@ class Job:
         start = design.from_units(settings.start)
         distance = float(np.abs(truth.exact.theta - start).max(initial=0.0))
         step = choose_step(settings, truth, rows.X, distance)
-        problem = _problem(design, settings, step, rows.X, rows.y, start)
+        problem = make_problem(design, settings, step, rows.X, rows.y, start)
         at = (truth.exact.weight[None, :], None if truth.exact.bias is None else np.array([truth.exact.bias]))
         form = SquaredError.of(rows.X, rows.y, intercept=design.intercept, at=at)
         epochs = settings.epochs or MOST_EPOCHS
@@ -93,6 +91,7 @@ class Job:
         matters = f is not None and f.loss - self.truth.exact.loss > 1e-10 * self.truth.exact.baseline
         return Evidence(
             self.truth, self.start, self.settings, self.step, self.prepared.label, self.prepared.path is not None,
+            decoupled_decay=self.problem.optimizer.defaults["weight_decay"] if _decoupled(self.settings) else 0.0,
             frozen_at=f.epoch if f and matters else None, frozen_loss=f.loss if f and matters else None,
         )  # fmt: skip
 
@@ -176,7 +175,7 @@ class Job:
         }
 
     def _finish(self, epochs: list[Epoch], folder: RunFolder | None) -> Run:
-        theta = _theta(self.problem.module)
+        theta = theta_of(self.problem.module)
         units = self.prepared.design.in_units(theta)
         coefficients = self.truth.coefficients(units)
         last = epochs[-1]
@@ -248,35 +247,6 @@ def curvature(job: Job) -> dict[str, float]:
     """Curvature of the loss in the coordinates of the training."""
     c = job.truth.curvature
     return {"min": c.min, "max": c.max, "condition": c.condition, "lr_limit": job.evidence.lr_limit}
-
-
-def _problem(design: Design, settings: RunSettings, step: Step, X: Array, y: Array, start: Array) -> Problem:
-    p = X.shape[1]
-    module = linear_layer(start[None, :p], start[p:] if design.intercept else None, dtype=settings.dtype)
-    optimizer = make_optimizer(settings.optimizer, module.parameters(), step.options)
-    terms = design.terms
-
-    def describe(_: torch.nn.Module) -> dict[str, float]:
-        return dict(zip(terms, design.in_units(_theta(module)).tolist(), strict=True))
-
-    dtype = getattr(torch, settings.dtype)
-    x, target = torch.from_numpy(X).to(dtype), torch.from_numpy(y[:, None]).to(dtype)
-    few = len(terms) <= 1000
-    return Problem(
-        module,
-        torch.nn.MSELoss(),
-        optimizer,
-        x,
-        target,
-        settings.batch_size,
-        settings.seed,
-        describe if few else lambda _: {},
-    )
-
-
-def _theta(module: torch.nn.Module) -> Array:
-    """Weights, then bias, in float64, shape `(q,)`."""
-    return np.concatenate([p.detach().numpy().ravel() for p in module.parameters()]).astype(np.float64)
 
 
 def _best(epochs: Sequence[Epoch]) -> int:
