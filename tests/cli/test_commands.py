@@ -377,3 +377,20 @@ def test_runs_of_other_folders_are_found_by_path(cli, heights_csv, tmp_path):
     (folder,) = Path(tmp_path / "elsewhere").iterdir()
     assert cli("show", folder).code == 0
     assert cli("show", folder.name).code == 3
+
+
+def test_colors_only_where_they_are_wanted(monkeypatch):
+    from sightline.cli.options import colored
+
+    assert "\x1b[" in colored("DIVERGED: at once", "DIVERGED", "red")
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert colored("DIVERGED: at once", "DIVERGED", "red") == "DIVERGED: at once"
+
+
+def test_a_penalized_fit_says_so(cli, heights_csv):
+    done = cli("fit", heights_csv, "weight ~ height", "--weight-decay", "0.1", "--figures", "none")
+    assert "weight decay 0.1" in done.err
+    assert "standard errors are those of the penalized estimate" in done.out
+    assert "penalized loss" in done.out.splitlines()[-1]

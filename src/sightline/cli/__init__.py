@@ -14,6 +14,7 @@ import click
 
 from ..errors import SightlineError, nearest
 from ..version import __version__
+from .options import colored
 
 __all__ = ["main"]
 
@@ -129,7 +130,7 @@ def _complain(message: str, detail: str, code: int) -> int:
     text = f"error: {message}"
     if sys.stderr.isatty():
         text = textwrap.fill(text, shutil.get_terminal_size().columns - 1, break_on_hyphens=False)
-    click.echo(text, err=True)
+    click.echo(colored(text, "error:", "red"), err=True)
     if detail:
         click.echo(detail, err=True)
     return code

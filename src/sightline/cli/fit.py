@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import NumberOr, data_options, level_option, output_option, read_start, result_options
+from .options import NumberOr, colored, data_options, level_option, output_option, read_start, result_options
 
 if TYPE_CHECKING:
     from ..job import Job
     from ..records import Epoch, Stop
     from ..run import Run
+
+
+COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yellow", "DIVERGED": "red"}
 
 
 @click.command("fit", context_settings={"help_option_names": ["-h", "--help"]})
@@ -194,9 +197,10 @@ def report(run: Run, *, as_json: bool, quiet: bool) -> None:
         click.echo("", err=True)
     quiet_and_well = quiet and run.verdict.name == "CONVERGED"
     if not quiet_and_well:
-        click.echo("\n".join(wrapped(str(run.verdict))), err=quiet)
+        text = "\n".join(wrapped(str(run.verdict)))
+        click.echo(colored(text, run.verdict.name, COLORS[run.verdict.name]), err=quiet)
     if warned := warnings_text(run.verdict):
-        click.echo(warned, err=True)
+        click.echo(colored(warned, "warning", "yellow"), err=True)
 
 
 def draw(run: Run, *, every: bool, silent: bool) -> None:

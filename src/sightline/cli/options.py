@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["NumberOr", "data_options", "output_option", "read_start", "result_options"]
+__all__ = ["NumberOr", "colored", "data_options", "output_option", "read_start", "result_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,6 +54,13 @@ def read_start(text: str | None) -> dict[str, float]:
         if not equals or not term.strip():
             raise click.UsageError(f"--start cannot read '{part}': write --start \"Intercept=-35,height=0.45\"")
     return start
+
+
+def colored(text: str, word: str, color: str) -> str:
+    """The text with its first `word` in color, unless NO_COLOR is set; click takes colors out where no terminal is."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return text.replace(word, click.style(word, fg=color, bold=True), 1)
 
 
 def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
