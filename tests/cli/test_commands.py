@@ -392,5 +392,5 @@ def test_colors_only_where_they_are_wanted(monkeypatch):
 def test_a_penalized_fit_says_so(cli, heights_csv):
     done = cli("fit", heights_csv, "weight ~ height", "--weight-decay", "0.1", "--figures", "none")
     assert "weight decay 0.1" in done.err
-    assert "standard errors are those of the penalized estimate" in done.out
+    assert "exact is the penalized optimum, with standard errors of its own" in done.out
     assert "penalized loss" in done.out.splitlines()[-1]

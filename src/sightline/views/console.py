@@ -141,7 +141,7 @@ def _distance(run: Subject) -> list[str]:
         lines = [
             f" trained loss {plain(result['loss'], 8)}; penalized, it is {plain(result['excess'], 3)} above its optimum"
         ]
-        lines.append(" (exact is the penalized optimum; standard errors are those of the penalized estimate)")
+        lines.append(" (exact is the penalized optimum, with standard errors of its own)")
     offs = [abs(c.off_by) for c in run.coefficients if c.off_by is not None]
     if offs and max(offs) >= 5e-4:
         lines.append(f" coefficients up to {_small(max(offs))} standard errors from the exact ones")
