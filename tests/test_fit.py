@@ -524,3 +524,47 @@ def test_data_that_is_no_pair(data):
 def test_data_that_are_no_numbers(x):
     with pytest.raises(UsageError):
         started(x, torch.zeros(1, 1))
+
+
+def test_prediction_intervals_of_nearly_collinear_columns():
+    """Against the leverage from a QR of [1, x, z - x], which is well conditioned; 1e-8 costs eight of sixteen digits."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=20)
+    z = x * (1.0 + 1e-8 * rng.normal(size=20))
+    y = x + rng.normal(size=20)
+    run = sightline.solve({"x": x, "z": z, "y": y}, "y ~ x + z", output=False)
+    got = run.predict({"x": x, "z": z}, interval=0.95)
+    d = z - x
+    Q, _ = np.linalg.qr(np.column_stack([np.ones(20), x, d / np.abs(d).max()]))
+    residual = y - Q @ (Q.T @ y)
+    from scipy.stats import t
+
+    half = t.ppf(0.975, 17) * np.sqrt(residual @ residual / 17.0) * np.sqrt(1.0 + (Q**2).sum(axis=1))
+    np.testing.assert_allclose(got["high"] - got["prediction"], half, rtol=1e-6)
+
+
+def test_a_start_on_a_constant_column_is_refused():
+    with pytest.raises(sightline.UsageError, match="give the Intercept alone"):
+        sightline.fit({"x": [1e3] * 4, "y": [1.0, 2.0, 3.0, 3.0]}, "y ~ x", start={"x": 1.0}, output=False)
+
+
+def test_a_start_too_far_away_is_refused():
+    with pytest.raises(sightline.UsageError, match="start nearer"):
+        sightline.fit({"x": [1.0, 2.0, 4.0], "y": [1.0, 2.0, 3.0]}, "y ~ x", start={"Intercept": 1e200}, output=False)
+
+
+def test_a_penalized_fit_has_no_f_test():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=20)
+    run = sightline.fit({"x": x, "y": 5.0 + rng.normal(size=20)}, "y ~ x", weight_decay=1.0, output=False)
+    assert run.to_dict()["fit"]["f"] is None
+    assert run.to_dict()["fit"]["f_p"] is None
+    assert "nan" not in run.summary()
+
+
+def test_no_columns_with_every_optimizer():
+    from sightline.engines.optimizers import optimizer_names
+
+    for name in optimizer_names():
+        run = sightline.fit({"y": [1.0, 2.0, 4.0]}, "y ~ 1", optimizer=name, lr=0.01, epochs=2, output=False)
+        assert run.epochs[-1].number == 2

@@ -61,7 +61,7 @@ def train(
         raise UsageError(f"data is a {type(data).__name__}: give the pair (x, y) of tensors with one row per example")
     x, y = as_rows("x", data[0]), as_rows("y", data[1])
     check_target(loss, y)
-    problem = Problem(model, loss, optimizer, x, y, batch_size, seed)
+    problem = Problem(model, loss, optimizer, x, y, None if batch_size is None else int(batch_size), int(seed))
     chosen, _ = choose(problem, engine=engine, epochs=int(epochs))
     cheap = problem.full_batch
     every = (1 if cheap else None) if measure == "auto" else measure

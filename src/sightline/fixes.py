@@ -24,7 +24,7 @@ def fixes(e: Evidence) -> list[str]:
     found = []
     exact = e.truth.exact
     here = e.start - exact.theta
-    if not e.truth.design.standardize:
+    if not e.truth.design.standardize and not exact.weight_decay:  # standardizing a penalized fit changes its answer
         basis, inverse = _standardizing(exact.R, exact.rows, intercept=exact.intercept)
         curvature = Curvature.of(exact.R @ basis, rows=exact.rows, rank=exact.rank)
         found += _by_training(e, "--standardize ", curvature, inverse @ here)
@@ -40,7 +40,7 @@ def _by_training(
     """The best rate (and momentum, where it pays) for this curvature, with as many epochs as it needs from here."""
     momentum = momentum or curvature.condition > 50.0
     lr, beta = steady_momentum(curvature) if momentum else (curvature.best_lr, 0.0)
-    needed = epochs_needed(curvature, distance, lr, beta, goal=e.tolerance / 8.0, limit=TOO_MANY)
+    needed = epochs_needed(curvature, distance, lr, beta, goal=e.tolerance / 100.0, limit=TOO_MANY)
     if needed is None:
         return []
     s = e.settings

@@ -49,10 +49,11 @@ def _whole(name: str, value: Any, *, at_least: int) -> None:
 def as_rows(name: str, values: Any) -> Tensor:
     """The values as a tensor of finite numbers; anything else is refused by name, or by row and column."""
     try:
-        tensor = torch.as_tensor(values)
-    except (TypeError, ValueError, RuntimeError):
+        tensor = torch.as_tensor(values).detach()
+    except (KeyError, TypeError, ValueError, RuntimeError):
         raise UsageError(
-            f"{name} is a {type(values).__name__} that torch cannot read as numbers: give a tensor or an array"
+            f"{name} is a {type(values).__name__} that torch cannot read as it is: "
+            "give a tensor, or an array from .to_numpy().copy()"
         ) from None
     if tensor.ndim == 0:
         raise UsageError(f"{name} is a single number: give one row for each example, as a tensor (n, ...)")

@@ -189,7 +189,7 @@ class Job:
         result = self._result(coefficients, verdict, last, excess, frozen_at, folder.id if folder else None)
         run = Run(
             result, self.prepared.design, coefficients, verdict, epochs, folder.path if folder else None,
-            self.prepared.manifest(), self.settings.dtype, self.settings.level, self.truth.covariance(),
+            self.prepared.manifest(), self.settings.dtype, self.settings.level, self.truth.covariance_factor(),
             self.truth.directions(evidence.contraction() if evidence.is_gradient_descent else None), self.prepared.rows,
         )  # fmt: skip
         if folder:

@@ -44,7 +44,7 @@ class Run:
     source: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = "float64"
     level: float = 0.95
-    covariance: NDArray[np.float64] | None = None
+    covariance_factor: NDArray[np.float64] | None = None
     directions: Sequence[Direction] = ()
     rows: Rows | None = None
 
@@ -99,10 +99,10 @@ class Run:
         from .linear.inference import t_interval
 
         statistics, df = self.result["fit"], self.result["df"]
-        if self.covariance is None or statistics["sigma"] is None:
+        if self.covariance_factor is None or statistics["sigma"] is None:
             raise UsageError("this fit has no residual degrees of freedom, so it has no intervals: use more rows")
         Z = np.column_stack([X, np.ones(len(X))]) if self.design.intercept else X
-        leverage = np.einsum("ij,jk,ik->i", Z, self.covariance, Z)
+        leverage = ((Z @ self.covariance_factor.T) ** 2).sum(axis=1)
         return np.asarray(t_interval(level, df) * statistics["sigma"] * np.sqrt(1.0 + leverage))
 
     def evaluate(self, table: object) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def save_run(run: Run, folder: RunFolder, status: str) -> None:
         sentence=run.verdict.sentence,
         dtype=run.dtype,
         level=run.level,
-        covariance=None if run.covariance is None else run.covariance.tolist(),
+        covariance_factor=None if run.covariance_factor is None else run.covariance_factor.tolist(),
         directions=[asdict(d) for d in run.directions],
     )
 
@@ -196,14 +196,14 @@ def load(folder: str | Path) -> Run:
         coefficients = [Coefficient(**c) for c in result["coef"]]
         warnings = tuple(Warning(w["code"], w["text"], tuple(w["fix"])) for w in result["warnings"])
         verdict = Verdict(result["verdict"], values["sentence"], warnings)
-        covariance = values.get("covariance")
+        factor = values.get("covariance_factor")
         return Run(
             result, Design.from_dict(values["design"]), coefficients, verdict, list(read_epochs(path)), path,
             values.get("source", {}), values["dtype"], values["level"],
-            None if covariance is None else np.array(covariance, dtype=np.float64),
+            None if factor is None else np.array(factor, dtype=np.float64).reshape(-1, len(coefficients)),
             [Direction(**d) for d in values.get("directions", ())],
         )  # fmt: skip
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
             f"{path / 'run.json'} is damaged ({error}): restore the folder from a copy or train again"
         ) from None

@@ -54,7 +54,7 @@ def solved(prepared: Prepared, settings: RunSettings, output: Path | None) -> Ru
     )
     run = Run(
         result, prepared.design, coefficients, verdict, (), None, prepared.manifest(), "float64", settings.level,
-        truth.covariance(), truth.directions(None), prepared.rows,
+        truth.covariance_factor(), truth.directions(None), prepared.rows,
     )  # fmt: skip
     if folder is None:
         return run

@@ -22,7 +22,7 @@ def make_problem(design: Design, settings: RunSettings, step: Step, X: Array, y:
     """The linear layer at its start, the optimizer with its step, rows `X (n, p)` and `y (n,)` in the run's dtype."""
     p = X.shape[1]
     module = linear_layer(start[None, :p], start[p:] if design.intercept else None, dtype=settings.dtype)
-    optimizer = make_optimizer(settings.optimizer, module.parameters(), step.options)
+    optimizer = make_optimizer(settings.optimizer, [p for p in module.parameters() if p.numel()], step.options)
     terms = design.terms
 
     def describe(_: torch.nn.Module) -> dict[str, float]:

@@ -88,13 +88,16 @@ class Truth:
             found.append(Direction(float(self.curvature.eigenvalues[i]), constant, digit, dict(parts)))
         return found
 
-    def covariance(self) -> Array | None:
-        """(Z'Z)⁻¹ in training coordinates `(q, q)`, for prediction intervals; None for very wide designs."""
+    def covariance_factor(self) -> Array | None:
+        """F `(rank, q)` with F'F = (Z'Z)⁻¹ in training coordinates, for prediction intervals; None for very wide
+        designs.
+
+        The leverage of a row z is ‖F z‖², which loses cond(Z) digits and is never negative; z'(Z'Z)⁻¹z loses cond(Z)².
+        """
         e = self.exact
         if len(e.theta) > 500:
             return None
-        half = (e.directions[: e.rank] / e.scale) / e.singular[: e.rank, None]
-        return np.asarray(half.T @ half)
+        return np.asarray((e.directions[: e.rank] / e.scale) / e.singular[: e.rank, None])
 
     def collinear(self) -> list[tuple[str, ...]]:
         """Groups of terms that say the same: the columns that take part in each direction which the data leave open."""

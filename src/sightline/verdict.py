@@ -175,7 +175,7 @@ def _slow(e: Evidence) -> Warning:
     fastest = epochs_per_digit(float(curvature.contraction(*best).max()))
     helps = ", and a larger rate alone does not help" if curvature.condition > STEEP else ""
     text = (
-        f"at rate {plain(e.step.lr)} the flattest direction needs {about(needs)} epochs for each factor e; "
+        f"at rate {plain(e.step.lr)} the flattest direction needs {_epochs(needs)} for each factor e; "
         f"the largest stable rate is {e.lr_limit:.4g}{helps}; the best rate with momentum ({plain(best[0])}, "
         f"{plain(best[1])}) needs {about(fastest)} epochs for each digit"
     )
@@ -189,3 +189,7 @@ def _decay(e: Evidence) -> Warning:
         "however many epochs it gets"
     )
     return Warning("SL-DECAY", text, tuple(fixes(e)))
+
+
+def _epochs(number: float) -> str:
+    return "1 epoch" if round(number) <= 1 else f"{about(number)} epochs"

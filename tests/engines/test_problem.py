@@ -74,3 +74,51 @@ def test_an_optimizer_that_holds_foreign_parameters_too():
     sgd = torch.optim.SGD([*model.parameters(), *other.parameters()], lr=0.1)
     with pytest.raises(sightline.UsageError, match="parameters of another model"):
         list(sightline.train(model, (torch.ones(5, 2), torch.ones(5, 1)), loss=nn.MSELoss(), optimizer=sgd, epochs=1))
+
+
+class Two(nn.Module):
+    """Two outputs, as many modules have."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.layer(x), x.mean()
+
+
+def test_modules_with_several_outputs_and_a_loss_of_their_own():
+    records = train(Two(), torch.randn(6, 2), torch.randn(6, 1), lambda out, y: ((out[0] - y) ** 2).mean())
+    assert records[1].train_loss < records[0].train_loss
+
+
+def test_numbers_of_numpy_and_rows_that_require_gradients_and_no_grad():
+    import numpy as np
+
+    model = nn.Linear(2, 1)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    x = torch.randn(6, 2, requires_grad=True) * 2.0
+    with torch.no_grad():
+        stream = sightline.train(
+            model, (x, torch.randn(6, 1)), loss=nn.HuberLoss(), optimizer=sgd, epochs=np.int64(3), seed=np.int64(4),
+            batch_size=np.int64(2), measure=1,
+        )  # fmt: skip
+        assert [r.number for r in stream] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("loss", "remedy"),
+    [
+        (lambda p, t: (p - t) ** 2, "return its mean or its sum"),
+        (lambda p, t: 1.0, "return its mean or its sum"),
+        (lambda p, t: ((p.detach() - t) ** 2).mean(), r"leave out detach\(\)"),
+    ],
+)
+def test_losses_that_backward_cannot_start_from(loss, remedy):
+    with pytest.raises(sightline.UsageError, match=remedy):
+        train(nn.Linear(2, 1), torch.ones(5, 2), torch.ones(5, 1), loss)
+
+
+def test_whole_numbers_as_rows():
+    with pytest.raises(sightline.UsageError, match=r"convert it with x\.float\(\)"):
+        train(nn.Linear(2, 1), torch.ones(5, 2, dtype=torch.long), torch.ones(5, 1))

@@ -141,3 +141,25 @@ def test_nothing_in_a_run_folder_is_pickle(heights, tmp_path):
         if path.is_file():
             assert path.suffix in {".json", ".jsonl", ".safetensors", ".png"}
             assert not path.read_bytes().startswith((b"\x80", b"PK"))
+
+
+@pytest.mark.parametrize(
+    "damage", [{"covariance_factor": "a"}, {"covariance_factor": [1]}, {"source": 5}, {"level": None}]
+)
+def test_a_damaged_manifest_is_named(heights, tmp_path, damage):
+    run = sightline.fit(heights, "weight ~ height", output=tmp_path, figures="none")
+    path = run.folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    if "covariance_factor" in damage:
+        with pytest.raises(sightline.RunError, match="restore the folder"):
+            sightline.load(run.folder)
+    else:
+        assert sightline.load(run.folder).predict({"height": [172.0]}) == run.predict({"height": [172.0]})
+
+
+@pytest.mark.parametrize("content", [b"null\nnull\n", b"\xff\xfe{}\n{}\n"])
+def test_damaged_records_are_named(heights, tmp_path, content):
+    run = sightline.fit(heights, "weight ~ height", output=tmp_path, figures="none")
+    (run.folder / "epochs.jsonl").write_bytes(content)
+    with pytest.raises(sightline.RunError, match="line 1 is damaged"):
+        sightline.load(run.folder)

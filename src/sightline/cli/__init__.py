@@ -106,6 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        if debug:
+            raise
+        code = _complain(f"cannot write the output: {error.strerror or error}; free space or write elsewhere", "", 3)
     except Exception as error:
         if debug:
             raise

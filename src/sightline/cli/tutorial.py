@@ -92,10 +92,10 @@ def _save(run: Run) -> None:
     assert run.folder is not None
     rows: Any = run.rows
     folder = run.folder / "figures"
-    draw.scatter_figure(rows.X[:, 0], rows.y, "height", "weight").savefig(folder / "raw-data.png", dpi=100)
+    draw.save(draw.scatter_figure(rows.X[:, 0], rows.y, "height", "weight"), folder / "raw-data.png")
     for epoch in run.epochs[1:]:
-        draw.epoch_figure(run, epoch).savefig(folder / f"epoch-{epoch.number:02d}.png", dpi=100)
-    draw.loss_figure(run).savefig(folder / "loss.png", dpi=100)
+        draw.save(draw.epoch_figure(run, epoch), folder / f"epoch-{epoch.number:02d}.png")
+    draw.save(draw.loss_figure(run), folder / "loss.png")
 
 
 def _tell(run: Run, *, figures: bool) -> None:

@@ -138,16 +138,22 @@ class Design:
             return slopes
         return np.concatenate([[theta[-1] - slopes @ self.center], slopes])
 
+    @np.errstate(over="ignore", invalid="ignore")
     def from_units(self, start: Mapping[str, float]) -> Array:
         """θ of the coefficients given by term, zero for the others."""
         for term in start:
             if term not in self.terms:
                 raise UsageError(f"--start names no coefficient with {shown(term)}: {nearest(term, self.terms)}")
+            if term in self.constant and start[term]:
+                raise UsageError(
+                    f"--start names {shown(term)}, which is constant and left out: give the Intercept alone"
+                )
         slopes = np.array([start.get(term, 0.0) for term in self.encoding.terms], dtype=float)
         weight = slopes * self.scale
-        if not self.intercept:
-            return weight
-        return np.append(weight, start.get("Intercept", 0.0) + slopes @ self.center if start else 0.0)
+        theta = np.append(weight, start.get("Intercept", 0.0) + slopes @ self.center) if self.intercept else weight
+        if not np.abs(theta).max(initial=0.0) < LARGEST:
+            raise UsageError("--start is too far away, its loss overflows float64: start nearer")
+        return theta
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; Python writes doubles so that they are read back to the bit."""

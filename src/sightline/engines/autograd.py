@@ -55,11 +55,14 @@ class Autograd:
 
     def _forward_backward(self, x: Tensor, y: Tensor) -> float:
         """Forward, loss, zero_grad (of every parameter, also those that the optimizer does not hold), backward."""
-        prediction = self.module(x)
+        with torch.enable_grad():
+            prediction = self.module(x)
+            if not self._checked:
+                self.problem.check_shapes(prediction)
+            loss = self.loss(prediction, y)
         if not self._checked:
-            self.problem.check_shapes(prediction)
+            self.problem.check_loss_value(loss)
             self._checked = True
-        loss = self.loss(prediction, y)
         self.module.zero_grad()
         loss.backward()
         return float(loss.item())
@@ -117,9 +120,11 @@ class Autograd:
         training = self.module.training
         self.module.eval()
         try:
-            prediction = self.module(self.problem.x)
-            self.problem.check_shapes(prediction)
-            loss = self.loss(prediction, self.problem.y)
+            with torch.enable_grad():
+                prediction = self.module(self.problem.x)
+                self.problem.check_shapes(prediction)
+                loss = self.loss(prediction, self.problem.y)
+            self.problem.check_loss_value(loss)
             gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         finally:
             self.module.train(training)
@@ -143,7 +148,8 @@ class Autograd:
                 resting = self.module.eval()(self.problem.x)
             finally:
                 self.module.train()
-        return torch.equal(training, resting)
+        both = isinstance(training, Tensor) and isinstance(resting, Tensor)
+        return both and torch.equal(training, resting)
 
     def state_dict(self) -> dict[str, Any]:
         """Module and optimizer, as copies."""
@@ -171,4 +177,4 @@ NOT_AT_REST = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn
 
 def _norm(gradients: list[Tensor | None]) -> float:
     """Euclidean norm of all gradients together, accumulated in float64."""
-    return math.sqrt(sum(float(g.double().pow(2).sum()) for g in gradients if g is not None))
+    return math.sqrt(sum(float(g.detach().abs().double().pow(2).sum()) for g in gradients if g is not None))

@@ -59,7 +59,13 @@ class Problem:
     def _check_input(self) -> None:
         """Refuse rows that the first matrix product would refuse without saying what to do."""
         first = next(self.module.parameters(), None)
-        if first is None or not self.x.is_floating_point():
+        if first is None or isinstance(first, nn.UninitializedParameter):
+            return
+        if isinstance(self.module, nn.Linear) and not self.x.is_floating_point():
+            raise UsageError(
+                f"x is {str(self.x.dtype).removeprefix('torch.')} and the model needs floats: convert it with x.float()"
+            )
+        if not self.x.is_floating_point():
             return
         if first.is_floating_point() and first.dtype != self.x.dtype:
             want, got = str(first.dtype).removeprefix("torch."), str(self.x.dtype).removeprefix("torch.")
@@ -80,8 +86,22 @@ class Problem:
         """Whether one epoch is one step on all rows."""
         return self.batch_size is None or self.batch_size >= len(self.x)
 
-    def check_shapes(self, prediction: Tensor) -> None:
+    def check_loss_value(self, loss: object) -> None:
+        """Refuse what `backward` cannot start from: a loss that is not one number, or on which no parameter has a
+        say.
+        """
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+            raise UsageError(f"the loss gives {got}, not one number as a tensor: return its mean or its sum")
+        if not loss.requires_grad:
+            raise UsageError(
+                "no trainable parameter has a part in the loss: leave out detach(), or set requires_grad_(True) on some"
+            )
+
+    def check_shapes(self, prediction: object) -> None:
         """Refuse a prediction (n, 1) against a target (n,), which the loss would broadcast to (n, n)."""
+        if not isinstance(prediction, Tensor) or not prediction.ndim:
+            return
         target = self.y[: len(prediction)]
         got, want = tuple(prediction.shape), tuple(target.shape)
         name = (

@@ -131,6 +131,7 @@ def steady_rate(curvature: Curvature, momentum: float) -> float:
     return STEADY * (1.0 + math.sqrt(momentum)) ** 2 / curvature.max if curvature.rank else 1.0
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def epochs_needed(
     curvature: Curvature, distance: Array, lr: float, momentum: float, *, goal: float, limit: int
 ) -> int | None:
@@ -151,7 +152,7 @@ def epochs_needed(
         return float(share @ size)
 
     high = 1
-    while left(high) > goal:
+    while not left(high) <= goal:
         if high > limit:
             return None
         high *= 2

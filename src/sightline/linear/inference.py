@@ -57,7 +57,7 @@ def fit_statistics(exact: Exact) -> FitStatistics:
     adjusted = f = f_p = None
     if r2 is not None and df_resid > 0:
         adjusted = 1.0 - (1.0 - r2) * (n - int(exact.intercept)) / df_resid
-        if df_model > 0 and rss > 0:
+        if df_model > 0 and rss > 0 and not exact.weight_decay:  # a penalized fit is no nested least squares
             f = (explained / df_model) / (rss / df_resid)
             f_p = _f_tail(df_model, df_resid, f)
     aic = bic = None

@@ -92,7 +92,7 @@ def read_epochs(folder: Path) -> Iterator[Epoch]:
     """The records of a run; a last line that a crash cut short is left out."""
     path = folder / "epochs.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}; give the id or the folder of a run") from None
     for number, line in enumerate(lines, start=1):
@@ -100,7 +100,7 @@ def read_epochs(folder: Path) -> Iterator[Epoch]:
             values = json.loads(line)
             stop = values.pop("stop", None)
             yield Epoch(**values, stop=Stop(**stop) if stop else None)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             if number == len(lines):
                 return
             raise RunError(f"{path} line {number} is damaged: restore the folder from a copy or train again") from None

@@ -116,8 +116,8 @@ def _statistics(run: Subject) -> list[str]:
     s = run.result["fit"]
     lines = ["of the exact answer (as are the standard errors):"] if run.verdict.name not in ("CONVERGED",) else []
     if s["sigma"] is not None:
-        r2 = "R2 not defined (the target is constant)" if s["r2"] is None else f"R2 {s['r2']:.4f}"
-        adjusted = "" if s["adj_r2"] is None else f" (adjusted {s['adj_r2']:.4f})"
+        r2 = "R2 not defined (the target is constant)" if s["r2"] is None else f"R2 {_share(s['r2'])}"
+        adjusted = "" if s["adj_r2"] is None else f" (adjusted {_share(s['adj_r2'])})"
         lines.append(f"residual standard error {plain(s['sigma'])}, {r2}{adjusted}")
     if s["f"] is not None:
         information = "" if s["aic"] is None else f", AIC {s['aic']:.2f}, BIC {s['bic']:.2f}"
@@ -148,8 +148,12 @@ def _distance(run: Subject) -> list[str]:
     return lines
 
 
+def _share(r2: float) -> str:
+    return f"{r2:.4f}" if r2 > -10.0 else plain(r2)
+
+
 def _small(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.01 else f"{value:.1e}"
+    return f"{value:.2f}" if 0.01 <= value < 1e6 else f"{value:.1e}"
 
 
 def warnings_text(verdict: Verdict) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,13 @@ def paths_figure(run: Subject) -> Figure:
     return figure
 
 
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture; a character that the font lacks is drawn as a box, without a word."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(path, dpi=100)
+
+
 def save_figures(run: Subject, *, every: bool) -> list[Path]:
     """Write the final figures (and, if asked, one for every epoch) into the run folder; returns their paths."""
     assert run.folder is not None
@@ -98,12 +106,12 @@ def save_figures(run: Subject, *, every: bool) -> list[Path]:
         width = len(str(run.epochs[-1].number))
         for epoch in run.epochs[1:]:
             path = folder / f"epoch-{epoch.number:0{max(2, width)}d}.png"
-            epoch_figure(run, epoch).savefig(path, dpi=100)
+            save(epoch_figure(run, epoch), path)
     figures.append(("overview.png", overview(run)))
     if len(run.design.encoding.terms) > 1 and run.epochs and run.epochs[0].parameters:
         figures.append(("coefficients.png", paths_figure(run)))
     for name, figure in figures:
-        figure.savefig(folder / name, dpi=100)
+        save(figure, folder / name)
     return sorted(folder.glob("*.png"))
 
 
