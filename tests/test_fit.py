@@ -568,3 +568,9 @@ def test_no_columns_with_every_optimizer():
     for name in optimizer_names():
         run = sightline.fit({"y": [1.0, 2.0, 4.0]}, "y ~ 1", optimizer=name, lr=0.01, epochs=2, output=False)
         assert run.epochs[-1].number == 2
+
+
+@pytest.mark.parametrize("name", ["weight_decay", "lr", "epochs"])
+def test_solve_refuses_what_it_would_ignore(name):
+    with pytest.raises(sightline.UsageError, match=f"takes no '{name}': leave it out, or use fit"):
+        sightline.solve({"x": [0.0, 1.0, 2.0], "y": [1.0, 3.0, 4.0]}, "y ~ x", **{name: 1})

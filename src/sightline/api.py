@@ -13,7 +13,7 @@ from torch import Tensor
 from . import loop
 from .engines.choose import choose
 from .engines.problem import Problem
-from .errors import UsageError
+from .errors import UsageError, shown
 from .guards import as_rows, check_loop, check_loss, check_target
 from .job import Job, Sink
 from .prepare import prepare
@@ -118,6 +118,8 @@ def solve(
     2.0
     """
     chosen = RunSettings.of(settings)
+    if untaken := [name for name in settings if name not in ("level", "loss")]:
+        raise UsageError(f"solve trains nothing and takes no {shown(untaken[0])}: leave it out, or use fit")
     return solved(prepare(data, formula, target=target), chosen, _folder(output, default=False))
 
 

@@ -60,7 +60,6 @@ class Job:
     settings: RunSettings
     step: Step
     problem: Problem
-    form: SquaredError
     engine: Engine
     reason: str
     freeze: Freeze | None
@@ -82,7 +81,7 @@ class Job:
         engine, reason = choose(problem, engine=settings.engine, epochs=epochs, form=form)
         limit = _forecast_epochs(settings, engine, rows.X.size)
         freeze = forecast_freeze(engine, problem, form, limit=limit) if limit else None
-        return cls(prepared, truth, settings, step, problem, form, engine, reason, freeze, start)
+        return cls(prepared, truth, settings, step, problem, engine, reason, freeze, start)
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -98,7 +97,7 @@ class Job:
     @cached_property
     def warnings(self) -> list[Warning]:
         """What the reader should know before the first epoch."""
-        return [*self.prepared.warnings, *warnings_before(self.evidence)]
+        return warnings_before(self.evidence)
 
     @property
     def engine_name(self) -> str:

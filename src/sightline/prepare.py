@@ -12,7 +12,6 @@ from .data.formula import formula_for, parse
 from .data.sources import open_source
 from .data.table import Table
 from .errors import DataError, UsageError, nearest, shown
-from .records import Warning
 from .rows import Rows
 from .words import count
 
@@ -33,7 +32,6 @@ class Prepared:
     columns_used: int
     path: str | None
     fingerprint: str
-    warnings: tuple[Warning, ...] = ()
 
     def manifest(self) -> dict[str, Any]:
         """Where the rows came from, as run.json tells it."""

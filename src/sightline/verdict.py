@@ -71,19 +71,18 @@ def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
     reason = last.stop.reason if last.stop else "epochs"
     sentence = last.stop.sentence if last.stop else ""
     if reason == "diverged":
-        return Verdict("DIVERGED", sentence, (*before, _diverged(evidence)))
+        return Verdict("DIVERGED", sentence, (*before, _diverged(evidence, tuple(fixes(evidence)))))
     if evidence.excess <= evidence.tolerance:
         return Verdict("CONVERGED", _converged(evidence), tuple(before))
     loss = plain(evidence.truth.exact.loss, 6)
     above = f"{_name(evidence)} is {plain(evidence.excess, 3)} above the exact {loss}"
     distance = f"after {count(last.number, 'epoch')} the {above}"
+    remedies = tuple(fixes(evidence))
+    warnings = (*before, *_steep(evidence, remedies), *_slow_or_frozen(evidence, remedies))
     if reason in ("interrupted", "time", "patience"):
-        return Verdict(
-            "STOPPED_EARLY", f"{sentence}; {distance}", (*before, *_steep(evidence), *_slow_or_frozen(evidence))
-        )
+        return Verdict("STOPPED_EARLY", f"{sentence}; {distance}", warnings)
     cannot = ", and this run cannot converge" if evidence.frozen_at is not None else ""
-    after = [*_steep(evidence), *_slow_or_frozen(evidence)]
-    return Verdict("NOT_CONVERGED", f"{distance}{cannot}", (*before, *after))
+    return Verdict("NOT_CONVERGED", f"{distance}{cannot}", warnings)
 
 
 def _name(e: Evidence) -> str:
@@ -101,21 +100,21 @@ def _converged(e: Evidence) -> str:
     return f"after {epochs} the loss is only {plain(e.excess, 2)} above the exact {loss}"
 
 
-def _diverged(e: Evidence) -> Warning:
+def _diverged(e: Evidence, remedies: tuple[str, ...]) -> Warning:
     if not e.is_gradient_descent:
         text = f"rate {plain(e.step.lr)} is too large for {e.settings.optimizer} on these data"
-        return Warning("SL-DIVERGED", text, tuple(fixes(e)))
+        return Warning("SL-DIVERGED", text, remedies)
     if e.step.lr <= e.lr_limit:
         text = (
             f"rate {plain(e.step.lr)} is below the largest stable one, {e.lr_limit:.4g}, but momentum "
             f"{plain(e.step.momentum)} overshoots a thousandfold before it settles"
         )
-        return Warning("SL-DIVERGED", text, tuple(fixes(e)))
+        return Warning("SL-DIVERGED", text, remedies)
     text = f"rate {plain(e.step.lr)} is {e.step.lr / e.lr_limit:.3g} times the largest stable one, {e.lr_limit:.4g}"
-    return Warning("SL-DIVERGED", text, tuple(fixes(e)))
+    return Warning("SL-DIVERGED", text, remedies)
 
 
-def _steep(e: Evidence) -> list[Warning]:
+def _steep(e: Evidence, remedies: tuple[str, ...]) -> list[Warning]:
     condition = e.truth.curvature.condition
     if condition < STEEP:
         return []
@@ -125,37 +124,37 @@ def _steep(e: Evidence) -> list[Warning]:
             f"the columns nearly repeat each other: the loss is {about(condition)} times steeper in one direction "
             "than in another (the condition number), even with standardized columns"
         )
-        return [Warning("SL-COND", text, tuple(fixes(e)))]
+        return [Warning("SL-COND", text, remedies)]
     widest = int(np.argmax(np.maximum(np.abs(design.low), np.abs(design.high)))) if len(design.low) else 0
     name, low, high = design.encoding.terms[widest], design.low[widest], design.high[widest]
     text = (
         f"{name} ({plain(float(low))} to {plain(float(high))}) makes the loss {about(condition)} times steeper in one "
         "direction than in another (the condition number)"
     )
-    return [Warning("SL-COND", text, tuple(fixes(e)))]
+    return [Warning("SL-COND", text, remedies)]
 
 
-def _slow_or_frozen(e: Evidence) -> list[Warning]:
+def _slow_or_frozen(e: Evidence, remedies: tuple[str, ...]) -> list[Warning]:
     if e.decoupled_decay:
-        return [_decay(e)]
+        return [_decay(e, remedies)]
     if not e.is_gradient_descent or not e.truth.curvature.rank:
-        return [_too_few(e)]
+        return [_too_few(e, remedies)]
     found = []
     if e.epochs and epochs_per_digit(float(e.contraction().max())) > 2.0:
-        found.append(_slow(e))
+        found.append(_slow(e, remedies))
     elif e.frozen_at is None:
-        found.append(_too_few(e))
+        found.append(_too_few(e, remedies))
     if e.frozen_at is not None:
         at = "" if e.frozen_loss is None else f", at loss {plain(e.frozen_loss, 6)}"
         frozen = (
             f"{e.settings.dtype} rounding freezes every parameter at epoch {e.frozen_at:,}{at}: from there each step "
             "is smaller than half a rounding unit of the parameter it should move"
         )
-        found.append(Warning("SL-FROZEN", frozen, tuple(fixes(e))))
+        found.append(Warning("SL-FROZEN", frozen, remedies))
     return found
 
 
-def _too_few(e: Evidence) -> Warning:
+def _too_few(e: Evidence, remedies: tuple[str, ...]) -> Warning:
     assert e.last is not None
     name = e.settings.optimizer.lower()
     if e.last.number >= 20 and e.best < 0.8 * e.last.number:
@@ -165,10 +164,10 @@ def _too_few(e: Evidence) -> Warning:
         )
     else:
         text = f"{count(e.last.number, 'epoch')} of {name} were not enough"
-    return Warning("SL-SLOW", text, tuple(fixes(e)))
+    return Warning("SL-SLOW", text, remedies)
 
 
-def _slow(e: Evidence) -> Warning:
+def _slow(e: Evidence, remedies: tuple[str, ...]) -> Warning:
     curvature = e.truth.curvature
     needs = epochs_per_factor(float(e.contraction().max()))
     best = best_momentum(curvature)
@@ -179,16 +178,16 @@ def _slow(e: Evidence) -> Warning:
         f"the largest stable rate is {e.lr_limit:.4g}{helps}; the best rate with momentum ({plain(best[0])}, "
         f"{plain(best[1])}) needs {about(fastest)} epochs for each digit"
     )
-    return Warning("SL-SLOW", text, tuple(fixes(e)))
+    return Warning("SL-SLOW", text, remedies)
 
 
-def _decay(e: Evidence) -> Warning:
+def _decay(e: Evidence, remedies: tuple[str, ...]) -> Warning:
     text = (
         f"{e.settings.optimizer.lower()} pulls every parameter toward zero by its decoupled weight decay, "
         f"{plain(e.decoupled_decay)}, which is part of no loss: it settles beside the answer, "
         "however many epochs it gets"
     )
-    return Warning("SL-DECAY", text, tuple(fixes(e)))
+    return Warning("SL-DECAY", text, remedies)
 
 
 def _epochs(number: float) -> str:

@@ -394,3 +394,25 @@ def test_a_penalized_fit_says_so(cli, heights_csv):
     assert "weight decay 0.1" in done.err
     assert "exact is the penalized optimum, with standard errors of its own" in done.out
     assert "penalized loss" in done.out.splitlines()[-1]
+
+
+def test_a_second_interrupt_does_not_wait_and_keeps_what_was_written(heights_csv, tmp_path):
+    """A sink that never returns stands for an epoch that takes for ever."""
+    code = (
+        "import os, signal, sys, time\nimport sightline.views.console as console\nfrom sightline.cli import main\n"
+        "def stuck(self, epoch):\n"
+        "    if epoch.number == 3:\n"
+        "        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.2); os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
+        "console.Progress.__call__ = stuck\nmain(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "fit", heights_csv, "weight ~ height", "--lr", "0.1", "--epochs", "9",
+         "--figures", "none", "--output", tmp_path / "r"],
+        capture_output=True, text=True, timeout=50,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert "what was already written is kept" in done.stderr
+    assert "Traceback" not in done.stderr
+    (folder,) = (tmp_path / "r").iterdir()
+    assert len((folder / "epochs.jsonl").read_text().splitlines()) == 4
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"

@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         code = _complain(_sentence(error), "", 2)
     except (KeyboardInterrupt, click.Abort):
-        code = _complain("stopped before training began; nothing was saved", "", 130)
+        code = _complain("stopped at once; what was already written is kept", "", 130)
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
