@@ -11,7 +11,8 @@ __all__ = ["Digits"]
 
 EXACT = Context(prec=800)  # enough for the sum of any two doubles
 SPEC = re.compile(
-    r"(?P<align>.?[<>=^])?(?P<sign>[-+ ]?)(?P<alt>#?)(?P<width>0?\d*)(?P<comma>,?)(\.(?P<places>\d+))?(?P<kind>[eEfFgG])"
+    r"(?P<align>.?[<>=^])?(?P<sign>[-+ ]?)(?P<alt>#?)(?P<width>0?\d*)(?P<comma>,?)"
+    r"(\.(?P<places>\d+))?(?P<kind>[eEfFgG])"
 )
 
 
@@ -35,7 +36,7 @@ class Digits(float):
         self.low, self.trusted = low, trusted
         return self
 
-    def __getnewargs__(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[Any, ...]:
         return float(self), self.low, self.trusted
 
     def __format__(self, spec: str) -> str:

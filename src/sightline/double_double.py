@@ -18,6 +18,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .digits import Digits
+
 __all__ = ["PRECISION", "Pair", "two_product", "two_sum"]
 
 Array = NDArray[np.float64]
@@ -71,6 +73,8 @@ class Pair:
         """Doubles as they are, or the sums of two arrays of doubles."""
         if isinstance(values, Pair):
             return values
+        if isinstance(values, Digits):
+            return cls(np.array(float(values)), np.array(values.low))
         hi = np.asarray(values, dtype=np.float64)
         return cls(hi, np.zeros_like(hi)) if low is None else cls(*two_sum(hi, np.asarray(low, dtype=np.float64)))
 
@@ -184,6 +188,11 @@ class Pair:
         """The product X'r of `(n, p)` and `(n, k)`, shape `(p, k)`."""
         rows = [(self[:, j : j + 1] * r).sum() for j in range(self.shape[1])]
         return Pair(np.array([v.hi for v in rows]), np.array([v.lo for v in rows])).reshape(self.shape[1], r.shape[1])
+
+    def digits(self, trusted: float | None = None) -> list[Digits]:
+        """The numbers one by one, with how many digits of them are to be trusted."""
+        numbers = zip(self.hi.ravel().tolist(), self.lo.ravel().tolist(), strict=True)
+        return [Digits(hi, low, trusted) for hi, low in numbers]
 
     def reshape(self, *shape: int) -> Pair:
         """As of an array."""
