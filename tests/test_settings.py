@@ -125,7 +125,7 @@ def test_numpy_numbers_are_numbers():
 
 def test_defaults_are_those_of_the_contract():
     s = RunSettings()
-    assert (s.loss, s.optimizer, s.dtype, s.figures, s.level, s.seed) == ("mse", "sgd", "float64", "final", 0.95, 0)
+    assert (s.loss, s.optimizer, s.dtype, s.figures, s.level, s.seed) == (None, "sgd", "float64", "final", 0.95, 0)
     assert s.standardize
     assert s.lr is s.momentum is s.epochs is s.batch_size is None
 

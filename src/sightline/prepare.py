@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .data.design import Design, Missing, complete_rows
-from .data.formula import formula_for, parse
-from .data.sources import open_source
+from numpy.typing import NDArray
+
+from .data.design import Design
+from .data.formula import Formula, formula_for, parse
+from .data.sources import Source, open_source
 from .data.table import Table
+from .data.target import class_labels
+from .data.usable import Missing, Usable, usable_rows
+from .double_double import Pair
 from .errors import DataError, UsageError, nearest, shown
 from .rows import Rows
+from .settings import RunSettings
 from .words import count
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "prepare", "prepare_for"]
 
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+|[+-]?\d{1,3}(\.\d{3})+,\d+")
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The rows and the design that made them; `name` is how messages name the data, `label` how a command line does."""
+    """The rows and the design that made them; `name` is how messages name the data, `label` how a command line does.
+
+    `table` holds the rows as they were read, for what needs more digits than `rows` have. `missing` and `zero_weight`
+    say how many were left out. `loss` is the one that is meant where none was given.
+    """
 
     design: Design
     rows: Rows
@@ -32,6 +42,17 @@ class Prepared:
     columns_used: int
     path: str | None
     fingerprint: str
+    table: Table = field(repr=False)
+    zero_weight: int = 0
+    loss: str = "mse"
+
+    def pairs(self) -> tuple[Pair, Pair]:
+        """The columns `(n, p)` and the target `(n,)` in the units of the data, beyond float64."""
+        return self.design.encoding.pairs(self.table), self.design.encoding.response_pairs(self.table)
+
+    def fractions(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The same as exact rational numbers."""
+        return self.design.encoding.fractions(self.table), self.design.encoding.response_fractions(self.table)
 
     def manifest(self) -> dict[str, Any]:
         """Where the rows came from, as run.json tells it."""
@@ -41,43 +62,93 @@ class Prepared:
             "fingerprint": self.fingerprint,
             "rows": len(self.rows),
             "missing": {"rows": self.missing.rows, "by_column": dict(self.missing.by_column)},
+            "zero_weight": self.zero_weight,
         }
 
 
 def prepare(
-    data: object, formula: str | None = None, *, target: str | None = None, standardize: bool = True
+    data: object,
+    formula: str | None = None,
+    *,
+    target: str | None = None,
+    standardize: bool = True,
+    weights: str | None = None,
+    cluster: str | None = None,
+    loss: str | None = None,
+    decimal: bool = False,
 ) -> Prepared:
-    """Read the used columns, leave out rows that miss a value, learn the design, make the rows."""
+    """Read the used columns, leave out rows that miss a value or weigh nothing, learn the design, make the rows.
+
+    `weights` and `cluster` name columns of the data. With a class loss ("bce", "cross-entropy"), or without a loss and
+    with a target of text, the target is a class, and `Design.classes` are its labels. With `decimal` each double of an
+    array stands for its shortest decimal, as the numbers of a text file do.
+
+    >>> prepared = prepare({"x": [1, 2, 3], "kind": ["b", "a", "b"]}, "kind ~ x")
+    >>> prepared.loss, prepared.design.classes, prepared.rows.y.tolist()
+    ('bce', ('a', 'b'), [1.0, 0.0, 1.0])
+    """
     if isinstance(formula, Mapping) or not (formula is None or isinstance(formula, str)):
         raise UsageError(f"the formula is a {type(formula).__name__}: give text such as 'weight ~ height'")
-    source = open_source(data)
-    if (formula is None) == (target is None):
-        example = f"for example 'y ~ x', with columns of {source.name}: {nearest('', source.columns)}"
-        raise UsageError(f"give a formula or a target, one of the two: {example}")
-    if target is not None:
-        if target not in source.columns:
-            raise DataError(f"no column {shown(target)} in {source.name}: {nearest(target, source.columns)}")
-        formula = formula_for(target, source.columns)
-    assert formula is not None
-    parsed = parse(formula, source.columns)
-    table = source.read(parsed.columns)
+    for option, value in (("weights", weights), ("cluster", cluster)):
+        if not (value is None or isinstance(value, str)):
+            raise UsageError(f"{option} is a {type(value).__name__}: give the name of a column of the data")
+    source = open_source(data, decimal=decimal)
+    extra = [name for name in (weights, cluster) if name is not None]
+    parsed = _parsed(source, formula, target, extra)
+    table = source.read([*parsed.columns, *extra])
     for name in parsed.columns:
         _refuse_decimal_commas(table, name)
-    complete, missing = complete_rows(table, parsed.columns)
-    if complete.rows < 2:
-        left = f" after leaving out {count(missing.rows, 'row')} with missing values" if missing.rows else ""
-        raise DataError(f"{source.name} has {count(complete.rows, 'usable row')}{left}: a fit needs at least 2")
-    design = Design.learn(parsed, complete, standardize=standardize)
+    usable = usable_rows(table, parsed.columns, weights=weights, cluster=cluster)
+    _check_rows(usable, source.name)
+    assert parsed.response is not None
+    classes, loss = class_labels(parsed.response, usable.table, loss)
+    design = Design.learn(parsed, usable.table, standardize=standardize, weight=usable.weight, classes=classes)
+    design = replace(design, weights=weights, cluster=cluster)
     return Prepared(
         design,
-        design.rows(complete),
-        missing,
+        design.rows(usable.table),
+        usable.missing,
         source.name,
         str(data) if source.path else source.name,
         len(parsed.columns),
         source.path,
         table.fingerprint,
+        usable.table,
+        usable.zero_weight,
+        loss,
     )
+
+
+def prepare_for(
+    settings: RunSettings, data: object, formula: str | None, *, target: str | None, decimal: bool = False
+) -> Prepared:
+    """As `prepare`, with what the settings say about columns, weights, clusters and loss."""
+    return prepare(
+        data, formula, target=target, standardize=settings.standardize, weights=settings.weights,
+        cluster=settings.cluster, loss=settings.loss, decimal=decimal,
+    )  # fmt: skip
+
+
+def _parsed(source: Source, formula: str | None, target: str | None, extra: list[str]) -> Formula:
+    """The formula, or that which explains the target by all columns that are neither weights nor clusters."""
+    if (formula is None) == (target is None):
+        example = f"for example 'y ~ x', with columns of {source.name}: {nearest('', source.columns)}"
+        raise UsageError(f"give a formula or a target, one of the two: {example}")
+    if formula is not None:
+        return parse(formula, source.columns)
+    assert target is not None
+    if target not in source.columns:
+        raise DataError(f"no column {shown(target)} in {source.name}: {nearest(target, source.columns)}")
+    columns = [name for name in source.columns if name == target or name not in extra]
+    return parse(formula_for(target, columns), columns)
+
+
+def _check_rows(usable: Usable, name: str) -> None:
+    if usable.table.rows < 2:
+        reasons = [f"{count(usable.missing.rows, 'row')} with missing values"] if usable.missing.rows else []
+        reasons += [f"{count(usable.zero_weight, 'row')} of weight 0"] if usable.zero_weight else []
+        left = f" after leaving out {' and '.join(reasons)}" if reasons else ""
+        raise DataError(f"{name} has {count(usable.table.rows, 'usable row')}{left}: a fit needs at least 2")
 
 
 def _refuse_decimal_commas(table: Table, name: str) -> None:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "row_number"]
+
+
+def row_number(row: int) -> str:
+    """Where a row from 0 stands in data without lines."""
+    return f"row {row}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Design matrix `X (n, p)` without the intercept column, and targets `y (n,)`, both float64."""
+    """Design matrix `X (n, p)` without the intercept column, and targets `y (n,)`, both float64.
+
+    `weight (n,)`: above 0, as given. `cluster (n,)`: the place of each row's label in `clusters`. None where there
+    are none. `place(i)` says where row i, from 0, stands in the data.
+    """
 
     X: NDArray[np.float64]
     y: NDArray[np.float64]
+    weight: NDArray[np.float64] | None = None
+    cluster: NDArray[np.intp] | None = None
+    clusters: tuple[str, ...] = ()
+    place: Callable[[int], str] = field(default=row_number, compare=False)
 
     def __len__(self) -> int:
         return len(self.y)

@@ -15,19 +15,21 @@ __all__ = ["RunSettings"]
 LARGEST = 1.797e308  # below infinity, and whole numbers beyond it are no doubles
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "loss": ("mse",),
     "dtype": ("float32", "float64"),
     "device": ("auto", "cpu"),
     "figures": ("none", "final", "every"),
     "engine": ("auto", "autograd", "quadratic"),
 }
 
+LOSSES = ("mse", "bce", "cross-entropy")
+ROBUST = ("hc0", "hc1", "hc2", "hc3")
+
 
 @dataclass(frozen=True)
 class RunSettings:
     """What a fit was asked to do. `None` means "choose, and say why"; see `sightline fit --help` for each of them."""
 
-    loss: str = "mse"
+    loss: str | None = None
     optimizer: str = "sgd"
     lr: float | None = None
     momentum: float | None = None
@@ -44,6 +46,10 @@ class RunSettings:
     engine: str = "auto"
     figures: str = "final"
     level: float = 0.95
+    weights: str | None = None
+    l2: float | None = None
+    robust: str | None = None
+    cluster: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("nesterov", "standardize", "auto_momentum"):
@@ -55,12 +61,22 @@ class RunSettings:
             raise UsageError(
                 f"--start cannot be {shown(self.start)}: give a dict such as {{'Intercept': -35.0, 'height': 0.45}}"
             )
+        if self.loss is not None and self.loss not in LOSSES:
+            raise UsageError(f"--loss cannot be {shown(self.loss)}: {nearest(str(self.loss), LOSSES)}")
         for name, allowed in CHOICES.items():
             if (value := getattr(self, name)) not in allowed:
                 raise UsageError(f"--{name} cannot be {shown(value)}: {nearest(str(value), allowed)}")
         _number("lr", self.lr, above=0.0)
         _number("momentum", self.momentum, at_least=0.0, below=1.0)
         _number("weight-decay", self.weight_decay, at_least=0.0)
+        _number("l2", self.l2, at_least=0.0)
+        for name in ("weights", "cluster"):
+            if not isinstance(getattr(self, name), str | None):
+                raise UsageError(f"--{name} cannot be {shown(getattr(self, name))}: give the name of a column")
+        if self.robust is not None and str(self.robust).lower() not in ROBUST:
+            raise UsageError(f"--robust cannot be {shown(self.robust)}: {nearest(str(self.robust), ROBUST)}")
+        if self.robust is not None and self.cluster is not None:
+            raise UsageError("--robust and --cluster are two kinds of standard errors: leave one of them out")
         _number("level", self.level, above=0.0, below=1.0)
         _whole("epochs", self.epochs, at_least=0)
         _whole("batch-size", self.batch_size, at_least=1)

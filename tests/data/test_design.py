@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
-from sightline.data.design import Design, complete_rows
+from sightline.data.design import Design
 from sightline.data.formula import parse
 from sightline.data.table import Column, Table
+from sightline.data.usable import complete_rows
 from sightline.errors import DataError, RunError, UsageError
 
 
@@ -189,3 +190,24 @@ def test_tolerance_keeps_columns_that_are_far_from_zero(size):
     columns = {**numbers(), "a": [size + v - 100.0 for v in numbers()["a"]]}
     design, _ = learn(columns, "y ~ a + b")
     assert size * 2.2e-16 / np.std(columns["a"]) < design.noise[0] <= 1e-6
+    np.testing.assert_array_equal(design.noise, design.rounding)
+
+
+def test_columns_of_few_digits_have_no_noise_but_are_still_rounded_in_float64():
+    columns = {**numbers(), "a": [1e6 + i for i in range(20)]}
+    for intercept in ("", "0 + "):
+        design, _ = learn(columns, f"y ~ {intercept}a + b + a:b + I(a^2)")
+        assert design.exact.tolist() == [True, False, True, False]  # the square before the interaction
+        assert design.noise[[0, 2]].tolist() == [2.0**-100] * 2
+        assert design.noise[[1, 3]].tolist() == design.rounding[[1, 3]].tolist()
+        assert design.rounding[0] > 1e-13 or intercept
+        again = Design.from_dict(json.loads(json.dumps(design.to_dict())))
+        assert again.noise.tolist() == design.noise.tolist()
+        assert len(again.noise) == len(again.terms)
+
+
+@pytest.mark.parametrize("bad", [[True, False], "x", {"a": 1}])
+def test_a_damaged_list_of_exact_columns_is_a_run_error(bad):
+    values = learn(numbers(), "y ~ a + b + g")[0].to_dict()
+    with pytest.raises(RunError, match="train again"):
+        Design.from_dict({**values, "exact": bad})

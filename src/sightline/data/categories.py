@@ -14,7 +14,7 @@ from .grammar import Expression, quote, render
 from .table import Table, number_label
 from .transforms import finite_numbers, where
 
-__all__ = ["Categorical"]
+__all__ = ["MAX_LEVELS", "Categorical", "labels_of"]
 
 MAX_LEVELS = 1_000
 Array = NDArray[np.float64]
@@ -41,7 +41,7 @@ class Categorical:
     def learn(cls, factor: Factor, table: Table) -> Self:
         """Learn the categories, in sorted order: numbers by size, texts by character."""
         name = factor.columns[0]
-        levels, _ = _labels(table, name)
+        levels, _ = labels_of(table, name)
         if len(levels) == 1:
             raise DataError(
                 f"column {shown(name)} has one category only ({shown(levels[0])}): remove it from the formula"
@@ -65,7 +65,7 @@ class Categorical:
         Raises:
             DataError: a label that the training rows did not have.
         """
-        labels, codes = _labels(table, self.column)
+        labels, codes = labels_of(table, self.column)
         known = {level: code for code, level in enumerate(self.levels)}
         place = np.array([known.get(label, -1) for label in labels], dtype=np.intp)
         found = place[codes]
@@ -112,7 +112,7 @@ def _reference(factor: Factor, levels: list[str]) -> str:
     return label
 
 
-def _labels(table: Table, name: str) -> tuple[list[str], NDArray[np.intp]]:
+def labels_of(table: Table, name: str) -> tuple[list[str], NDArray[np.intp]]:
     """The different labels of a column in sorted order, and for each row the place of its own among them."""
     column = table[name]
     if column.kind == "number":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,42 +13,15 @@ from ..errors import DataError, RunError, UsageError, nearest, shown
 from ..rows import Rows
 from .encode import Encoding
 from .formula import Formula
-from .table import Table, names_of
+from .table import Table
+from .usable import usable_rows
 
-__all__ = ["Design", "Missing", "complete_rows"]
+__all__ = ["Design"]
 
 Array = NDArray[np.float64]
 LARGEST, SMALLEST = 1e150, 1e-150  # squares of larger values overflow float64, of smaller ones vanish
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """Rows left out because a used column has no value there: how many in all, and by column."""
-
-    rows: int
-    by_column: Mapping[str, int]
-
-
-def complete_rows(table: Table, names: Iterable[str]) -> tuple[Table, Missing]:
-    """The rows with a value in every used column, and what was left out."""
-    keep = np.ones(table.rows, dtype=bool)
-    by_column: dict[str, int] = {}
-    for name in names:
-        missing = table[name].missing
-        if table.rows and missing.all():
-            raise DataError(
-                f"column {shown(name)} of {table.source} has no values at all: "
-                "leave it out of the formula or fill it in"
-            )
-        if count := int(missing.sum()):
-            by_column[name] = count
-        keep &= ~missing
-    if table.rows and not keep.any():
-        raise DataError(
-            f"every row of {table.source} misses a value in one of {names_of(by_column)}: "
-            "leave out the column that misses most"
-        )
-    return table.take(keep), Missing(int((~keep).sum()), by_column)
+EPS = float(np.finfo(np.float64).eps)
+NOISE_OF_EXACT = 2.0**-100  # of columns that double-double holds, with some bits for the arithmetic
 
 
 @dataclass(frozen=True)
@@ -58,7 +31,8 @@ class Design:
     `terms (q,)` are the names of the coefficients, `Intercept` first; parameters θ `(q,)` in training coordinates
     hold the weights `(p,)`, then the bias. `constant` names columns without variation: they stay at zero and are
     not estimated. `low` and `high (p,)` are the ranges seen in training, in the units of the data. `columns` are
-    those a prediction needs, `target_columns` those of the target.
+    those a prediction needs, `target_columns` those of the target. `exact (p,)` tells the columns that double-double
+    holds without rounding that matters. `weights` and `cluster` name the columns of each row's weight and cluster.
     """
 
     formula: str
@@ -73,23 +47,34 @@ class Design:
     constant: tuple[str, ...]
     low: Array
     high: Array
+    exact: NDArray[np.bool_]
+    weights: str | None = None
+    cluster: str | None = None
 
     @classmethod
-    def learn(cls, formula: Formula, table: Table, *, standardize: bool = True) -> Design:
-        """Learn encoding, centers and scales from the training rows."""
-        encoding = Encoding.learn(formula, table)
+    def learn(
+        cls,
+        formula: Formula,
+        table: Table,
+        *,
+        standardize: bool = True,
+        weight: Array | None = None,
+        classes: Sequence[str] = (),
+    ) -> Design:
+        """Learn encoding, centers and scales from training rows of `weight (n,)`; `classes` if the target is one."""
+        encoding = Encoding.learn(formula, table, classes=classes)
         X = encoding.matrix(table)
         _check_finite(X, encoding.terms, table)
         assert formula.response is not None
         low, high = X.min(axis=0), X.max(axis=0)
         _check_size(np.maximum(abs(low), abs(high)), encoding.terms, table.source, squares=not standardize)
-        center, scale, constant = _center_and_scale(X, intercept=formula.intercept, standardize=standardize)
+        center, scale, constant = _center_and_scale(X, weight, intercept=formula.intercept, standardize=standardize)
         names = tuple(np.array(encoding.terms, dtype=object)[constant])
         target_columns = tuple(formula.response.columns)
         columns = tuple(name for name in formula.columns if name not in target_columns)
         return cls(
             formula.text, formula.response.text, columns, target_columns, encoding, formula.intercept, standardize,
-            center, scale, names, low, high,
+            center, scale, names, low, high, encoding.exact(table),
         )  # fmt: skip
 
     @property
@@ -98,22 +83,43 @@ class Design:
         return ("Intercept", *self.encoding.terms) if self.intercept else tuple(self.encoding.terms)
 
     @property
-    def noise(self) -> Array:
-        """Relative size of the rounding that each column of [X 1] may carry, `(q,)`: one far from zero has lost digits.
+    def classes(self) -> tuple[str, ...]:
+        """The labels that the target has, in the order of their codes 0..K-1; none if it is a number."""
+        return self.encoding.classes
+
+    @property
+    def training_columns(self) -> tuple[str, ...]:
+        """The columns that training reads, each once."""
+        extra = (name for name in (self.weights, self.cluster) if name is not None)
+        return tuple(dict.fromkeys([*self.columns, *self.target_columns, *extra]))
+
+    @property
+    def rounding(self) -> Array:
+        """Relative size of the rounding of each column of [X 1] in float64, `(q,)`: far from zero digits are lost.
 
         A decimal near |center| is rounded by eps |center|, which is eps |center| / scale of a standardized column; held
         to 1e-6, so that a column by itself is never taken for rounding.
         """
         far = np.abs(self.center) / self.scale + 1.0
-        noise = np.minimum(4.0 * np.finfo(np.float64).eps * far, 1e-6)
-        return np.append(noise, np.finfo(np.float64).eps) if self.intercept else noise
+        rounding = np.minimum(4.0 * EPS * far, 1e-6)
+        return np.append(rounding, EPS) if self.intercept else rounding
+
+    @property
+    def noise(self) -> Array:
+        """The same for the columns as they were meant, `(q,)`: those that double-double holds have next to none."""
+        exact = np.append(self.exact, False) if self.intercept else self.exact
+        return np.where(exact, NOISE_OF_EXACT, self.rounding)
 
     def rows(self, table: Table) -> Rows:
-        """Numbers to train on: the table's rows in training coordinates, with their targets."""
-        y = self.encoding.response(table)
-        _check_finite(y[:, None], (self.target,), table)
+        """Numbers to train on: the usable rows of a table in training coordinates, with targets, weights, clusters."""
+        names = dict.fromkeys([*self.target_columns, *self.columns])
+        usable = usable_rows(table, names, weights=self.weights, cluster=self.cluster)
+        y = self.encoding.response(usable.table)
+        _check_finite(y[:, None], (self.target,), usable.table)
         _check_size(np.array([np.abs(y).max(initial=0.0)]), (self.target,), table.source, squares=True)
-        return Rows(self.matrix(table), y)
+        return Rows(
+            self.matrix(usable.table), y, usable.weight, usable.cluster, usable.clusters, usable.table.place
+        )  # fmt: skip
 
     def matrix(self, table: Table) -> Array:
         """`X (n, p)` in training coordinates."""
@@ -167,6 +173,9 @@ class Design:
             "intercept": self.intercept,
             "standardize": self.standardize,
             "constant": list(self.constant),
+            "exact": self.exact.tolist(),
+            "weights": self.weights,
+            "cluster": self.cluster,
             **arrays,
         }
 
@@ -176,6 +185,8 @@ class Design:
         try:
             arrays = [np.array(values[name], dtype=np.float64) for name in ("center", "scale", "low", "high")]
             center, scale, low, high = arrays
+            exact = np.array(values.get("exact", [False] * len(center)), dtype=bool)
+            weights, cluster = (None if values.get(k) is None else str(values[k]) for k in ("weights", "cluster"))
             return cls(
                 str(values["formula"]),
                 str(values["target"]),
@@ -189,23 +200,36 @@ class Design:
                 tuple(values["constant"]),
                 low,
                 high,
+                exact.reshape(center.shape),
+                weights,
+                cluster,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"the design in run.json cannot be read ({error}): train again to make a new run") from None
 
 
-def _center_and_scale(X: Array, *, intercept: bool, standardize: bool) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Mean and standard deviation (divisor n) of each column; without an intercept zero and the root mean square."""
+def _center_and_scale(
+    X: Array, weight: Array | None, *, intercept: bool, standardize: bool
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Mean and standard deviation (divisor Σw) of each column; without an intercept zero and the root mean square."""
     p = X.shape[1]
     unit = np.exp2(np.floor(np.log2(np.maximum(np.abs(X).max(axis=0, initial=0.0), 1e-300))))
     scaled = X / unit
-    mean = scaled.mean(axis=0) if intercept else np.zeros(p)
-    deviation = np.sqrt(np.mean((scaled - mean) ** 2, axis=0))
+    mean = _mean(scaled, weight) if intercept else np.zeros(p)
+    deviation = np.sqrt(_mean((scaled - mean) ** 2, weight))
     constant = (X[:1] == X).all(axis=0) if intercept else (X == 0).all(axis=0)
     if not standardize:
         mean, deviation = np.zeros(p), 1.0 / unit
     center = np.where(constant & intercept, X[0], mean * unit)
     return center, np.where(constant, 1.0, deviation * unit), constant
+
+
+def _mean(values: Array, weight: Array | None) -> Array:
+    """Σ w x / Σ w of each column."""
+    if weight is None:
+        return np.asarray(values.mean(axis=0))
+    share = weight / weight.max()
+    return np.asarray(share @ values / share.sum())
 
 
 def _check_finite(X: Array, terms: Iterable[str], table: Table) -> None:

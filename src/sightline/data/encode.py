@@ -1,17 +1,4 @@
-"""From a formula and the training rows to an encoding: learned once, frozen, applied to every table after.
-
-Categories are treatment coded by R's rule. In a term, a categorical factor is coded by contrasts (`g[T.b]`,
-without the reference) if the term without that factor is empty or contained in a term before it; otherwise by
-one indicator for every category (`g[a]`). Without an intercept, the first categorical factor of the first
-term that has one gets all its indicators.
-
-Where formulaic differs, R is followed: a term such as `a:b` without its main effects has the indicators of
-all combinations (formulaic leaves out what the intercept already spans), so that some coefficients may not be
-estimable; the factors of an interaction stand in the order in which the formula first names them; expressions
-are named as R writes them, `I(x^2)` and `I(a/b)`.
-
-Reference: Chambers and Hastie, Statistical Models in S, 1992, pages 38 to 40.
-"""
+"""From a formula and the training rows to an encoding: learned once, frozen, applied to every table after."""
 
 from __future__ import annotations
 
@@ -26,25 +13,21 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..double_double import Pair
 from ..errors import DataError, FormulaError, RunError, SightlineError, shown
+from .arithmetic import FLOATS, Arithmetic, Fractions, Pairs
 from .categories import Categorical
+from .coding import Product, coded_terms, factor_from, product_from, size_of
 from .formula import Factor, Formula
-from .grammar import Expression, columns_of, quote
+from .grammar import columns_of, quote
 from .table import Table
+from .target import check_number, learn_target
 from .transforms import Numeric, where
 
 __all__ = ["Encoding", "Product"]
 
 MAX_COLUMNS = 100_000
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A term: which of the encoding's factors it multiplies, and which of them have all their indicators."""
-
-    factors: tuple[int, ...]
-    full: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -60,13 +43,15 @@ class Encoding:
     (('g[T.b]', 'g[T.c]'), [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
     """
 
-    target: Numeric
+    target: Numeric | Categorical
     factors: tuple[Numeric | Categorical, ...]
     products: tuple[Product, ...]
 
     @classmethod
-    def learn(cls, formula: Formula, table: Table) -> Self:
+    def learn(cls, formula: Formula, table: Table, *, classes: Sequence[str] = ()) -> Self:
         """Learn from training rows, all of which have a value in every column that is used.
+
+        With `classes` the response is the place of a label among them, else it is a number.
 
         Raises:
             FormulaError: a function that is not available yet.
@@ -80,12 +65,10 @@ class Encoding:
         for factor in (factor for term in formula.terms for factor in term):
             places.setdefault(factor, len(places))
         _check_available(formula, places)
-        if formula.response.function:
-            _check_target(formula.response.expression, table)
-        target = Numeric.learn(formula.response.expression, table)
+        target = learn_target(formula.response, table, classes)
         factors = tuple(_learn(factor, table) for factor in places)
         terms = [tuple(places[factor] for factor in term) for term in formula.terms]
-        encoding = cls(target, factors, _coded(terms, factors, intercept=formula.intercept))
+        encoding = cls(target, factors, coded_terms(terms, factors, intercept=formula.intercept))
         _check_names(encoding, table, intercept=formula.intercept)
         return encoding
 
@@ -102,6 +85,12 @@ class Encoding:
             for product in self.products
             for _ in range(self._width(product))
         )
+
+    @property
+    def term_factors(self) -> dict[str, frozenset[str]]:
+        """For each term the factors that it multiplies."""
+        texts = [[self.factors[place].text for place in product.factors] for product in self.products]
+        return {":".join(parts): frozenset(parts) for parts in texts}
 
     def matrix(self, table: Table) -> Array:
         """The design without an intercept column, shape `(n, p)`.
@@ -120,14 +109,46 @@ class Encoding:
             X[:, start:end] = block
         return X
 
+    def pairs(self, table: Table) -> Pair:
+        """The design to some 31 digits, shape `(n, p)`: from the numbers as typed, in double-double arithmetic.
+
+        A function such as `log` takes the nearest double and gives one. For rows that `matrix` takes.
+        """
+        columns = self._columns(table, Pairs())
+        return Pair.stack(columns) if columns else Pair.of(np.empty((table.rows, 0)))
+
+    def fractions(self, table: Table) -> NDArray[Any]:
+        """The design in exact rational numbers, an array `(n, p)` of `Fraction`, for few rows."""
+        columns = self._columns(table, Fractions())
+        return np.column_stack(columns) if columns else np.empty((table.rows, 0), dtype=object)
+
+    def exact(self, table: Table) -> NDArray[np.bool_]:
+        """Which columns of the design double-double holds without rounding that matters, shape `(p,)`."""
+        exact = [isinstance(f, Categorical) or f.exact(table) for f in self.factors]
+        kept = [all(exact[place] for place in product.factors) for product in self.products]
+        return np.repeat(np.array(kept, dtype=bool), [self._width(product) for product in self.products])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels of the response, none if it is a number."""
+        return self.target.levels if isinstance(self.target, Categorical) else ()
+
     def response(self, table: Table) -> Array:
-        """The response, shape `(n,)`.
+        """The response, shape `(n,)`; of a class its place among `classes`.
 
         Raises:
-            DataError: a response that is not a number in every row.
+            DataError: a response that is not a number in every row, or a label that is no class.
         """
-        _check_target(self.target.expression, table)
-        return np.array(self.target.values(table))
+        return np.array(self._response(table, FLOATS))
+
+    def response_pairs(self, table: Table) -> Pair:
+        """The response to some 31 digits, shape `(n,)`."""
+        response: Pair = self._response(table, Pairs())
+        return response
+
+    def response_fractions(self, table: Table) -> NDArray[Any]:
+        """The response in exact rational numbers, an array `(n,)` of `Fraction`."""
+        return np.asarray(self._response(table, Fractions()))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that was learned, as plain JSON."""
@@ -145,9 +166,9 @@ class Encoding:
             RunError: values that no encoding has.
         """
         try:
-            target = Numeric.from_dict(values["target"])
-            factors = tuple(_factor(factor) for factor in values["factors"])
-            encoding = cls(target, factors, tuple(_product(term, factors) for term in values["terms"]))
+            target = factor_from(values["target"])
+            factors = tuple(factor_from(factor) for factor in values["factors"])
+            encoding = cls(target, factors, tuple(product_from(term, factors) for term in values["terms"]))
             if sum(map(encoding._width, encoding.products)) > MAX_COLUMNS:
                 raise ValueError(f"more than {MAX_COLUMNS:,} columns")
             if len(set(encoding.terms)) < len(encoding.terms):
@@ -156,6 +177,31 @@ class Encoding:
             reason = shown(error, quote=False, limit=120)
             raise RunError(f"the encoding of the run cannot be read ({reason}): train again") from None
         return encoding
+
+    def _response(self, table: Table, arithmetic: Arithmetic) -> Any:
+        if isinstance(self.target, Categorical):
+            return arithmetic.double(self.target.codes(table))
+        check_number(self.target.expression, table)
+        return self.target.run(table, arithmetic)
+
+    def _columns(self, table: Table, arithmetic: Arithmetic) -> list[Any]:
+        """The columns of the design in another arithmetic, each `(n,)`."""
+        values = [f.run(table, arithmetic) if isinstance(f, Numeric) else f.codes(table) for f in self.factors]
+
+        def block(place: int, full: bool) -> list[Any]:
+            size = size_of(self.factors[place])
+            return (
+                [arithmetic.double(values[place] == code) for code in range(0 if full else 1, size)]
+                if size
+                else [values[place]]
+            )
+
+        def times(left: list[Any], right: list[Any]) -> list[Any]:
+            return [arithmetic.operate("*", a, b) for b in right for a in left]
+
+        with np.errstate(all="ignore"):
+            blocks = ([block(*part) for part in zip(p.factors, p.full, strict=True)] for p in self.products)
+            return [column for parts in blocks for column in reduce(times, parts)]
 
     def _names(self, product: Product) -> list[str]:
         names: list[tuple[str, ...]] = [()]
@@ -166,12 +212,12 @@ class Encoding:
         return [":".join(parts) for parts in names]
 
     def _width(self, product: Product) -> int:
-        sizes = [_size(self.factors[place]) for place in product.factors]
+        sizes = [size_of(self.factors[place]) for place in product.factors]
         return math.prod(s - (not full) if s else 1 for s, full in zip(sizes, product.full, strict=True))
 
     def _block(self, place: int, values: NDArray[Any], *, full: bool) -> Array:
         """The columns of one factor in a term: its numbers, or its indicators, shape `(n, k)`."""
-        size = _size(self.factors[place])
+        size = size_of(self.factors[place])
         if not size:
             return np.asarray(values[:, None])
         return np.asarray(values[:, None] == np.arange(0 if full else 1, size), dtype=np.float64)
@@ -186,28 +232,11 @@ class Encoding:
         )
 
 
-def _size(factor: Numeric | Categorical) -> int:
-    """The number of categories, 0 for numbers."""
-    return 0 if isinstance(factor, Numeric) else len(factor.levels)
-
-
 def _times(left: Array, right: Array) -> Array:
     """All products of a column of the left and one of the right, those of the left varying fastest."""
     with np.errstate(all="ignore"):
         products = right[:, :, None] * left[:, None, :]
     return products.reshape(len(left), left.shape[1] * right.shape[1])
-
-
-def _factor(values: dict[str, Any]) -> Numeric | Categorical:
-    return Categorical.from_dict(values) if "levels" in values else Numeric.from_dict(values)
-
-
-def _check_target(expression: Expression, table: Table) -> None:
-    for name in columns_of(expression):
-        if table[name].kind == "text":
-            raise DataError(
-                f"the target {shown(name)} is text; a linear model needs numbers: name a column of numbers before the ~"
-            )
 
 
 def _learn(factor: Factor, table: Table) -> Numeric | Categorical:
@@ -216,38 +245,6 @@ def _learn(factor: Factor, table: Table) -> Numeric | Categorical:
     if plain_text or factor.function == "C":
         return Categorical.learn(factor, table)
     return Numeric.learn(factor.expression, table)
-
-
-def _coded(
-    terms: Sequence[tuple[int, ...]], factors: Sequence[Numeric | Categorical], *, intercept: bool
-) -> tuple[Product, ...]:
-    """Decide by R's rule which categorical factors have all their indicators in which term."""
-    sets = [frozenset(term) for term in terms]
-    coded: list[list[bool]] = []
-    for number, term in enumerate(terms):
-        full = [False] * len(term)
-        for place, factor in enumerate(term):
-            if _size(factors[factor]) and len(term) > 1:
-                rest = sets[number] - {factor}
-                full[place] = not any(rest <= before for before in sets[:number])
-        coded.append(full)
-    first = next((n for n, term in enumerate(terms) if any(_size(factors[factor]) for factor in term)), None)
-    if first is not None and not intercept:
-        coded[first][[bool(_size(factors[factor])) for factor in terms[first]].index(True)] = True
-    return tuple(Product(term, tuple(full)) for term, full in zip(terms, coded, strict=True))
-
-
-def _product(values: Any, factors: Sequence[Numeric | Categorical]) -> Product:
-    """A term from JSON; ValueError if the factors do not have it."""
-    places, full = tuple(values["factors"]), tuple(values["full"])
-    if not places or len(set(places)) != len(places) or len(places) != len(full):
-        raise ValueError("a term is no list of different factors")
-    for place, flag in zip(places, full, strict=True):
-        if type(place) is not int or not 0 <= place < len(factors) or type(flag) is not bool:
-            raise ValueError(f"a term has no factor {shown(place)} of {len(factors)}, coded {shown(flag)}")
-        if flag and not _size(factors[place]):
-            raise ValueError(f"{shown(factors[place].text)} has no categories")
-    return Product(places, full)
 
 
 def _check_available(formula: Formula, factors: dict[Factor, int]) -> None:

@@ -13,10 +13,15 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, nearest, shown
 from .columns import Load, Opened, first_line, objects_column, table_of
+from .decimals import LongCells, shortest
 from .frames import open_frame, open_mapping, open_relation, read_frame
 from .table import Table, names_of
 from .text_files import Scratch, open_text, path_pattern
@@ -52,12 +57,20 @@ class Source:
         return table if wanted else replace(table, columns={})
 
 
-def open_source(data: object, *, stdin: BinaryIO | None = None) -> Source:
+def open_source(data: object, *, stdin: BinaryIO | None = None, decimal: bool = False) -> Source:
     """A data set from a path, `-` for standard input, a data frame, or a mapping of names to arrays.
+
+    Text files hold the decimals that were typed, all others doubles; with `decimal` each of these too stands for the
+    shortest decimal that reads back as it.
 
     >>> open_source({"height": [170, 180], "weight": [60, 75.5]}).read(["weight"])["weight"].values
     array([60. , 75.5])
     """
+    source = _open(data, stdin)
+    return replace(source, load=partial(_decimal, source.load)) if decimal else source
+
+
+def _open(data: object, stdin: BinaryIO | None) -> Source:
     if isinstance(data, Source):
         return data
     if isinstance(data, str) and data == "-":
@@ -66,6 +79,12 @@ def open_source(data: object, *, stdin: BinaryIO | None = None) -> Source:
         return _open_path(os.fsdecode(data))
     name, opened = ("the dict", open_mapping(data)) if isinstance(data, Mapping) else open_frame(data)
     return Source(name, opened[0], load=opened[1])
+
+
+def _decimal(load: Load, names: Sequence[str]) -> Table:
+    table = load(names)
+    meant = {n: replace(c, typed=shortest) for n, c in table.columns.items() if c.kind == "number" and not c.typed}
+    return replace(table, columns={**table.columns, **meant})
 
 
 # Files
@@ -112,15 +131,19 @@ def _open_file(path: str, name: str, absolute: str | None, keep: object = None) 
     scratch = _unpacked(path, name, kind) if kind in ("gzip", "utf-16") else None
     if scratch:
         path, kind = scratch.path, _kind(scratch.path, name.removesuffix(".gz"))
-    openers = {"parquet": _parquet, "arrow": _arrow, "json": _json}
-    columns, load = openers.get(kind, _text)(path, name)
+    kept = (keep, scratch)
+    openers = {"parquet": _parquet, "arrow": _arrow}
+    if kind in openers:
+        columns, load = openers[kind](path, name)
+    else:
+        columns, load = (_json if kind == "json" else _text)(path, name, kept)
 
     def load_and_mark(names: Sequence[str]) -> Table:
         with open(original, "rb") as file:
             fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
         table = load(names)
 
-        def place(row: int, _kept: object = (keep, scratch)) -> str:
+        def place(row: int, _kept: object = kept) -> str:
             return table.place(row)
 
         return replace(table, fingerprint=fingerprint, place=place)
@@ -169,23 +192,16 @@ def _copy(source: Any, target: Any, name: str) -> None:
         target.write(chunk)
 
 
-def _text(path: str, name: str) -> Opened:
-    file = open_text(path, name)
+def _text(path: str, name: str, kept: object) -> Opened:
+    file = open_text(path, name, kept)
     return file.columns, file.read
 
 
-def _json(path: str, name: str) -> Opened:
+def _json(path: str, name: str, kept: object) -> Opened:
     """Records, as one list or one on each line; all of it is read, since any record may hold a new name."""
+    long = LongCells(path, partial(_json_cells, path, name), kept)
+    records = _records(path, name)
     cure = "write a list of records, or one record on each line"
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read()
-        if text.lstrip().startswith("["):
-            records = json.loads(text)
-        else:
-            records = [json.loads(line) for line in text.split("\n") if line.strip()]
-    except ValueError as error:
-        raise DataError(f"{name} is not JSON that can be read ({error}); {cure}") from error
     for row, record in enumerate(records):
         if not isinstance(record, dict):
             raise DataError(f"{name} row {row}: {shown(record)} is not a record; {cure}")
@@ -194,9 +210,33 @@ def _json(path: str, name: str) -> Opened:
         raise DataError(f"{name} holds no records; {cure}")
 
     def load(wanted: Sequence[str]) -> Table:
-        return table_of(name, {key: objects_column(name, key, [r.get(key) for r in records]) for key in wanted})
+        columns = (objects_column(name, key, [r.get(key) for r in records]) for key in wanted)
+        typed = {c.name: replace(c, typed=long.of(c.name, len(records))) for c in columns}
+        return table_of(name, typed)
 
     return names, load
+
+
+def _records(path: str, name: str, **numbers: Any) -> list[Any]:
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read()
+        if text.lstrip().startswith("["):
+            return list(json.loads(text, **numbers))
+        return [json.loads(line, **numbers) for line in text.split("\n") if line.strip()]
+    except ValueError as error:
+        cure = "write a list of records, or one record on each line"
+        raise DataError(f"{name} is not JSON that can be read ({error}); {cure}") from error
+
+
+def _json_cells(path: str, name: str) -> dict[str, NDArray[Any]]:
+    """Every column as text, numbers as they were typed."""
+    records = _records(path, name, parse_float=str, parse_int=str)
+    names = dict.fromkeys(key for record in records for key in record)
+    cells = {
+        key: [value if isinstance(value, str) else None for value in (r.get(key) for r in records)] for key in names
+    }
+    return {key: np.array(values, dtype=object) for key, values in cells.items()}
 
 
 def _parquet(path: str, name: str) -> Opened:

@@ -9,15 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..double_double import Pair
 from ..errors import DataError, nearest, shown
+from ..rows import row_number
+from .decimals import Typed, are_short, are_whole, decimal_fractions, decimal_pair
 
 __all__ = ["Column", "Table"]
 
 Kind = Literal["number", "text", "mixed"]
-
-
-def _row_number(row: int) -> str:
-    return f"row {row}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +25,14 @@ class Column:
 
     `number`: `values` is float64, NaN where missing. `text`: `values` is an object array of `str`, None where missing.
     `mixed`: as text, but some cells read as numbers and some do not, so it is neither until the formula says `C(...)`.
+    `typed`: None where numbers are the doubles that `values` holds; else they stand for decimals, and it gives the
+    cells with more digits than a double tells, if there are any.
     """
 
     name: str
     values: NDArray[Any]
     kind: Kind
+    typed: Typed | None = field(default=None, compare=False, repr=False)
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -38,6 +40,27 @@ class Column:
         if self.kind == "number":
             return np.asarray(np.isnan(self.values))
         return np.array([value is None for value in self.values], dtype=bool)
+
+    @property
+    def exact(self) -> bool:
+        """Whether no number has more digits than a double holds: decimals of 15, or whole numbers below 2^53."""
+        return bool(are_whole(self.values).all()) if self.typed is None else are_short(self.values)
+
+    def pair(self) -> Pair:
+        """The numbers that were meant, to 2^-106, shape `(n,)`: the decimals as typed, or the doubles themselves.
+
+        >>> Column("x", np.array([0.1]), "number", lambda: None).pair().lo.tolist()
+        [-5.551115123125783e-18]
+        """
+        return Pair.of(self.values) if self.typed is None else decimal_pair(self.values, self.typed())
+
+    def fractions(self) -> NDArray[Any]:
+        """The very numbers that were meant, an array `(n,)` of `Fraction`."""
+        return Pair.of(self.values).fractions() if self.typed is None else decimal_fractions(self.values, self.typed())
+
+    def take(self, keep: NDArray[np.bool_]) -> Column:
+        """Only the rows marked True."""
+        return Column(self.name, self.values[keep], self.kind, _taken(self.typed, keep))
 
 
 @dataclass(frozen=True)
@@ -47,7 +70,7 @@ class Table:
     source: str
     columns: Mapping[str, Column]
     rows: int
-    place: Callable[[int], str] = field(default=_row_number, compare=False)
+    place: Callable[[int], str] = field(default=row_number, compare=False)
     fingerprint: str = ""
 
     def __getitem__(self, name: str) -> Column:
@@ -85,8 +108,19 @@ class Table:
             return self
         kept = np.flatnonzero(keep)
         place = self.place
-        columns = {name: Column(name, c.values[keep], c.kind) for name, c in self.columns.items()}
+        columns = {name: c.take(keep) for name, c in self.columns.items()}
         return Table(self.source, columns, len(kept), lambda row: place(int(kept[row])), self.fingerprint)
+
+
+def _taken(typed: Typed | None, keep: NDArray[np.bool_]) -> Typed | None:
+    """The cells of the rows that are kept, still to be read."""
+
+    def some() -> NDArray[Any] | None:
+        assert typed is not None
+        cells = typed()
+        return None if cells is None else cells[keep]
+
+    return None if typed is None else some
 
 
 def number_label(value: float) -> str:

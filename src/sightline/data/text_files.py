@@ -8,22 +8,24 @@ import re
 import tempfile
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, shown
+from .decimals import DIGITS, LongCells
 from .dialect import find_delimiter, first_rows, is_blank, records, sample, scan_quotes
 from .table import Column, Kind, Table, names_of
 
 __all__ = ["Scratch", "TextFile", "as_number", "open_text", "path_pattern"]
 
+T = TypeVar("T")
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A")
 END = "\x1eend of file\x1e"  # fed to csv as a row after the last one: an open quote swallows it
 
@@ -70,7 +72,8 @@ def path_pattern(path: str) -> str:
 class TextFile:
     """A delimited text file in UTF-8 of which the header has been read.
 
-    It is on line `header_line`; `header_alone` if that is the first line, and no name goes on on the next.
+    It is on line `header_line`; `header_alone` if that is the first line, and no name goes on on the next. `kept` is
+    what must live as long as the file is to be read.
     """
 
     path: str
@@ -79,6 +82,7 @@ class TextFile:
     columns: tuple[str, ...]
     header_line: int
     header_alone: bool = True
+    kept: object = field(default=None, compare=False, repr=False)
 
     def read(self, names: Sequence[str]) -> Table:
         """The named columns of the whole file."""
@@ -88,15 +92,18 @@ class TextFile:
         quoted, doubtful = scan_quotes(self.path, self.name)
         if doubtful:
             self._refuse_rows()
-        columns, rows = self._load(names, quoted=quoted)
+        long = LongCells(self.path, partial(self._load, partial(self._long_cells, names), quoted=quoted), self.kept)
+        columns, rows = self._load(partial(self._fetch, names), quoted=quoted)
         if doubtful and rows != len(self._lines):
             self._refuse_rows(exact=True)
             raise DataError(f"{self.name} ends with a quoted cell that cannot be read; look for misplaced quotes")
         if not rows:
             raise DataError(f"{self.name} has a header but no rows; add a line for every observation")
-        return Table(self.name, columns, rows, self._place)
+        numbers = {n: replace(c, typed=long.of(n, rows)) for n, c in columns.items() if c.kind == "number"}
+        return Table(self.name, {**columns, **numbers}, rows, self._place)
 
-    def _load(self, names: Sequence[str], *, quoted: bool) -> tuple[dict[str, Column], int]:
+    def _load(self, fetch: Callable[[Any, str, str], T], *, quoted: bool) -> T:
+        """What `fetch` finds with a connection, a path and options, by another way where the plain one fails."""
         import duckdb
 
         with duckdb.connect(":memory:") as connection:
@@ -104,7 +111,7 @@ class TextFile:
             options = "" if not quoted else ", parallel = false"
             with suppress(duckdb.Error):
                 if self.header_alone:
-                    return self._fetch(connection, names, self.path, options)
+                    return fetch(connection, self.path, options)
             self._refuse_rows()
             # The rows are sound: a header that DuckDB cannot skip, line ends of two kinds, or a row of over 2 MB.
             plain = Scratch()
@@ -115,34 +122,44 @@ class TextFile:
                 new.writelines(islice(old, self.header_line - 1, None))
             options = f", parallel = false, max_line_size = {max(2_000_000, os.path.getsize(plain.path) + 1)}"
             try:
-                return self._fetch(connection, names, plain.path, options)
+                return fetch(connection, plain.path, options)
             except duckdb.Error as error:
                 self._refuse_rows(exact=True)
                 line = str(error).split("\n", 1)[0]
                 raise DataError(f"{self.name} cannot be read as CSV ({line}); look for misplaced quotes") from error
 
-    def _fetch(self, connection: Any, names: Sequence[str], path: str, options: str) -> tuple[dict[str, Column], int]:
+    def _fetch(self, names: Sequence[str], *source: Any) -> tuple[dict[str, Column], int]:
         """The columns as numbers and, where a cell is none, once more as text."""
-        at = {name: i for i, name in enumerate(self.columns)}
-        ids = {name: f"c{at[name]}" for name in names}
-        source = self._sql(options)
-        pattern = path_pattern(path)
-
-        def query(expressions: Iterable[str]) -> dict[str, Any]:
-            sql = f"SELECT {', '.join(expressions)} {source}"
-            result: dict[str, Any] = connection.execute(sql, [pattern]).fetchnumpy()
-            return result
-
+        ids = self._ids(names)
         number = NUMBER if len(ids) < 1000 else NUMBER_OF_MANY
-        numbers = query(number.format(c) for c in ids.values())
+        numbers = self._query([number.format(c) for c in ids.values()], *source)
         rows = len(next(iter(numbers.values())))
         mixed = {c for c, values in numbers.items() if np.ma.getmaskarray(values).any()}
-        texts = query(c for c in ids.values() if c in mixed) if mixed else {}
+        texts = self._query([c for c in ids.values() if c in mixed], *source) if mixed else {}
         columns = {}
         for name, c in ids.items():
             plain = Column(name, np.ma.getdata(numbers[c]), "number")
             columns[name] = _text_column(name, numbers[c], texts[c]) if c in mixed else plain
         return columns, rows
+
+    def _long_cells(self, names: Sequence[str], *source: Any) -> Mapping[str, NDArray[Any]]:
+        """The cells of more than 15 characters, None for others, of the columns that have any."""
+        ids = self._ids(names)
+        lengths = self._query([f"coalesce(max(length({c})), 0) AS {c}" for c in ids.values()], *source)
+        long = {name: c for name, c in ids.items() if lengths[c][0] > DIGITS}
+        if not long:
+            return {}
+        cells = self._query([f"CASE WHEN length({c}) > {DIGITS} THEN {c} END AS {c}" for c in long.values()], *source)
+        return {name: np.ma.filled(cells[c].astype(object), None) for name, c in long.items()}
+
+    def _ids(self, names: Sequence[str]) -> dict[str, str]:
+        at = {name: i for i, name in enumerate(self.columns)}
+        return {name: f"c{at[name]}" for name in names}
+
+    def _query(self, expressions: Sequence[str], connection: Any, path: str, options: str) -> dict[str, Any]:
+        sql = f"SELECT {', '.join(expressions)} {self._sql(options)}"
+        result: dict[str, Any] = connection.execute(sql, [path_pattern(path)]).fetchnumpy()
+        return result
 
     def _sql(self, options: str) -> str:
         # In a file of one column a blank line would be a missing value, and is no row everywhere else.
@@ -205,7 +222,7 @@ class TextFile:
         return f"put a value that contains {shown(self.delimiter)} into double quotes"
 
 
-def open_text(path: str, name: str) -> TextFile:
+def open_text(path: str, name: str, kept: object = None) -> TextFile:
     """Find the delimiter and the column names of a text file in UTF-8."""
     text, whole = sample(path, name)
     tab_first = name.casefold().endswith((".tsv", ".tsv.gz"))
@@ -219,7 +236,7 @@ def open_text(path: str, name: str) -> TextFile:
     while len(columns) > 1 and not columns[-1] and not any("".join(row[len(columns) - 1 :]) for _, row in rows[1:]):
         columns.pop()
     alone = line == 1 and not re.search(r"[\r\n]", "".join(header))
-    file = TextFile(path, name, delimiter, tuple(columns), line, alone)
+    file = TextFile(path, name, delimiter, tuple(columns), line, alone, kept)
     if whole and len(rows) == 1:
         file._refuse_rows()
         raise DataError(f"{name} has a header but no rows; add a line for every observation")

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, UsageError, shown
+from .arithmetic import FLOATS, Arithmetic, keeps_digits
 from .formula import parse_factor
 from .grammar import Expression, Step, columns_of, last_operand, quote, render
 from .table import Table, number_label
@@ -31,8 +30,8 @@ class Transform(Protocol):
     def learn(cls, values: Array) -> Self:
         """Learn from the values of the training rows, shape `(n,)`."""
 
-    def apply(self, values: Array) -> Array:
-        """Transform any values with what was learned, shape `(n,)`."""
+    def apply(self, values: Any, arithmetic: Arithmetic) -> Any:
+        """Transform any values of an arithmetic with what was learned, shape `(n,)`."""
 
     def to_dict(self) -> dict[str, float]:
         """The state as plain numbers: the keyword arguments that make an equal transform."""
@@ -49,9 +48,9 @@ class Center:
         """Learn the mean."""
         return cls(_mean_and_deviation(values)[0])
 
-    def apply(self, values: Array) -> Array:
+    def apply(self, values: Any, arithmetic: Arithmetic) -> Any:
         """Subtract the mean."""
-        return values - self.mean
+        return arithmetic.operate("-", values, arithmetic.double(self.mean))
 
     def to_dict(self) -> dict[str, float]:
         """`{"mean": ...}`."""
@@ -70,9 +69,10 @@ class Scale:
         """Learn mean and standard deviation."""
         return cls(*_mean_and_deviation(values))
 
-    def apply(self, values: Array) -> Array:
+    def apply(self, values: Any, arithmetic: Arithmetic) -> Any:
         """Subtract the mean, divide by the standard deviation."""
-        return (values - self.mean) / self.sd
+        centered = arithmetic.operate("-", values, arithmetic.double(self.mean))
+        return arithmetic.operate("/", centered, arithmetic.double(self.sd))
 
     def to_dict(self) -> dict[str, float]:
         """`{"mean": ..., "sd": ...}`."""
@@ -81,13 +81,6 @@ class Scale:
 
 TRANSFORMS: dict[str, type[Center] | type[Scale]] = {"center": Center, "scale": Scale}
 
-FUNCTIONS: dict[str, Callable[[Array], Array]] = {
-    "log": np.log, "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "exp": np.exp, "sqrt": np.sqrt,
-    "abs": np.abs, "sin": np.sin, "cos": np.cos, "I": np.positive,
-}  # fmt: skip
-OPERATORS: dict[str, Callable[[Array, Array], Array]] = {
-    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "^": operator.pow,
-}  # fmt: skip
 REASONS = {
     "log": "a logarithm needs a number above 0",
     "log2": "a logarithm needs a number above 0",
@@ -123,7 +116,7 @@ class Numeric:
     @classmethod
     def learn(cls, expression: Expression, table: Table) -> Self:
         """Learn the state of all functions in the expression from the rows of a table."""
-        return cls(expression, _run(expression, table, None)[1] if _stateful(expression) else ())
+        return cls(expression, _run(expression, table, FLOATS)[1] if _stateful(expression) else ())
 
     @property
     def text(self) -> str:
@@ -136,7 +129,15 @@ class Numeric:
         Raises:
             DataError: a value of which the expression has no finite value, with its place.
         """
-        return _run(self.expression, table, self.learned)[0]
+        return np.asarray(self.run(table, FLOATS))
+
+    def run(self, table: Table, arithmetic: Arithmetic) -> Any:
+        """The factor in another arithmetic, shape `(n,)`."""
+        return _run(self.expression, table, arithmetic, self.learned)[0]
+
+    def exact(self, table: Table) -> bool:
+        """Whether double-double holds its values without rounding that matters."""
+        return keeps_digits(self.expression, lambda name: table[name].exact)
 
     def to_dict(self) -> dict[str, Any]:
         """The factor as plain JSON."""
@@ -190,39 +191,44 @@ def where(table: Table, row: int, *names: str) -> str:
 
 
 def _run(
-    expression: Expression, table: Table, learned: tuple[Center | Scale, ...] | None
-) -> tuple[Array, tuple[Center | Scale, ...]]:
+    expression: Expression, table: Table, arithmetic: Arithmetic, learned: tuple[Center | Scale, ...] | None = None
+) -> tuple[Any, tuple[Center | Scale, ...]]:
     """Run a program on all rows at once; without `learned`, learn on the way."""
-    stack: list[Array] = []
+    stack: list[Any] = []
     states: list[Center | Scale] = []
     for place, step in enumerate(expression, start=1):
-        operand = stack.pop() if step.kind not in ("column", "number") else np.empty(0)
+        operand: Any = stack.pop() if step.kind not in ("column", "number") else None
         with np.errstate(all="ignore"):
             if step.kind == "column":
-                stack.append(finite_numbers(table, step.name, expression))
+                finite_numbers(table, step.name, expression)
+                stack.append(arithmetic.column(table[step.name]))
             elif step.kind == "number":
-                stack.append(np.asarray(step.number))
+                stack.append(arithmetic.typed(step.number))
             elif step.kind == "sign":
-                stack.append(np.negative(operand))
+                stack.append(-operand)
             elif step.kind == "operator":
-                stack.append(OPERATORS[step.name](stack.pop(), operand))
+                stack.append(arithmetic.operate(step.name, stack.pop(), operand))
             elif step.name in TRANSFORMS:
-                values = np.broadcast_to(operand, table.rows)
+                values = arithmetic.along(operand, table.rows)
                 state = TRANSFORMS[step.name].learn(values) if learned is None else learned[len(states)]
                 states.append(state)
-                stack.append(state.apply(values))
+                stack.append(state.apply(values, arithmetic))
             else:
-                stack.append(FUNCTIONS[step.name](operand))
-        if not np.isfinite(stack[-1]).all():
-            raise _undefined(last_operand(expression[:place]), table, stack[-1], operand)
-    return np.broadcast_to(stack[0], table.rows), tuple(states)
+                stack.append(arithmetic.function(step.name, operand))
+        finite = np.isfinite(arithmetic.floats(stack[-1]))
+        if not finite.all():
+            divisor = np.empty(0) if operand is None else arithmetic.floats(operand)
+            raise _undefined(last_operand(expression[:place]), table, finite, divisor)
+    return arithmetic.along(stack[0], table.rows), tuple(states)
 
 
-def _undefined(expression: Expression, table: Table, values: Array, operand: Array) -> UsageError | DataError:
+def _undefined(
+    expression: Expression, table: Table, finite: NDArray[np.bool_], operand: Array
+) -> UsageError | DataError:
     """The error for an expression without a finite value in some row."""
     step, text = expression[-1], shown(render(expression), quote=False, limit=80)
-    row = int(np.argmin(np.isfinite(values)))
-    zero = np.broadcast_to(operand, np.shape(values) or 1)[row] == 0
+    row = int(np.argmin(finite))
+    zero = np.broadcast_to(operand, np.shape(finite) or 1)[row] == 0
     reason = REASONS.get(_reason(step, zero=bool(zero)), "the result is too large")
     names = columns_of(expression)[:4]
     if not names:
