@@ -10,13 +10,20 @@ import statsmodels.api as sm
 from scipy import stats
 
 from sightline.linear.exact import least_squares
-from sightline.linear.inference import fit_statistics, infer, sigma, t_interval
+from sightline.linear.inference import fit_statistics, infer, sigma, standard_errors, t_interval, z_interval
 
 
 def data(seed=0, n=30, p=3):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, p))
     return X, X @ rng.normal(size=p) + 0.5 + rng.normal(size=n)
+
+
+def inferred(exact, combinations, estimates, level=0.95):
+    """A line of the table for each combination."""
+    df = exact.rows - exact.rank
+    errors = standard_errors(exact, combinations)
+    return [infer(e, s, df=df, level=level) for e, s in zip(estimates, errors, strict=True)]
 
 
 @pytest.mark.parametrize("intercept", [True, False])
@@ -28,7 +35,7 @@ def test_combinations_of_coefficients(intercept, level):
     Z = np.column_stack([X, np.ones(len(y))]) if intercept else X
     model = sm.OLS(y, Z, hasconst=intercept).fit()
     C = np.vstack([np.eye(Z.shape[1]), np.random.default_rng(1).normal(size=(3, Z.shape[1]))])
-    ours = infer(exact, list(C), (C @ exact.theta).tolist(), level=level)
+    ours = inferred(exact, list(C), (C @ exact.theta).tolist(), level=level)
     theirs = model.t_test(C)
     low, high = theirs.conf_int(1.0 - level).T
     for field, values in {
@@ -57,6 +64,18 @@ def test_quantile_of_students_t(df, level):
     assert t_interval(level, df) == pytest.approx(stats.t.ppf(0.5 + level / 2.0, df), rel=1e-9)
 
 
+def test_without_degrees_of_freedom_the_normal_distribution_is_used():
+    row = infer(1.2, 0.5, df=None, level=0.9)
+    assert z_interval(0.9) == pytest.approx(stats.norm.ppf(0.95), rel=1e-12)
+    assert row.p == pytest.approx(2.0 * stats.norm.sf(2.4), rel=1e-12)
+    assert (row.low, row.high) == pytest.approx(stats.norm.interval(0.9, 1.2, 0.5), rel=1e-12)
+
+
+def test_a_perfect_fit_has_no_t():
+    row = infer(2.0, 0.0, df=3)
+    assert (row.std_error, row.t, row.p, row.low, row.high) == (0.0, None, None, 2.0, 2.0)
+
+
 def test_quantiles_of_students_t_that_are_known_in_closed_form():
     """One degree of freedom is Cauchy: tan(π level / 2); two: 2 a / √(2 (1 - a²)) with a = level."""
     assert t_interval(0.95, 1) == pytest.approx(math.tan(math.pi * 0.95 / 2.0), rel=1e-12)
@@ -68,7 +87,7 @@ def test_small_p_values_are_not_rounded_to_zero():
     X, y = data(3)
     y = 50.0 * X[:, 0] + 0.1 * y
     exact = least_squares(X, y)
-    row = infer(exact, [np.array([1.0, 0.0, 0.0, 0.0])], [float(exact.theta[0])])[0]
+    row = inferred(exact, [np.array([1.0, 0.0, 0.0, 0.0])], [float(exact.theta[0])])[0]
     assert 0.0 < row.p < 1e-40
     assert row.p == pytest.approx(2.0 * stats.t.sf(abs(row.t), 26), rel=1e-9)
     assert fit_statistics(exact).f_p == pytest.approx(stats.f.sf(fit_statistics(exact).f, 3, 26), rel=1e-9)
@@ -80,7 +99,7 @@ def test_without_residual_degrees_of_freedom_nothing_is_estimated():
     s = fit_statistics(exact)
     assert s.df_resid == 0
     assert s.sigma is s.adj_r2 is s.f is s.f_p is sigma(exact) is None
-    row = infer(exact, [np.eye(4)[0]], [1.5])[0]
+    row = inferred(exact, [np.eye(4)[0]], [1.5])[0]
     assert row.estimate == 1.5
     assert row.std_error is row.t is row.p is row.low is row.high is None
 

@@ -1,13 +1,14 @@
-"""The exact answer: least squares by QR, with what it says about rank and uncertainty."""
+"""The exact answer in float64: least squares by QR or from moments, with what it says about rank and uncertainty."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Exact", "least_squares"]
+__all__ = ["EPS", "Exact", "least_squares"]
 
 Array = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
@@ -15,13 +16,15 @@ EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Exact:
-    """The optimum θ = (weight `(p,)`, bias) of mean squared error + (weight_decay / 2) ‖θ‖², and its geometry.
+    """The optimum θ = (weight `(p,)`, bias) of the mean squared error + Σ penalty θ² / 2, and its geometry.
 
-    `theta (q,)` holds the weights, then the bias where there is one. `R (·, q)` is the triangular factor of the
-    design matrix with its column of ones, [X 1] (and the penalty's rows below it), so the Hessian of the objective
-    is 2 R'R / n. `singular (q,)` and `directions (q, q)`, its rows, are those of R with its columns divided by
-    their lengths `scale (q,)`; `rank` counts the directions that the data determine. `rss`, `tss`, `spread` and
-    `squares` are Σ r², the sum that R² compares with (Σ (y - ȳ)²; Σ y² without an intercept), Σ (y - ȳ)², and Σ y².
+    `theta (q,)` holds the slopes, then the bias where there is one. `R (·, q)` is a factor of the design matrix with
+    its column of ones, [X 1], rows scaled by the root of their weights (of mean 1), and of the penalty: the Hessian of
+    the objective is 2 R'R / n. `singular (q,)` and `directions (q, q)`, its rows, are those of R with its columns
+    divided by their lengths `scale (q,)`; `rank` counts the directions that the data determine. `rss`, `tss`, `spread`
+    and `squares` are Σ w r², the sum that R² compares with (Σ w (y - ȳ)²; Σ w y² without an intercept), Σ w (y - ȳ)²,
+    and Σ w y²; `mass` is Σ w and `log_weights` Σ log w (n and 0 without weights). `penalty (q,)` is zero for plain
+    least squares.
     """
 
     theta: Array
@@ -36,7 +39,14 @@ class Exact:
     scale: Array
     singular: Array
     directions: Array
-    weight_decay: float = 0.0
+    penalty: Array
+    mass: float
+    log_weights: float = 0.0
+
+    @property
+    def penalized(self) -> bool:
+        """Whether the optimum is not that of the loss alone."""
+        return bool(self.penalty.any())
 
     @property
     def weight(self) -> Array:
@@ -51,16 +61,21 @@ class Exact:
     @property
     def loss(self) -> float:
         """Mean squared error at the optimum."""
-        return self.rss / self.rows
+        return float(self.rss) / self.mass
 
     def resolution(self, eps: float = EPS) -> float:
         """The smallest mean squared error that arithmetic with this machine epsilon can tell from zero."""
-        return (16.0 * eps) ** 2 * self.squares / self.rows
+        return (16.0 * eps) ** 2 * self.squares / self.mass
 
     @property
     def baseline(self) -> float:
         """Mean squared error of always predicting the mean."""
-        return self.spread / self.rows
+        return self.spread / self.mass
+
+    @property
+    def condition(self) -> float:
+        """Condition number κ of [X 1] with its columns scaled to one length, of the directions that are determined."""
+        return float(self.singular[0] / self.singular[self.rank - 1]) if self.rank else 1.0
 
     @np.errstate(over="ignore", invalid="ignore")
     def objective_excess(self, theta: Array) -> float:
@@ -69,67 +84,123 @@ class Exact:
         return float(bent @ bent) / self.rows
 
     def variance(self, combination: Array) -> float:
-        """Variance of c'θ in units of σ² for `combination (q,)`; with weight decay, that of the penalized estimate."""
+        """Variance of c'θ in units of σ² for `combination (q,)`; of a penalized estimate, its own, without its bias."""
         v = self.directions[: self.rank] @ (combination / self.scale) / self.singular[: self.rank]
-        if not self.weight_decay:
-            return float(v @ v)
-        # (A + λ)⁻¹ A (A + λ)⁻¹ with A + λ = R'R and λ = weight_decay n / 2 for every parameter
+        per_weight = self.rows / self.mass
+        if not self.penalized:
+            return float(v @ v) * per_weight
+        # (R'R)⁻¹ Z'Z (R'R)⁻¹ with Z'Z = R'R - n penalty / 2
         w = self.directions[: self.rank].T @ (v / self.singular[: self.rank]) / self.scale
-        return max(float(v @ v) - self.weight_decay * self.rows / 2.0 * float(w @ w), 0.0)
+        return max(float(v @ v) - self.rows / 2.0 * float(self.penalty @ (w * w)), 0.0) * per_weight
 
 
 def least_squares(
-    X: Array, y: Array, *, intercept: bool = True, weight_decay: float = 0.0, noise: Array | None = None
+    X: Array,
+    y: Array,
+    *,
+    intercept: bool = True,
+    weight: Array | None = None,
+    weight_decay: float | Array = 0.0,
+    noise: Array | None = None,
 ) -> Exact:
-    """The minimizer of mean((y - Xw - b)²) + (weight_decay / 2)(‖w‖² + b²); of least norm where the rows leave it open.
+    """The minimizer of Σ w (y - Xb - a)² / Σ w + Σ weight_decay θ² / 2; of least norm where the rows leave it open.
 
     Householder QR of [X 1], singular values of the column-scaled R, one step of iterative refinement. Singular
-    values below max(n, q) eps of the largest count as zero, and those that rounding of the columns explains: below
+    values below 4 q eps of the largest count as zero, and those that rounding of the columns explains: below
     4 ‖v ∘ noise‖ for the direction v, where `noise (q,)` is the relative rounding of each column. Shapes: `X (n,
-    p)`, `y (n,)`. Golub and Van Loan, Matrix Computations, sections 5.3 and 5.5.
+    p)`, `y (n,)`, `weight (n,)` above zero, `weight_decay` a number for all parameters or one for each, `(q,)`.
+    Golub and Van Loan, Matrix Computations, sections 5.3 and 5.5.
 
     >>> least_squares(np.array([[0.0], [1.0], [2.0]]), np.array([1.0, 3.0, 5.0])).theta.round(12).tolist()
     [2.0, 1.0]
     """
-    Z = np.column_stack([X, np.ones(len(X))]) if intercept else X
-    n, q = Z.shape
-    target = y
-    if weight_decay:
-        Z = np.vstack([Z, np.sqrt(weight_decay * n / 2.0) * np.eye(q)])
-        target = np.concatenate([y, np.zeros(q)])
-    Q, R = np.linalg.qr(Z)
+    n, q = len(X), X.shape[1] + int(intercept)
+    mass = float(n) if weight is None else float(weight.sum())
+    root = None if weight is None else np.sqrt(weight * (n / mass))
+    Z = np.column_stack([X, np.ones(n)]) if intercept else X
+    rows, target = (Z, y) if root is None else (Z * root[:, None], y * root)
+    penalty = np.broadcast_to(np.asarray(weight_decay, dtype=np.float64), q)
+    if penalty.any():
+        rows = np.vstack([rows, np.diag(np.sqrt(penalty * (n / 2.0)))])
+        target = np.concatenate([target, np.zeros(q)])
+    Q, R = np.linalg.qr(rows)
+    factor = scaled_svd(R, q, noise)
+    theta = factor.solve(Q.T @ target)
+    theta = theta + factor.solve(Q.T @ (target - rows @ theta))
+    residual = (y - Z @ theta) if root is None else (y - Z @ theta) * root
+    return exact_of(theta, R, factor, sums_of(residual, y, weight, mass), intercept=intercept, penalty=penalty, rows=n)
+
+
+@dataclass(frozen=True)
+class ScaledFactor:
+    """Singular value decomposition of R with its columns divided by their lengths; determined directions first."""
+
+    U: Array
+    scale: Array
+    singular: Array
+    directions: Array
+    rank: int
+
+    def solve(self, right: Array) -> Array:
+        """The least-norm θ (in scaled columns) with R θ = `right`."""
+        inner = (self.U.T @ right) / self.singular[: self.rank]
+        return np.asarray(self.directions[: self.rank].T @ inner / self.scale)
+
+
+def scaled_svd(R: Array, q: int, noise: Array | None) -> ScaledFactor:
+    """Scale, decompose, and count the directions that the data determine."""
     scale = np.sqrt((R**2).sum(axis=0))
     scale[scale == 0] = 1.0
     U, singular, directions = np.linalg.svd(R / scale)
     singular = np.pad(singular, (0, q - len(singular)))
-    cutoff = np.full(q, singular[:1].sum() * max(Z.shape) * EPS)
+    cutoff = np.full(q, singular[:1].sum() * 4.0 * q * EPS)
     if noise is not None:
         cutoff = np.maximum(cutoff, 4.0 * np.linalg.norm(directions * noise, axis=1))
     kept = singular > cutoff
-    order = np.argsort(~kept, kind="stable")  # what the data determine first
-    U, singular, directions, rank = U[:, np.flatnonzero(kept)], singular[order], directions[order], int(kept.sum())
+    order = np.argsort(~kept, kind="stable")
+    return ScaledFactor(U[:, np.flatnonzero(kept)], scale, singular[order], directions[order], int(kept.sum()))
 
-    def solve(right: Array) -> Array:
-        inner = (U.T @ (Q.T @ right)) / singular[:rank]
-        return np.asarray(directions[:rank].T @ inner / scale)
 
-    theta = solve(target)
-    theta = theta + solve(target - Z @ theta)
-    residual = y - Z[:n] @ theta
-    rss, spread, squares = (float(v @ v) for v in (residual, y - y.mean(), y))
-    nothing = n * (4.0 * EPS) ** 2 * squares  # residuals that are rounding alone: a perfect fit, a constant target
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Σ w r², Σ w (y - ȳ)², Σ w y², Σ w and Σ log w."""
+
+    rss: float
+    spread: float
+    squares: float
+    mass: float
+    log_weights: float
+
+
+def sums_of(residual: Array, y: Array, weight: Array | None, mass: float) -> Sums:
+    """From residuals that are already scaled by the root of weights of mean 1."""
+    w: Any = 1.0 if weight is None else weight
+    centered = y - np.average(y, weights=weight)
+    logs = 0.0 if weight is None else float(np.log(weight).sum())
+    rss = float(residual @ residual) * (mass / len(y))
+    return Sums(rss, float((w * centered) @ centered), float((w * y) @ y), mass, logs)
+
+
+def exact_of(
+    theta: Array, R: Array, factor: ScaledFactor, sums: Sums, *, intercept: bool, penalty: Array, rows: int
+) -> Exact:
+    """Put together; residuals that are rounding alone are none: a perfect fit, a constant target."""
+    nothing = rows * (4.0 * EPS) ** 2 * sums.squares
+    rss, spread = (v if v > nothing else 0.0 for v in (sums.rss, sums.spread))
     return Exact(
         theta,
         intercept,
-        n,
-        rss if rss > nothing else 0.0,
-        squares if not intercept else spread if spread > nothing else 0.0,
-        spread if spread > nothing else 0.0,
-        squares,
-        rank,
+        rows,
+        rss,
+        spread if intercept else sums.squares,
+        spread,
+        sums.squares,
+        factor.rank,
         R,
-        scale,
-        singular,
-        directions,
-        weight_decay,
+        factor.scale,
+        factor.singular,
+        factor.directions,
+        np.array(penalty),
+        sums.mass,
+        sums.log_weights,
     )

@@ -1,4 +1,4 @@
-"""Least squares to some thirty digits: float64 Householder QR as preconditioner, residuals in double-double."""
+"""Least squares to some thirty digits: a QR factor gives corrections, residuals are kept in double-double."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..double_double import PRECISION, Pair
+from .factors import FloatFactor, PairFactor
 
 __all__ = ["Refined", "refined_least_squares"]
 
 Array = NDArray[np.float64]
-EPS = float(np.finfo(np.float64).eps)
 MOST_STEPS = 60
 CONVERGED = 2.0**-103  # corrections of this size are the rounding of double-double itself
+SETTLED = 1e-6  # where larger ones no longer shrink, there is no answer
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,14 @@ class Refined:
     """The minimizer of Σ w (y - Ab - a)² in the units of A, far beyond float64.
 
     `coefficients (q, k)`: slopes, then the intercept where there is one; `variances (q,)`: theirs, in units of σ²,
-    None where not asked for; `rss (k,)` and `tss (k,)`: Σ w r² and what R² compares it with; `error (q, k)`: how far
-    each coefficient may be off, from the last correction; `steps` of refinement taken, `condition` of the centered
-    columns scaled to one length.
+    None where not asked for, and `variance_error` their relative error; `rss (k,)` and `tss (k,)`: Σ w r² and what R²
+    compares it with; `error (q, k)`: how far each coefficient may be off, from the last correction; `steps` of
+    refinement taken, `condition` of the centered columns scaled to one length.
     """
 
     coefficients: Pair
     variances: Pair | None
+    variance_error: float
     rss: Pair
     tss: Pair
     error: Array
@@ -52,103 +54,103 @@ def refined_least_squares(
     """Solve min Σ w (y - Ab - a)² for `A (n, p)` of full rank and `y (n, k)`; None if refinement does not converge.
 
     The augmented system [I A; A' 0] [r; x] = [y; 0] is solved by refinement: A is centered in double-double and its
-    columns scaled by powers of two, its QR in float64 gives the corrections, residuals and the solution are kept in
-    double-double. Each step gains -log10(κ eps) digits, κ being the condition number of the scaled columns. The
-    variance of c'x is ‖r‖² of the solution for [0; -c].
+    columns scaled by powers of two; its QR in float64 (beyond κ of about 1e15 in double-double) gives the
+    corrections, residuals and the solution are kept in double-double. Each step gains -log10(κ eps) digits, κ being
+    the condition number of the scaled columns. The variance of c'x is ‖r‖² of the solution for [0; -c].
 
     Björck 1967, Iterative refinement of linear least squares solutions I; Higham, Accuracy and Stability, section 20.5.
 
     >>> fit = refined_least_squares(Pair.of([[0.0], [1.0], [2.0]]), Pair.of([[1.0], [3.0], [5.0]]))
-    >>> fit.coefficients.hi.ravel().tolist(), float(fit.rss.hi[0])
-    ([2.0, 1.0], 0.0)
+    >>> fit.coefficients.hi.ravel().tolist(), bool(fit.rss.hi[0] < 1e-60)
+    ([2.0, 1.0], True)
     """
     n, p = A.shape
     root = None if weight is None else Pair.of(weight[:, None]).sqrt()
-    center = np.average(A.hi, axis=0, weights=weight) if intercept and n else np.zeros(p)
+    center = np.average(A.hi, axis=0, weights=weight) if intercept and A.hi.size else np.zeros(p)
     B = A - center
     length = np.sqrt(np.sum((B.hi if root is None else B.hi * root.hi) ** 2, axis=0))
     scale = np.exp2(np.round(np.log2(np.where(length > 0, length, 1.0))))
     B = Pair(B.hi / scale, B.lo / scale)
+    to_units = _unit_map(center, scale, intercept=intercept)
     if intercept:
         B = Pair(np.column_stack([B.hi, np.ones(n)]), np.column_stack([B.lo, np.zeros(n)]))
-    system = _System.of(B if root is None else B * root)
-    if system is None:
+    y = y if root is None else y * root
+    found = _solve(B if root is None else B * root, y, to_units, variances=variances)
+    if found is None:
         return None
-    solved = system.solve(y if root is None else y * root, None)
-    if solved is None:
-        return None
-    x, r, error, steps = solved
-    to_units = _unit_map(center, scale, intercept=intercept)
-    variance = system.variances(to_units) if variances else None
-    if variances and variance is None:
-        return None
-    coefficients = Pair.of(to_units).times(x) if not intercept else _in_units(x, center, scale)
-    rss = (r * r).sum()
+    solved, spread, condition = found
+    coefficients = _in_units(solved.x, center, scale, intercept=intercept)
+    error = 4.0 * np.abs(to_units @ solved.dx) + PRECISION * (np.abs(to_units) @ np.abs(solved.x.hi))
     return Refined(
         coefficients,
-        variance,
-        rss,
-        _total(y, weight, intercept=intercept),
-        np.abs(to_units) @ error + PRECISION * np.abs(coefficients.hi),
-        steps,
-        system.condition,
+        None if spread is None else spread[0],
+        0.0 if spread is None else spread[1],
+        (solved.r * solved.r).sum(),
+        _total(y, root, intercept=intercept),
+        error,
+        solved.steps,
+        condition,
     )
 
 
-@dataclass(frozen=True)
-class _System:
-    """[I A; A' 0] with the QR of A in float64."""
+@dataclass(frozen=True, slots=True)
+class _Solved:
+    """x `(q, k)` and r `(n, k)`, how much the last step still moved them, and the number of steps."""
 
-    A: Pair
-    Q: Array
-    R: Array
-    condition: float
+    x: Pair
+    r: Pair
+    dx: Array
+    dr: Array
+    steps: int
 
-    @classmethod
-    def of(cls, A: Pair) -> _System | None:
-        """None where float64 sees no full rank."""
-        if A.shape[0] < A.shape[1]:
-            return None
-        Q, R = np.linalg.qr(A.hi)
-        singular = np.linalg.svd(R, compute_uv=False)
-        if not singular.size:
-            return cls(A, Q, R, 1.0)
-        return None if singular[-1] <= 0.1 * EPS * singular[0] else cls(A, Q, R, float(singular[0] / singular[-1]))
 
-    def solve(self, top: Pair | None, bottom: Array | None) -> tuple[Pair, Pair, Array, int] | None:
-        """x, r, the error of x and the number of steps for [top `(n, k)`; bottom `(q, k)`]; None for zeros."""
-        from scipy.linalg import solve_triangular
+def _solve(
+    B: Pair, y: Pair, to_units: Array, *, variances: bool
+) -> tuple[_Solved, tuple[Pair, float] | None, float] | None:
+    """The solution, the variances of its combinations where wanted, and κ, by the first factor that converges."""
+    kinds: tuple[type[FloatFactor | PairFactor], ...] = (FloatFactor, PairFactor)
+    for kind in kinds:
+        factor = kind.of(B)
+        solved = None if factor is None else _refine(B, factor, y, None)
+        if factor is None or solved is None:
+            continue
+        spread = _variances(B, factor, to_units) if variances else None
+        if spread is not None or not variances:
+            return solved, spread, factor.condition
+    return None
 
-        k = bottom.shape[1] if top is None else top.shape[1]  # type: ignore[union-attr]
-        n, q = self.A.shape
-        x, r = Pair.of(np.zeros((q, k))), Pair.of(np.zeros((n, k)))
-        before, step = np.inf, 0
-        while True:
-            above = self.A.times(x) + r
-            f = -above.hi if top is None else (top - above).hi
-            below = self.A.transposed_times(r)
-            g = -below.hi if bottom is None else (Pair.of(bottom) - below).hi
-            h = solve_triangular(self.R, g, trans="T", check_finite=False) if q else g
-            inner = self.Q.T @ f - h
-            dx = solve_triangular(self.R, inner, check_finite=False) if q else inner
-            x, r, step = x + dx, r + (f - self.Q @ inner), step + 1
-            size = np.abs(x.hi).max(axis=0, initial=0.0)
-            moved = float(np.max(np.abs(dx).max(axis=0, initial=0.0) / np.where(size > 0, size, 1.0), initial=0.0))
-            if not np.isfinite(moved) or step == MOST_STEPS:
-                return None
-            if moved <= CONVERGED or (step > 2 and moved > 0.5 * before):
-                return (x, r, 2.0 * np.abs(dx), step) if moved < 1e-15 else None
-            before = moved
 
-    def variances(self, combinations: Array) -> Pair | None:
-        """c'(A'A)⁻¹c for each row c of `combinations (m, q)`."""
-        size = np.exp2(np.round(np.log2(np.maximum(np.abs(combinations).max(axis=1), 1e-300))))
-        solved = self.solve(None, -(combinations / size[:, None]).T)
-        if solved is None:
-            return None
-        r = solved[1]
-        v = (r * r).sum()
-        return Pair(v.hi * size**2, v.lo * size**2)
+def _refine(A: Pair, factor: FloatFactor | PairFactor, top: Pair | None, bottom: Array | None) -> _Solved | None:
+    """[I A; A' 0] [r; x] = [top `(n, k)`; bottom `(q, k)`], None for zeros; None where it does not converge."""
+    k = bottom.shape[1] if top is None else top.shape[1]  # type: ignore[union-attr]
+    n, q = A.shape
+    x, r = Pair.of(np.zeros((q, k))), Pair.of(np.zeros((n, k)))
+    before = np.inf
+    for step in range(1, MOST_STEPS):
+        above, below = A.times(x) + r, A.transposed_times(r)
+        dx, dr = factor.correction(-above if top is None else top - above, -below if bottom is None else bottom - below)
+        x, r = x + dx, r + dr
+        moved = _share(dx.hi, x.hi)
+        if moved <= CONVERGED or (step > 2 and moved > 0.5 * before):
+            return _Solved(x, r, dx.hi, dr.hi, step) if moved < SETTLED else None
+        before = moved
+    return None
+
+
+def _variances(A: Pair, factor: FloatFactor | PairFactor, combinations: Array) -> tuple[Pair, float] | None:
+    """c'(A'A)⁻¹c for each row c of `combinations (m, q)`, and their largest relative error."""
+    size = np.exp2(np.round(np.log2(np.maximum(np.abs(combinations).max(axis=1), 1e-300))))
+    solved = _refine(A, factor, None, -(combinations / size[:, None]).T)
+    if solved is None:
+        return None
+    v = (solved.r * solved.r).sum()
+    return Pair(v.hi * size**2, v.lo * size**2), 8.0 * _share(solved.dr, solved.r.hi) + PRECISION
+
+
+def _share(part: Array, whole: Array) -> float:
+    """The largest of the columns' ratios of largest entries."""
+    size = np.abs(whole).max(axis=0, initial=0.0)
+    return float(np.max(np.abs(part).max(axis=0, initial=0.0) / np.where(size > 0, size, 1.0), initial=0.0))
 
 
 def _unit_map(center: Array, scale: Array, *, intercept: bool) -> Array:
@@ -162,14 +164,18 @@ def _unit_map(center: Array, scale: Array, *, intercept: bool) -> Array:
     return units
 
 
-def _in_units(x: Pair, center: Array, scale: Array) -> Pair:
-    slopes = Pair(x.hi[:-1] / scale[:, None], x.lo[:-1] / scale[:, None])
+def _in_units(x: Pair, center: Array, scale: Array, *, intercept: bool) -> Pair:
+    slopes = x[: len(scale)]
+    slopes = Pair(slopes.hi / scale[:, None], slopes.lo / scale[:, None])
+    if not intercept:
+        return slopes
     bias = x[-1] - (slopes * center[:, None]).sum()
     return Pair(np.vstack([slopes.hi, bias.hi]), np.vstack([slopes.lo, bias.lo]))
 
 
-def _total(y: Pair, weight: Array | None, *, intercept: bool) -> Pair:
-    """Σ w (y - ȳ)², or Σ w y² without an intercept."""
-    w = Pair.of(np.ones((len(y), 1)) if weight is None else weight[:, None])
-    deviation = y - (w * y).sum() / w.sum() if intercept else y
-    return (w * deviation * deviation).sum()
+def _total(y: Pair, root: Pair | None, *, intercept: bool) -> Pair:
+    """Σ w (y - ȳ)², or Σ w y² without an intercept, of √w y."""
+    if intercept:
+        ones = Pair.of(np.ones((len(y), 1))) if root is None else root
+        y = y - ones * ((ones * y).sum() / (ones * ones).sum())
+    return (y * y).sum()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .moments import BLOCK, Moments
+from .moments import Moments, residual_pass
 
 __all__ = ["SquaredError"]
 
@@ -46,17 +46,22 @@ class SquaredError:
         intercept: bool = True,
         at: tuple[Array, Array | None] | None = None,
         total: bool = False,
+        weight: Array | None = None,
+        moments: Moments | None = None,
     ) -> SquaredError:
-        """Absorb the rows once: their moments, then the residuals at the minimum (or at the point `at`)."""
+        """Absorb the rows once: their moments (where they are not known), then the residuals at the minimum (or at the
+        point `at`). `weight (n,)`, with mean 1, makes the mean a weighted one.
+        """
         X = np.asarray(X)
         y = np.asarray(y).reshape(len(X), -1)
-        moments = Moments.of(X, y)
-        weight, bias = _minimum(moments, intercept) if at is None else at
-        squares, gradient, ones = _residual_pass(X, y, weight, bias)
+        moments = Moments.of(X, y, weight) if moments is None else moments
+        slopes, bias = _minimum(moments, intercept) if at is None else at
+        by_target, gradient, ones = residual_pass(X, y, slopes, bias, weight)
+        squares = float(by_target.sum())
         count = y.size
         factor = float(count) if total else 1.0
         scale = -2.0 * factor / count
-        return cls(moments, weight, bias, squares / count * factor, scale * gradient, scale * ones, factor)
+        return cls(moments, slopes, bias, squares / count * factor, scale * gradient, scale * ones, factor)
 
     def value(self, weight: Array, bias: Array | None) -> float:
         """L(θ)."""
@@ -95,17 +100,3 @@ def _minimum(m: Moments, intercept: bool) -> tuple[Array, Array | None]:
     solution = np.linalg.lstsq(scaled, xy / length[:, None], rcond=len(xx) * np.finfo(float).eps)[0]
     weight = (solution / length[:, None]).T
     return weight, (m.y_mean - weight @ m.x_mean if intercept else None)
-
-
-def _residual_pass(X: NDArray[Any], y: NDArray[Any], weight: Array, bias: Array | None) -> tuple[float, Array, Array]:
-    """Σ r², r'X `(k, p)` and Σ r `(k,)` of the residuals r = y - Xw' - b, block by block in float64."""
-    squares, gradient, ones = 0.0, np.zeros_like(weight), np.zeros(len(weight))
-    for i in range(0, len(X), BLOCK):
-        rows = X[i : i + BLOCK].astype(np.float64)
-        r = y[i : i + BLOCK].astype(np.float64) - rows @ weight.T
-        if bias is not None:
-            r -= bias
-        squares += float(np.vdot(r, r))
-        gradient += r.T @ rows
-        ones += r.sum(axis=0)
-    return squares, gradient, ones

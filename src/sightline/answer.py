@@ -1,0 +1,205 @@
+"""The exact coefficients in the units of the data: which path to take, and to how many digits the result holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data.design import Design
+from .digits import Digits
+from .double_double import PRECISION, Pair
+from .linear.exact import EPS, Exact, least_squares
+from .linear.from_moments import least_squares_from_moments
+from .linear.moments import Moments
+from .linear.refined import Refined, refined_least_squares
+from .rows import Rows
+
+__all__ = ["Answer", "Pairs", "answer", "estimable", "independent"]
+
+Array = NDArray[np.float64]
+Pairs = Callable[[], tuple[Pair, Pair]]  # the columns (n, p) and the target (n,), as they were typed
+SMALL = 5_000_000  # rows times columns squared: up to here double-double costs well under a second
+AFFORDABLE = 200_000_000  # up to here it is worth its time where float64 would lose digits
+MANY = 20_000_000  # from here on moments pay
+STEEP = 1e5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The optimum in float64 with its geometry, in training coordinates, and its coefficients in units of the data.
+
+    `coefficients (q,)` and `variances (q,)` (in units of σ², None where float64 has to do) are in the order of
+    `Design.terms`; `digits` of them can be trusted; `path` and `reason` say how they were found.
+    """
+
+    exact: Exact
+    coefficients: tuple[float, ...]
+    variances: Pair | None
+    digits: float
+    path: str
+    reason: str
+    moments: Moments | None = None
+
+
+def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array) -> Answer:
+    """Take the path that these rows ask for: moments where they are many, double-double where they are few or steep."""
+    n, q = len(rows), len(design.terms)
+    size = n * q * q
+    found = _from_moments(design, rows, penalty) if size > MANY and n > 20 * q else None
+    if found is not None:
+        return found
+    exact = least_squares(
+        rows.X, rows.y, intercept=design.intercept, weight=rows.weight, weight_decay=penalty, noise=design.noise
+    )
+    worth = size <= SMALL or (size <= AFFORDABLE and exact.condition > STEEP)
+    found = _refined(design, rows, exact, pairs(), penalty) if pairs is not None and worth else None
+    if found is not None:
+        return found
+    digits = _float64_digits(exact)
+    why = "too nearly collinear columns" if worth else "too many rows"
+    reason = f"Householder QR, not refined for {why}; κ {exact.condition:.3g}"
+    return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "QR", reason)
+
+
+def _float64_digits(exact: Exact) -> float:
+    """What Householder QR keeps for these columns."""
+    return max(0.0, -math.log10(8.0 * len(exact.theta) * EPS * max(exact.condition, 1.0)))
+
+
+def _from_moments(design: Design, rows: Rows, penalty: Array) -> Answer | None:
+    moments = Moments.of(rows.X, rows.y, rows.weight)
+    found = least_squares_from_moments(
+        rows.X, rows.y, moments, intercept=design.intercept, weight=rows.weight, weight_decay=penalty
+    )
+    if found is None:
+        return None
+    exact, digits = found
+    reason = f"centered moments of {len(rows):,} rows, refined by passes over them; κ {exact.condition:.3g}"
+    return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "moments", reason, moments)
+
+
+def _refined(design: Design, rows: Rows, exact: Exact, pairs: tuple[Pair, Pair], penalty: Array) -> Answer | None:
+    """In double-double; of columns that repeat each other, only the coefficients that the data determine."""
+    if not exact.rank or not _moderate(pairs[0].hi) or not _moderate(pairs[1].hi):
+        return None
+    if penalty.any():
+        return _penalized(design, rows, exact, pairs, penalty)
+    (A, y), intercept = pairs, design.intercept
+    y = y.reshape(len(rows), 1)
+    varying = np.flatnonzero(~np.isin(design.encoding.terms, design.constant))
+    kept = independent(rows, exact, intercept=intercept)
+    if len(kept) < len(varying) and design.exact.all():  # float64 may not tell apart what exact columns do
+        found = refined_least_squares(A[:, varying], y, intercept=intercept, weight=rows.weight)
+        if found is not None:
+            kept, exact = varying, replace(exact, rank=len(varying) + int(intercept))
+            return _refined_answer(design, exact, found, kept, y)
+    found = refined_least_squares(A[:, kept], y, intercept=intercept, weight=rows.weight)
+    return None if found is None else _refined_answer(design, exact, found, kept, y)
+
+
+def _moderate(values: Array) -> bool:
+    """Whether the squares of the largest magnitudes, and of their roundings, are far from the ends of float64."""
+    largest = np.abs(values).max(axis=0, initial=0.0)
+    return bool(((largest == 0) | ((largest > 1e-100) & (largest < 1e100))).all())
+
+
+def _refined_answer(design: Design, exact: Exact, found: Refined, kept: NDArray[np.intp], y: Pair) -> Answer:
+    full = len(kept) + len(design.constant) == len(design.encoding.terms)
+    coefficients, variances = _spread(found, kept, design, exact)
+    theta = _to_training(coefficients, design) if full else exact.theta
+    rss, tss = _sums(exact, found, typed=_is_typed(design, y))
+    exact = replace(exact, theta=theta, rss=rss, tss=tss)
+    values = coefficients.digits(found.digits)
+    reason = f"QR refined in double-double, {found.steps} steps; κ {found.condition:.3g}"
+    if full:
+        return Answer(exact, tuple(values), variances, found.digits, "double-double", reason)
+    digits = min(found.digits, _float64_digits(exact))
+    return Answer(
+        exact, tuple(values), variances, digits, "double-double", f"{reason}; what the data leave open, in float64"
+    )
+
+
+def independent(rows: Rows, exact: Exact, *, intercept: bool) -> NDArray[np.intp]:
+    """As many columns as the rank, chosen by pivoting; all of them where the rank is full."""
+    p, rank = rows.X.shape[1], exact.rank - int(intercept)
+    if rank >= p:
+        return np.arange(p)
+    from scipy.linalg import qr
+
+    X = rows.X - rows.X.mean(axis=0) if intercept else rows.X
+    length = np.linalg.norm(X, axis=0)
+    *_, order = qr(X / np.where(length > 0, length, 1.0), mode="economic", pivoting=True)
+    return np.sort(order[:rank])
+
+
+def _spread(found: Refined, kept: NDArray[np.intp], design: Design, exact: Exact) -> tuple[Pair, Pair]:
+    """In the order of the terms; what the data leave open has its least-norm coefficient, and no variance."""
+    first = int(design.intercept)
+    places = np.append(kept + first, 0) if first else kept
+    known = estimable(design, exact)[places]
+    assert found.variances is not None
+    coefficients, variances = Pair.of(design.in_units(exact.theta)), Pair.of(np.full(len(design.terms), np.nan))
+    for target, source in ((coefficients, found.coefficients[:, 0]), (variances, found.variances)):
+        target.hi[places[known]], target.lo[places[known]] = source.hi[known], source.lo[known]
+    return coefficients, variances
+
+
+def estimable(design: Design, exact: Exact) -> NDArray[np.bool_]:
+    """Whether the data determine the coefficient of each term, `(q,)`."""
+    scaled = design.unit_map / exact.scale
+    scaled[:, [design.encoding.terms.index(name) for name in design.constant]] = 0.0  # they stay at zero
+    scaled = scaled / np.maximum(np.abs(scaled).max(axis=1, keepdims=True), np.finfo(float).tiny)
+    part = np.abs(exact.directions[exact.rank :] @ scaled.T).max(axis=0, initial=0.0)
+    return np.asarray((part < 1e-8) & ~np.isin(design.terms, design.constant))
+
+
+def _to_training(coefficients: Pair, design: Design) -> Array:
+    """θ in training coordinates: slopes times scale, then the intercept at the centers."""
+    slopes = coefficients[int(design.intercept) :]
+    weights = (slopes * design.scale).hi
+    return np.append(weights, (coefficients[0] + (slopes * design.center).sum()).hi) if design.intercept else weights
+
+
+def _sums(exact: Exact, found: Refined, *, typed: bool) -> tuple[Digits, Digits]:
+    """RSS and total beyond float64; residuals that are rounding of the data alone are none."""
+    rss, tss = found.rss[0], found.tss[0]
+    nothing = exact.rows * (PRECISION * 64.0 if typed else 4.0 * EPS) ** 2 * exact.squares
+    if float(rss.hi) <= nothing:
+        rss = Pair.of(0.0)
+    trusted = -math.log10(4.0 * PRECISION * math.sqrt(exact.squares / float(rss.hi))) if rss.hi else None
+    total = tss if exact.tss else Pair.of(0.0)
+    return rss.digits(trusted)[0], total.digits(trusted)[0]
+
+
+def _is_typed(design: Design, y: Pair) -> bool:
+    """Whether every number is exact as it stands: whole, or a decimal of at most 15 digits in a text file."""
+    whole = bool((y.hi == np.rint(y.hi)).all())
+    short = all(float(f"{value:.15g}") == value for value in y.hi.ravel().tolist())
+    return bool(design.exact.all()) and short and (whole or bool(y.lo.any()))
+
+
+def _penalized(design: Design, rows: Rows, exact: Exact, pairs: tuple[Pair, Pair], penalty: Array) -> Answer | None:
+    """The penalty as rows of its own, in training coordinates, where it is defined."""
+    (A, y), n, q = pairs, len(rows), len(penalty)
+    Z = (A - design.center) / Pair.of(design.scale)
+    ones = [Pair.of(np.ones(n))] if design.intercept else []
+    Z = Pair.stack([*(Z[:, j] for j in range(Z.shape[1])), *ones])
+    roots = (Pair.of(penalty) * (exact.mass / 2.0)).sqrt()
+    Z = Pair(np.vstack([Z.hi, np.diag(roots.hi)]), np.vstack([Z.lo, np.diag(roots.lo)]))
+    y = Pair(np.append(y.hi, np.zeros(q)), np.append(y.lo, np.zeros(q))).reshape(n + q, 1)
+    weight = None if rows.weight is None else np.append(rows.weight, np.ones(q))
+    found = refined_least_squares(Z, y, intercept=False, weight=weight, variances=False)
+    if found is None:
+        return None
+    theta = found.coefficients[:, 0]
+    slopes = theta[: len(design.scale)] / Pair.of(design.scale)
+    coefficients = [slopes[j] for j in range(len(design.scale))]
+    if design.intercept:
+        coefficients.insert(0, theta[-1] - (slopes * design.center).sum())
+    values = tuple(c.digits(found.digits)[0] for c in coefficients)
+    reason = f"penalized QR refined in double-double, {found.steps} steps"
+    return Answer(replace(exact, theta=theta.hi), values, None, found.digits, "double-double", reason)
