@@ -1,0 +1,57 @@
+"""What a test of an assumption of least squares returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from .projection import Projection
+
+__all__ = ["Test", "chi2_tail", "f_tail", "unknown"]
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test: its statistic, degrees of freedom, p value, what it asks, and numbers that belong to it.
+
+    `statistic` and `p` are None where they are not defined; `reason` then says why.
+    """
+
+    __test__ = False  # not one for pytest to run
+
+    name: str
+    meaning: str
+    statistic: float | None = None
+    df: tuple[int, ...] = ()
+    p: float | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
+    reason: str | None = None
+
+    def undefined(self, reason: str) -> Test:
+        """The same test without a result."""
+        return replace(self, reason=reason)
+
+    def found(self, statistic: float, df: tuple[int, ...], p: float | None, **details: float) -> Test:
+        """The same test with its result."""
+        return replace(self, statistic=statistic, df=df, p=p, details=details)
+
+
+def unknown(fit: Projection) -> str | None:
+    """Why the residuals of a fit say nothing about its errors; None where they do."""
+    if fit.df < 1:
+        return "no residual degrees of freedom are left"
+    return "residuals that are rounding: the fit is perfect, or is not of least squares" if fit.perfect else None
+
+
+def chi2_tail(df: int, value: float) -> float:
+    """The probability that χ² with `df` degrees of freedom is above the value."""
+    from scipy.special import chdtrc
+
+    return float(chdtrc(df, value))
+
+
+def f_tail(df: int, df_resid: int, value: float) -> float:
+    """The probability that F with these degrees of freedom is above the value."""
+    from scipy.special import fdtrc
+
+    return float(fdtrc(df, df_resid, value))
