@@ -1,0 +1,144 @@
+"""Sums of products of the rows, weighted by probabilities: the information, its root, and the proof of overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..double_double import Pair
+from .basis import CACHED
+from .elementary import MOST_WORK, factored
+from .likelihood import ClassRows, Point, residual
+
+__all__ = ["information", "overlap_proven", "root"]
+
+Array = NDArray[np.float64]
+Entry = Callable[[int, int], Any]  # classes a and b to the weights (n,) of zz' in their block: an array or a pair
+WEAK = 1e-13  # a Cholesky pivot this far below its diagonal entry is rounding
+
+
+def information(rows: ClassRows, P: Pair, *, penalized: bool = True) -> Pair:
+    """The Hessian Σ w (diag p - pp') ⊗ zz' (+ that of the penalty) over the free entries, class after class.
+
+    In double-double where that is a second's work.
+    """
+    q, m = rows.shape
+    careful = rows.precise and len(rows.codes) * (q * m) ** 2 <= 4 * MOST_WORK
+    H = _gram(rows, _multinomial(P)) if careful else Pair.of(_plain_gram(rows, _multinomial(P.hi)))
+    if penalized and rows.ridge is not None:
+        G, Q, ones = rows.ridge.G, rows.ridge.Q, np.ones
+        across = Pair(_kron(G.hi, ones((q, q))), _kron(G.lo, ones((q, q))))
+        H = H + across * Pair(_kron(ones((m, m)), Q.hi), _kron(ones((m, m)), Q.lo))
+    return _freed(rows, H)
+
+
+def root(rows: ClassRows, P: Pair) -> Array | None:
+    """A lower L in float64 with LL' ≈ the Hessian; None where it is singular as far as can be seen."""
+    H = _plain_gram(rows, _multinomial(P.hi))
+    if rows.ridge is not None:
+        H = H + _kron(rows.ridge.G.hi, rows.ridge.Q.hi)
+    H = _freed(rows, Pair.of(H)).hi
+    try:
+        L = np.asarray(np.linalg.cholesky(H), dtype=np.float64)
+        if (np.diag(L) ** 2 > WEAK * np.diag(H)).all():
+            return L
+    except np.linalg.LinAlgError:
+        pass
+    careful = factored(information(rows, P)) if rows.precise else None
+    return None if careful is None else careful.hi
+
+
+def overlap_proven(rows: ClassRows, point: Point) -> bool:
+    """Whether the classes overlap, so that the maximum is finite and unique: a proof, from a point near the maximum.
+
+    Write the gradient of the likelihood as g = -Σ λ c over rows and classes k other than the row's own y, with c =
+    (e_y - e_k) ⊗ z and λ = w p_k > 0. The classes overlap if and only if Σ λ'c = 0 for some λ' > 0 whose c span the
+    space. With S = Σ λ cc' and λ' = λ (1 + c'S⁻¹g) that sum is zero; so |c'S⁻¹g| < 1 everywhere is the proof. Half of
+    it is asked for, the rounding of g counted in.
+
+    Albert and Anderson 1984, On the existence of maximum likelihood estimates in logistic regression models.
+    """
+    S = _freed(rows, Pair.of(_plain_gram(rows, _pulling(rows, point.P)))).hi
+    size = np.sqrt(np.where(np.diag(S) > 0, np.diag(S), 1.0))
+    least = float(np.linalg.eigvalsh(S / size / size[:, None])[0])
+    if least <= 1e-13:
+        return False
+    scaled = np.linalg.solve(S / size / size[:, None], rows.flat(point.gradient.hi) / size)
+    length = np.linalg.norm(rows.Z.hi, axis=1)
+    rounding = (2.0**-96 if rows.precise else 2.0**-46) * float(rows.weight @ length)
+    noise = rounding * length / (least * size.min() ** 2)
+    eta = np.column_stack([np.zeros(len(length)), rows.Z.hi @ rows.placed(scaled / size)])
+    change = np.abs(eta - np.take_along_axis(eta, rows.codes[:, None], axis=1)).max(axis=1)
+    return bool((change + noise < 0.5).all())
+
+
+def _multinomial(P: Any) -> Entry:
+    """p_a (δ_ab - p_b), the diagonal from the sum of the others."""
+
+    def entry(a: int, b: int) -> Any:
+        if a != b:
+            return -(P[:, a] * P[:, b])
+        return P[:, a] * P[:, [k for k in range(P.shape[1]) if k != a]].sum(axis=1)
+
+    return entry
+
+
+def _pulling(rows: ClassRows, P: Pair) -> Entry:
+    """Σ_k≠y p_k (e_y - e_k)(e_y - e_k)', in the classes that have coefficients."""
+    R = residual(P.hi, rows.codes)
+
+    def entry(a: int, b: int) -> Array:
+        if a == b:
+            return np.abs(R[:, a])
+        return np.where(rows.codes == a, -R[:, b], np.where(rows.codes == b, -R[:, a], 0.0))
+
+    return entry
+
+
+def _gram(rows: ClassRows, entry: Entry) -> Pair:
+    """Σ w v_ab zz' `(q m, q m)` in double-double."""
+    q, m = rows.shape
+    H = Pair(np.empty((q * m, q * m)), np.empty((q * m, q * m)))
+    for a in range(m):
+        for b in range(a, m):
+            block = _weighted(rows.Z, entry(a + 1, b + 1) * rows.weight)
+            for s, t in ((a, b), (b, a)):
+                H.hi[s * q : s * q + q, t * q : t * q + q] = block.hi
+                H.lo[s * q : s * q + q, t * q : t * q + q] = block.lo
+    return H
+
+
+def _weighted(Z: Pair, v: Pair) -> Pair:
+    """Z' diag(v) Z in double-double."""
+    n, q = Z.shape
+    step, total = max(CACHED // max(q, 1), 64), Pair.of(np.zeros((q, q)))
+    for i in range(0, n, step):
+        B, w = Z[i : i + step], v[i : i + step].reshape(-1, 1)
+        weighted = B * w
+        for j in range(q):
+            row = (weighted[:, j : j + 1] * B[:, j:]).sum() + total[j, j:]
+            total.hi[j, j:], total.lo[j, j:] = row.hi, row.lo
+    for part in (total.hi, total.lo):
+        part[np.tril_indices(q, -1)] = part.T[np.tril_indices(q, -1)]
+    return total
+
+
+def _plain_gram(rows: ClassRows, entry: Entry) -> Array:
+    q, m = rows.shape
+    H, Z = np.empty((q * m, q * m)), rows.Z.hi
+    for a in range(m):
+        for b in range(a, m):
+            block = Z.T @ ((entry(a + 1, b + 1) * rows.weight)[:, None] * Z)
+            H[a * q : a * q + q, b * q : b * q + q] = H[b * q : b * q + q, a * q : a * q + q] = block
+    return H
+
+
+def _kron(A: Array, B: Array) -> Array:
+    return np.asarray(np.kron(A, B), dtype=np.float64)
+
+
+def _freed(rows: ClassRows, H: Pair) -> Pair:
+    return H if rows.free is None else H[np.ix_(rows.free, rows.free)]

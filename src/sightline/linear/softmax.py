@@ -1,0 +1,229 @@
+"""The maximum of the likelihood of logistic and softmax regression to some 25 digits, or word that there is none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..double_double import Pair
+from ..errors import DataError
+from .basis import Basis
+from .basis_rounding import basis_rounding
+from .class_fit import NEGLIGIBLE, ClassFit, Combinations, Separation
+from .elementary import factored
+from .information import information, overlap_proven
+from .likelihood import ClassRows, Ridge
+from .newton import Descent, descend, polish
+from .separation import DOUBLES, EXACT, Hyperplane, separating_hyperplane
+
+__all__ = ["logistic_optimum", "softmax_optimum"]
+
+Array = NDArray[np.float64]
+FIRST_STEPS, MOST_STEPS = 25, 250  # after the first, separation is looked for before going on
+MOST_SEARCHED = 200_000  # entries; with a penalty the optimum does not depend on the search
+
+
+def logistic_optimum(
+    X: Pair, y: ArrayLike, *, intercept: bool = True, weight: Array | None = None, l2: float = 0.0
+) -> ClassFit:
+    """The maximum-likelihood logistic regression of `y (n,)` in {0, 1} on `X (n, p)`: `softmax_optimum` of two classes.
+
+    The penalty (l2 / 2) ‖w‖² is that of the one weight vector, as of a `torch.nn.Linear(p, 1)`.
+
+    >>> fit = logistic_optimum(Pair.of([[0.0], [0.0], [0.0], [1.0], [1.0], [1.0]]), [0, 0, 1, 0, 1, 1])
+    >>> fit.coefficients.hi.ravel().round(12).tolist()  # 2 ln 2 and -ln 2
+    [1.38629436112, -0.69314718056]
+    """
+    return softmax_optimum(X, y, 2, intercept=intercept, weight=weight, l2=l2)
+
+
+def softmax_optimum(
+    X: Pair, codes: ArrayLike, classes: int, *, intercept: bool = True, weight: Array | None = None, l2: float = 0.0
+) -> ClassFit:
+    """The minimizer of Σ w (ln Σ_k exp η_k - η_y) / Σ w + (l2 / 2) ‖W‖² for `X (n, p)`, the intercepts free.
+
+    `codes (n,)` in 0..K-1 with K = `classes`, `weight (n,)` > 0 as case weights. W has a row of slopes for each of the
+    K classes when K > 2, as `torch.nn.Linear(p, K)`; their sum is zero at the minimum, and coefficients are their
+    differences from class 0. With two classes it is the one row of class 1 against 0, as `torch.nn.Linear(p, 1)`.
+
+    Newton's method in orthonormalized columns with step halving, then with gradients in double-double (up to one
+    million entries of X). Without a penalty the maximum is proven to exist, or a separating hyperplane is found and
+    the limit is fitted: rows on the hyperplane only (Albert and Anderson 1984; Geyer 2009, Likelihood inference in
+    exponential families and directions of recession). With a penalty separation is only noted, and looked for in up
+    to 200,000 entries.
+
+    Raises DataError for columns that are linearly dependent and for a class without rows: leave them out.
+
+    >>> X = Pair.of([[0.0], [1.0], [2.0], [3.0]])
+    >>> softmax_optimum(X, [0, 0, 1, 1], 2).separation.kind
+    'complete'
+    """
+    problem = _Problem.of(X, np.asarray(codes, dtype=np.int64), classes, weight, intercept, l2)
+    return problem.penalized() if l2 else problem.unpenalized()
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """The rows in their basis; `Z (n, q)` are the centered and scaled columns before they are orthonormalized."""
+
+    basis: Basis
+    Z: Pair
+    rows: ClassRows
+    l2: float
+
+    @classmethod
+    def of(
+        cls, X: Pair, codes: NDArray[np.int64], classes: int, weight: Array | None, intercept: bool, l2: float
+    ) -> _Problem:
+        w = np.ones(len(codes)) if weight is None else np.asarray(weight, dtype=np.float64)
+        empty = np.flatnonzero(np.bincount(codes, minlength=classes) == 0)
+        if len(empty):
+            raise DataError(f"class {empty[0]} has no rows: leave it out")
+        basis, Z = Basis.of(X, w, intercept=intercept, ridge=l2 * float(w.sum()))
+        ridge = None
+        if l2:
+            slopes, m = basis.slopes(), classes - 1
+            G = Pair.of(np.eye(m)) - Pair.of(np.full((m, m), float(m > 1))) / float(classes)
+            ridge = Ridge(slopes.transposed_times(slopes) * (Pair.of(w).sum() * l2), G)
+        return cls(basis, Z, ClassRows(basis.orthonormal(Z), codes, w, classes, ridge), l2)
+
+    def start(self) -> Array:
+        """No slopes, and the log odds of the classes as intercepts."""
+        theta = np.zeros(self.rows.shape)
+        if self.basis.intercept:
+            count = np.bincount(self.rows.codes, self.rows.weight)
+            theta[-1] = np.log(count[1:] / count[0])
+        return np.asarray(self.basis.R.hi @ theta)
+
+    def penalized(self) -> ClassFit:
+        """There is a minimum, whatever the rows."""
+        found = polish(self.rows, descend(self.rows, self.start(), most=MOST_STEPS, separable=False))
+        hyperplane = None
+        if found.every_row_right or self.Z.hi.size * self.rows.shape[1] <= MOST_SEARCHED:
+            hyperplane = self.hyperplane(found)
+        separation = None if hyperplane is None else self.separation(hyperplane, self.limit(hyperplane)[1])
+        return self.fit(self.rows, found, separation, None)
+
+    def unpenalized(self) -> ClassFit:
+        """The maximum where its existence is proven, else separation is looked for, at last up to rounding."""
+        found, hyperplane = descend(self.rows, self.start(), most=FIRST_STEPS, separable=True), None
+        for zero, most in ((EXACT, MOST_STEPS), (DOUBLES, 0)):
+            if found.converged:
+                found = polish(self.rows, found)
+                if found.converged and overlap_proven(self.rows, found.point):
+                    break
+            hyperplane = self.hyperplane(found, zero)
+            if hyperplane is not None:
+                break
+            if not found.converged:
+                found = descend(self.rows, found.theta.hi, most=most, separable=True)
+        if hyperplane is None:
+            return self.fit(self.rows, found, None, None)
+        rows, end = self.limit(hyperplane)
+        return self.fit(rows, replace(end, steps=found.steps + end.steps), self.separation(hyperplane, end), hyperplane)
+
+    def hyperplane(self, found: Descent, zero: float = EXACT) -> Hyperplane | None:
+        """The separating hyperplane in the coordinates of Z."""
+        known = None
+        if found.every_row_right:
+            known = np.asarray(np.linalg.solve(self.basis.R.hi, found.theta.hi), dtype=np.float64)
+        return separating_hyperplane(
+            self.Z, self.rows.codes, found.point.P.hi, intercept=self.basis.intercept, zero=zero, known=known
+        )
+
+    def limit(self, hyperplane: Hyperplane) -> tuple[ClassRows, Descent]:
+        """The fit of what lies on the hyperplane; entries of θ that change nothing there are held at zero."""
+        from scipy.linalg import qr
+
+        q, m = self.rows.shape
+        opened = np.concatenate([self.basis.R.hi @ part for part in hyperplane.open.reshape(m, q, -1)])
+        held = qr(opened.T, mode="r", pivoting=True)[1][: opened.shape[1]]
+        free = np.setdiff1d(np.arange(q * m), held)
+        rows = replace(self.rows, ridge=None, allowed=~hyperplane.separated, free=free)
+        zero = np.zeros((q, m))
+        if not len(free):
+            return rows, Descent(Pair.of(zero), rows.at(zero), zero, 0)
+        return rows, polish(rows, descend(rows, zero, most=MOST_STEPS, separable=False))
+
+    def separation(self, hyperplane: Hyperplane, limit: Descent) -> Separation:
+        """In the units of X."""
+        codes, K, p = self.rows.codes, self.rows.classes, len(self.basis.scale)
+        T, D = self.basis.to_units, hyperplane.direction
+        direction = T @ D
+        direction = np.where(np.abs(direction) > NEGLIGIBLE * (np.abs(T) @ np.abs(D)), direction, 0.0)
+        share = np.array([[hyperplane.separated[codes == a, b].mean() for b in range(K)] for a in range(K)])
+        both = [(a, b, share[a, b] + share[b, a]) for a in range(K) for b in range(a + 1, K)]
+        return Separation(
+            "complete" if hyperplane.complete else "quasi",
+            direction / np.abs(direction[:p]).max(initial=0.0),
+            tuple(np.flatnonzero(D[:p].any(axis=1)).tolist()),
+            int((hyperplane.separated.sum(axis=1) < K - 1).sum()),
+            tuple((a, b) for a, b, s in both if s > 0.0),
+            tuple((a, b) for a, b, s in both if s == 2.0),
+            0.0 - limit.point.value,
+        )
+
+    def fit(
+        self, rows: ClassRows, found: Descent, separation: Separation | None, hyperplane: Hyperplane | None
+    ) -> ClassFit:
+        """The answer in the units of X."""
+        H = information(rows, found.point.P)
+        L = factored(H)
+        if found.error is None or L is None:
+            raise DataError(
+                "the likelihood cannot be maximized in double precision: its information is singular to rounding; "
+                "leave out columns that others nearly determine, or ask for a penalty l2"
+            )
+        (q, m), total = rows.shape, float(rows.weight.sum())
+        plain = information(rows, found.point.P, penalized=False) if self.l2 else None
+        free = np.arange(q * m) if rows.free is None else rows.free
+        opened = np.zeros((q * m, 0)) if hyperplane is None else hyperplane.open
+        combinations = Combinations(self.basis, found.theta, L, plain, free, opened)
+        std_errors = combinations.std_errors(Pair.of(np.eye(q * m).reshape(q * m, q, m))).reshape(q, m)
+        coefficients = self.basis.in_units(found.theta)
+        rounding = basis_rounding(rows, self.basis.R.hi, L.hi, found.point, found.theta.hi)
+        error = self.basis.in_units_error(found.error + rounding, found.theta.hi)
+        if hyperplane is not None and separation is not None:
+            lost = np.isnan(std_errors.hi)
+            coefficients, error = _at_infinity(coefficients, separation.direction, lost), np.where(lost, np.nan, error)
+        return ClassFit(
+            coefficients,
+            std_errors,
+            error,
+            0.0 - (found.point.value if not self.l2 else replace(rows, ridge=None).measured(found.theta).value),
+            _null_log_likelihood(rows, intercept=self.basis.intercept),
+            float(np.linalg.norm(self.basis.gradient(rows.placed(rows.flat(found.point.gradient.hi))))) / total,
+            found.steps,
+            self.condition(L.hi, free),
+            separation,
+            found.point.P.hi,
+            combinations,
+            self.basis.intercept,
+            self.l2,
+            len(rows.codes),
+            total,
+        )
+
+    def condition(self, L: Array, free: NDArray[np.intp]) -> float:
+        """Of the information (R ⊗ I)'LL'(R ⊗ I) with its diagonal scaled to one."""
+        m = self.rows.shape[1]
+        F = L.T @ np.kron(np.eye(m), self.basis.R.hi)[free]
+        length = np.sqrt((F**2).sum(axis=0))
+        singular = np.linalg.svd(F / np.where(length > 0, length, 1.0), compute_uv=False)
+        return float((singular[0] / singular[-1]) ** 2) if len(free) else 1.0
+
+
+def _at_infinity(coefficients: Pair, direction: Array, lost: NDArray[np.bool_]) -> Pair:
+    """±inf along the direction, NaN where it has no part in what is open."""
+    end = np.where(direction > 0, np.inf, np.where(direction < 0, -np.inf, np.nan))
+    return Pair(np.where(lost, end, coefficients.hi), np.where(lost, 0.0, coefficients.lo))
+
+
+def _null_log_likelihood(rows: ClassRows, *, intercept: bool) -> float:
+    """Of the intercepts alone: Σ W_k ln(W_k / W); without them all probabilities are 1 / K."""
+    count = np.bincount(rows.codes, rows.weight)
+    total = math.fsum(count)
+    return math.fsum(count * np.log(count / total)) if intercept else -total * math.log(rows.classes)
