@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import sightline
+from sightline.comparisons import wald_test
 from sightline.errors import DataError, UsageError
 from tests.conftest import HEIGHTS
 from tests.plain import linear, table
@@ -373,7 +374,7 @@ def test_json_keys_are_those_of_the_contract():
     assert list(result) == [
         "run", "formula", "rows", "df", "loss_name", "loss", "exact_loss", "excess", "epochs", "verdict", "frozen_at",
         "coef",
-        "fit", "curvature", "engine", "warnings", "optimizer",
+        "fit", "curvature", "engine", "warnings", "optimizer", "accuracy",
     ]  # fmt: skip
     assert list(result["coef"][0]) == ["term", "estimate", "exact", "std_error", "t", "p", "low", "high", "off_by"]
     assert list(result["fit"]) == [
@@ -574,3 +575,20 @@ def test_no_columns_with_every_optimizer():
 def test_solve_refuses_what_it_would_ignore(name):
     with pytest.raises(sightline.UsageError, match=f"takes no '{name}': leave it out, or use fit"):
         sightline.solve({"x": [0.0, 1.0, 2.0], "y": [1.0, 3.0, 4.0]}, "y ~ x", **{name: 1})
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 40.0])
+def test_intervals_and_hypotheses_do_not_depend_on_the_unit_of_weights(unit):
+    """Only σ² is per unit of weight: coefficients, their tests and the interval of a mean are not. A new observation
+    has weight 1, so that its own variance is σ².
+    """
+    import statsmodels.api as sm
+
+    x, y, w = np.array([1.0, 2.0, 3.0, 5.0, 8.0]), np.array([2.0, 3.0, 7.0, 8.0, 15.0]), unit * np.arange(1.0, 6.0)
+    run = sightline.solve({"x": x, "y": y, "w": w}, "y ~ x", weights="w")
+    theirs = sm.WLS(y, sm.add_constant(x), weights=w).fit()
+    expected = theirs.get_prediction(sm.add_constant(x)).summary_frame(alpha=0.1)
+    ours = run.predict({"x": x}, interval=0.9)
+    np.testing.assert_allclose(ours["low"], expected["obs_ci_lower"], rtol=1e-12)
+    np.testing.assert_allclose(ours["high"], expected["obs_ci_upper"], rtol=1e-12)
+    assert wald_test(run, "x = 2")[1].statistic == pytest.approx(theirs.t_test("x1 = 2").tvalue[0, 0] ** 2, rel=1e-12)

@@ -15,10 +15,35 @@ LAYERS = [
     ["records", "rows", "settings"],
     ["data", "linear", "stopping"],
     ["engines"],
-    ["loop", "guards", "truth", "tuning", "evidence", "fixes", "verdict"],
+    [
+        "loop",
+        "guards",
+        "answer",
+        "arrays",
+        "truth",
+        "class_truth",
+        "proof",
+        "tuning",
+        "evidence",
+        "fixes",
+        "verdict",
+        "worked",
+    ],
     ["runs"],
     ["views"],
-    ["prepare", "trainable", "run", "job", "solution", "api"],
+    [
+        "prepare",
+        "trainable",
+        "prediction",
+        "run",
+        "job",
+        "solution",
+        "api",
+        "analysis",
+        "comparisons",
+        "validation",
+        "explanation",
+    ],
     ["cli", "__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -104,7 +129,10 @@ def test_linear_is_pure_mathematics():
             for line in path.read_text().splitlines()
             if line.startswith(("import ", "from "))
         }
-        assert not any(name.split(".")[0] not in {"linear", "errors", "double_double", "digits"} for name in imports(path, for_types=True))
+        assert not any(
+            name.split(".")[0] not in {"linear", "errors", "double_double", "digits"}
+            for name in imports(path, for_types=True)
+        )
 
 
 def test_no_cycles():

@@ -17,11 +17,21 @@ PUBLIC = [
     "Stop",
     "UsageError",
     "Verdict",
+    "anova",
+    "assumptions",
+    "conditioning",
+    "cross_validate",
     "fit",
+    "influence",
+    "least_squares",
     "load",
+    "nested_test",
+    "residuals",
     "solve",
     "stop_when",
     "train",
+    "vif",
+    "wald_test",
 ]
 
 

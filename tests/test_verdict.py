@@ -476,3 +476,9 @@ def test_runs_that_circle_are_told_so_and_not_to_train_longer(settings):
     assert not any(
         "--epochs" in fix and "--optimizer sgd" not in fix and "--batch-size full" not in fix for fix in warning.fix
     )
+
+
+def test_a_rate_above_the_limit_that_runs_out_of_epochs_has_a_verdict():
+    run = classic(lr=4e-5, epochs=4)
+    assert run.verdict.name == "NOT_CONVERGED"
+    assert codes(run)[0] == "SL-LR-LIMIT"

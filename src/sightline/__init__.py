@@ -21,11 +21,21 @@ __all__ = [
     "Stop",
     "UsageError",
     "Verdict",
+    "anova",
+    "assumptions",
+    "conditioning",
+    "cross_validate",
     "fit",
+    "influence",
+    "least_squares",
     "load",
+    "nested_test",
+    "residuals",
     "solve",
     "stop_when",
     "train",
+    "vif",
+    "wald_test",
 ]
 
 _HOME = {
@@ -39,15 +49,28 @@ _HOME = {
     "Stop": "records",
     "UsageError": "errors",
     "Verdict": "records",
+    "anova": "comparisons",
+    "assumptions": "analysis",
+    "conditioning": "analysis",
+    "cross_validate": "analysis",
     "fit": "api",
+    "influence": "analysis",
+    "least_squares": "arrays",
     "load": "run",
+    "nested_test": "comparisons",
+    "residuals": "analysis",
     "solve": "api",
     "stop_when": "stopping",
     "train": "api",
+    "vif": "analysis",
+    "wald_test": "comparisons",
 }
 
 if TYPE_CHECKING:
+    from .analysis import assumptions, conditioning, cross_validate, influence, residuals, vif
     from .api import fit, solve, train
+    from .arrays import least_squares
+    from .comparisons import anova, nested_test, wald_test
     from .errors import DataError, FormulaError, RunError, SightlineError, UsageError
     from .records import Coefficient, Epoch, Stop, Verdict
     from .run import Run, load

@@ -16,12 +16,14 @@ from .engines.problem import Problem
 from .errors import UsageError, shown
 from .guards import as_rows, check_loop, check_loss, check_target
 from .job import Job, Sink
-from .prepare import prepare
+from .prepare import prepare_for
 from .records import Epoch
 from .run import Run, load
 from .runs.store import default_output
 from .settings import RunSettings
 from .solution import solved
+
+SOLVE_SETTINGS = ("level", "loss", "weights", "l2", "robust", "cluster")
 
 __all__ = ["fit", "load", "solve", "train"]
 
@@ -91,7 +93,7 @@ def fit(
     ([-26.2466, 0.5658], 'CONVERGED')
     """
     chosen = RunSettings.of(settings)
-    job = Job.of(prepare(data, formula, target=target, standardize=chosen.standardize), chosen)
+    job = Job.of(prepare_for(chosen, data, formula, target=target), chosen)
     run = job.run(output=_folder(output, default=True), sinks=sinks)
     if run.folder is not None and chosen.figures != "none":
         from .views.figures import save_figures
@@ -105,22 +107,28 @@ def solve(
     formula: str | None = None,
     *,
     target: str | None = None,
+    decimal: bool = False,
     output: str | os.PathLike[str] | bool | None = None,
     **settings: Any,
 ) -> Run:
     """The exact answer without training: the same coefficients, statistics, summary and to_dict as `fit`, estimate =
     exact.
 
-    w, b = argmin mean((y - Xw - b)²), by Householder QR. Takes `level` of the settings of `fit`; writes a run
-    folder only if `output` says where.
+    w, b = argmin Σ v (y - Xw - b)² / Σ v + l2 ‖w‖² / 2, refined in double-double where the rows are few or nearly
+    collinear, from moments where they are many. Takes `weights`, `l2`, `robust`, `cluster`, `level` and `loss` of the
+    settings of `fit`. The numbers of text files are the decimals that were typed, those of arrays the doubles that
+    they hold; with `decimal` arrays hold the shortest decimals of their doubles. Writes a run folder only if
+    `output` says where.
 
     >>> solve({"x": [0, 1, 2], "y": [1, 3, 5]}, "y ~ x").coefficients[1].exact
     2.0
     """
     chosen = RunSettings.of(settings)
-    if untaken := [name for name in settings if name not in ("level", "loss")]:
+    if untaken := [name for name in settings if name not in SOLVE_SETTINGS]:
         raise UsageError(f"solve trains nothing and takes no {shown(untaken[0])}: leave it out, or use fit")
-    return solved(prepare(data, formula, target=target), chosen, _folder(output, default=False))
+    return solved(
+        prepare_for(chosen, data, formula, target=target, decimal=decimal), chosen, _folder(output, default=False)
+    )
 
 
 def _folder(output: str | os.PathLike[str] | bool | None, *, default: bool) -> Path | None:

@@ -24,12 +24,12 @@ def fixes(e: Evidence) -> list[str]:
     found = []
     exact = e.truth.exact
     here = e.start - exact.theta
-    if not e.truth.design.standardize and not exact.weight_decay:  # standardizing a penalized fit changes its answer
+    if not e.truth.design.standardize and not exact.penalized:  # standardizing a penalized fit changes its answer
         basis, inverse = _standardizing(exact.R, exact.rows, intercept=exact.intercept)
         curvature = Curvature.of(exact.R @ basis, rows=exact.rows, rank=exact.rank)
         found += _by_training(e, "--standardize ", curvature, inverse @ here)
     found += _by_training(e, "", e.truth.curvature, here, momentum=True)
-    if not exact.weight_decay:
+    if not exact.penalized:
         found.append(_solve(e))
     return found
 

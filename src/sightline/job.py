@@ -14,21 +14,24 @@ import torch
 from numpy.typing import NDArray
 
 from . import loop
+from .data.table import names_of
 from .engines.base import Engine
 from .engines.choose import choose
 from .engines.forecast import Freeze, forecast_freeze
 from .engines.problem import Problem
 from .engines.quadratic import Quadratic
+from .errors import UsageError, shown
 from .evidence import Evidence
 from .linear.curvature import epochs_per_digit
 from .linear.squared_error import SquaredError
 from .prepare import Prepared
 from .records import Epoch, Stop, Verdict, Warning
+from .rows import Rows
 from .run import Run, as_result, save_run
 from .runs.store import RunFolder
 from .settings import RunSettings
 from .stopping import Rule, diverged, frozen, stalled, stop_when
-from .trainable import make_problem, theta_of
+from .trainable import is_decoupled, make_problem, theta_of
 from .truth import Truth
 from .tuning import Step, choose_step
 from .verdict import judge, warnings_before
@@ -69,14 +72,18 @@ class Job:
     def of(cls, prepared: Prepared, settings: RunSettings) -> Job:
         """Choose step and engine, forecast the freeze."""
         design, rows = prepared.design, prepared.rows
-        decay = None if _decoupled(settings) else settings.weight_decay
-        truth = Truth.of(design, rows, weight_decay=decay or 0.0, level=settings.level)
+        if design.classes:
+            raise UsageError(
+                f"the target {shown(design.target)} has classes ({names_of(design.classes)}), and fit trains models of "
+                "a number: solve finds the exact model of classes"
+            )
+        decay = 0.0 if is_decoupled(settings) else settings.weight_decay or 0.0
+        truth = Truth.of(design, rows, settings, decay=decay, pairs=prepared.pairs)
         start = design.from_units(settings.start)
         distance = float(np.abs(truth.exact.theta - start).max(initial=0.0))
         step = choose_step(settings, truth, rows.X, distance)
-        problem = make_problem(design, settings, step, rows.X, rows.y, start)
-        at = (truth.exact.weight[None, :], None if truth.exact.bias is None else np.array([truth.exact.bias]))
-        form = SquaredError.of(rows.X, rows.y, intercept=design.intercept, at=at)
+        problem = make_problem(design, settings, step, rows, start)
+        form = _form(truth, rows)
         epochs = settings.epochs or MOST_EPOCHS
         engine, reason = choose(problem, engine=settings.engine, epochs=epochs, form=form)
         limit = _forecast_epochs(settings, engine, rows.X.size)
@@ -90,7 +97,7 @@ class Job:
         matters = f is not None and f.loss - self.truth.exact.loss > 1e-10 * self.truth.exact.baseline
         return Evidence(
             self.truth, self.start, self.settings, self.step, self.prepared.label, self.prepared.path is not None,
-            decoupled_decay=self.problem.optimizer.defaults["weight_decay"] if _decoupled(self.settings) else 0.0,
+            decoupled_decay=self.problem.optimizer.defaults["weight_decay"] if is_decoupled(self.settings) else 0.0,
             frozen_at=f.epoch if f and matters else None, frozen_loss=f.loss if f and matters else None,
         )  # fmt: skip
 
@@ -133,7 +140,7 @@ class Job:
         """Stop at the answer: the objective within 1e-14 of the baseline loss of its optimum."""
         exact = self.truth.exact
         enough = max(1e-14 * exact.baseline, exact.resolution() / 256.0)
-        if exact.weight_decay and record.parameters:
+        if exact.penalized and record.parameters:
             excess = exact.objective_excess(self.prepared.design.from_units(record.parameters))
         else:
             excess = float("inf") if record.train_loss is None else record.train_loss - exact.loss
@@ -188,7 +195,8 @@ class Job:
         result = self._result(coefficients, verdict, last, excess, frozen_at, folder.id if folder else None)
         run = Run(
             result, self.prepared.design, coefficients, verdict, epochs, folder.path if folder else None,
-            self.prepared.manifest(), self.settings.dtype, self.settings.level, self.truth.covariance_factor(),
+            self.prepared.manifest(), self.settings.dtype, self.settings, self.truth.exact.rank,
+            self.truth.covariance_factor(),
             self.truth.directions(evidence.contraction() if evidence.is_gradient_descent else None), self.prepared.rows,
         )  # fmt: skip
         if folder:
@@ -217,7 +225,7 @@ class Job:
             formula=self.prepared.design.formula,
             rows=len(self.prepared.rows),
             df=self.truth.statistics.df_resid,
-            loss_name=self.settings.loss,
+            loss_name=self.prepared.loss,
             loss=last.loss,
             exact_loss=self.truth.exact.loss,
             excess=excess,
@@ -227,12 +235,17 @@ class Job:
             curvature=curvature(self),
             engine={"name": self.engine_name, "reason": self.reason},
             optimizer={"name": self.settings.optimizer.lower(), **group, "reason": self.step.reason},
+            accuracy=self.truth.accuracy,
         )
 
 
-def _decoupled(settings: RunSettings) -> bool:
-    """Whether the optimizer applies its weight decay beside the gradient, not as part of the objective."""
-    return settings.optimizer.lower() == "adamw"
+def _form(truth: Truth, rows: Rows) -> SquaredError:
+    """The loss as a quadratic about the exact answer, from the moments where they are known already."""
+    exact, weight, moments = truth.exact, rows.weight, truth.answer.moments
+    at = (exact.weight[None, :], None if exact.bias is None else np.array([exact.bias]))
+    if weight is not None:
+        weight, moments = weight / weight.mean(), None  # those of the answer are in the weights as given
+    return SquaredError.of(rows.X, rows.y, intercept=exact.intercept, at=at, weight=weight, moments=moments)
 
 
 def _forecast_epochs(settings: RunSettings, engine: Engine, size: int) -> int:

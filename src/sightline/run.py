@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .data.design import Design, complete_rows
+from .data.design import Design
 from .data.sources import open_source
-from .errors import DataError, RunError, UsageError, nearest, shown
-from .linear.metrics import regression_metrics
+from .errors import RunError, UsageError
+from .prediction import Uncertainty, classes_of, evaluate, interval_of, probabilities, values_of
 from .records import Coefficient, Direction, Epoch, Verdict, Warning
 from .rows import Rows
 from .runs.files import finite, read_json
 from .runs.store import RunFolder, find_run, read_epochs
+from .settings import RunSettings
 
 if TYPE_CHECKING:
     import torch
@@ -43,76 +45,74 @@ class Run:
     folder: Path | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = "float64"
-    level: float = 0.95
+    settings: RunSettings = field(default_factory=RunSettings)
+    rank: int = 0
     covariance_factor: NDArray[np.float64] | None = None
     directions: Sequence[Direction] = ()
     rows: Rows | None = None
 
     @property
+    def level(self) -> float:
+        """The level of the confidence intervals."""
+        return self.settings.level
+
+    @property
     def model(self) -> torch.nn.Linear:
-        """A `torch.nn.Linear(p, 1)` with the trained weights in the units of the data; it needs nothing of
-        sightline.
+        """A `torch.nn.Linear` with the trained weights in the units of the data; it needs nothing of sightline.
+
+        One output for a number and for two classes (the log odds of the second), K for K classes.
         """
         from .engines.modules import linear_layer
 
         weight, bias = self._parameters
-        return linear_layer(weight[None, :], None if bias is None else [bias], dtype=self.dtype)
+        return linear_layer(weight, bias if self.design.intercept else None, dtype=self.dtype)
 
     @property
-    def _parameters(self) -> tuple[NDArray[np.float64], float | None]:
+    def _parameters(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights `(m, p)` and biases `(m,)`; of K > 2 classes those with mean zero over the classes."""
+        if any(w.code == "SL-SEPARABLE" for w in self.verdict.warnings):
+            raise UsageError(
+                "the classes are separated and coefficients are at infinity, so there is no model to predict with: "
+                "fit with a penalty, such as --l2 0.01"
+            )
         values = np.array([0.0 if c.estimate is None else c.estimate for c in self.coefficients])
-        return (values[1:], float(values[0])) if self.design.intercept else (values, None)
+        table = values.reshape(-1, len(self.design.terms))
+        if len(self.design.classes) > 2:
+            table = np.vstack([np.zeros(table.shape[1]), table])
+            table -= table.mean(axis=0)
+        first = int(self.design.intercept)
+        return table[:, first:], table[:, 0] if first else np.zeros(len(table))
 
-    def predict(self, table: object, interval: float | None = None) -> Any:
+    def predict(self, table: object, interval: float | None = None, *, kind: str = "prediction") -> Any:
         """Predictions ŷ = Xw + b for the rows of a table, `(n,)`; not a number where a value is missing.
 
-        With `interval`, say 0.95, a dict of arrays `prediction`, `low`, `high`: the prediction interval for one new
-        observation at each row, ŷ ± t √(σ² + x'Cx), which belongs to the exact optimum. `table` is anything that
-        `fit` reads.
+        With `interval`, say 0.95, a dict of arrays `prediction`, `low`, `high`: ŷ ± t √(σ² + x'Cx), the interval for
+        one new observation (of weight 1) at each row, or with `kind` "confidence" ŷ ± t √(x'Cx), that of the mean; both
+        belong to the exact optimum and to errors of equal variance. Of classes, the most probable label, None where a
+        value is missing. `table` is anything that `fit` reads.
         """
-        if interval is not None and not 0.0 < interval < 1.0:
-            raise UsageError(f"interval is {interval:g}: give a level between 0 and 1, such as 0.95")
-        names = self.design.columns
-        source = open_source(table)
-        for name in names:
-            if name not in source.columns:
-                raise DataError(
-                    f"the model needs column {shown(name)}, and {source.name} has none: {nearest(name, source.columns)}"
-                )
-        everything = source.read(names)
-        missing = np.zeros(everything.rows, dtype=bool)
-        for name in names:
-            missing |= everything[name].missing
-        present = everything.take(~missing)
-        prediction = np.full(everything.rows, np.nan)
         weight, bias = self._parameters
-        if present.rows:
-            prediction[~missing] = self.design.encoding.matrix(present) @ weight + (bias or 0.0)
+        if self.design.classes:
+            if interval is not None:
+                raise UsageError("intervals are for predictions of a number: ask classes for their probabilities")
+            return classes_of(probabilities(self.design, table, weight, bias), self.design.classes)
         if interval is None:
-            return prediction
-        half = np.full(everything.rows, np.nan)
-        if present.rows:
-            half[~missing] = self._half_width(self.design.matrix(present), interval)
-        return {"prediction": prediction, "low": prediction - half, "high": prediction + half}
+            return values_of(self.design, table, weight, bias)
+        about = Uncertainty(self.result["fit"]["sigma"], self.result["df"], self.covariance_factor)
+        return interval_of(self.design, table, weight, bias, about, level=interval, kind=kind)
 
-    def _half_width(self, X: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-        from .linear.inference import t_interval
+    def probabilities(self, table: object) -> NDArray[np.float64]:
+        """P(class | x) `(n, K)` for the rows of a table, in the order of `design.classes`; NaN for a missing value.
 
-        statistics, df = self.result["fit"], self.result["df"]
-        if self.covariance_factor is None or statistics["sigma"] is None:
-            raise UsageError("this fit has no residual degrees of freedom, so it has no intervals: use more rows")
-        Z = np.column_stack([X, np.ones(len(X))]) if self.design.intercept else X
-        leverage = ((Z @ self.covariance_factor.T) ** 2).sum(axis=1)
-        return np.asarray(t_interval(level, df) * statistics["sigma"] * np.sqrt(1.0 + leverage))
+        Raises UsageError where the target is a number.
+        """
+        if not self.design.classes:
+            raise UsageError("this model predicts a number and has no probabilities: use predict")
+        return probabilities(self.design, table, *self._parameters)
 
     def evaluate(self, table: object) -> dict[str, Any]:
         """Metrics on the rows of a table that has the target too; see `linear.metrics`."""
-        names = [*self.design.columns, *self.design.target_columns]
-        complete, missing = complete_rows(open_source(table).read(dict.fromkeys(names)), dict.fromkeys(names))
-        weight, bias = self._parameters
-        predicted = self.design.encoding.matrix(complete) @ weight + (bias or 0.0)
-        metrics = regression_metrics(self.design.encoding.response(complete), predicted)
-        return {"rows": complete.rows, "missing": missing.rows, **metrics}
+        return evaluate(self.design, table, *self._parameters)
 
     def figure(self) -> Figure:
         """The data with the trained and the exact line (several columns: observed against predicted), and the loss."""
@@ -129,11 +129,10 @@ class Run:
         path = self.source.get("path")
         if not path or not Path(path).is_file():
             return None
-        names = dict.fromkeys([*self.design.columns, *self.design.target_columns])
-        table = open_source(path).read(names)
+        table = open_source(path).read(self.design.training_columns)
         if table.fingerprint != self.source.get("fingerprint"):
             return None
-        return self.design.rows(complete_rows(table, names)[0])
+        return self.design.rows(table)
 
     def summary(self) -> str:
         """The table and the verdict as text, at most 80 columns wide."""
@@ -153,7 +152,7 @@ def as_result(coefficients: Sequence[Coefficient], verdict: Verdict, **values: A
     """The object of the public contract, in its order."""
     keys = (
         "run", "formula", "rows", "df", "loss_name", "loss", "exact_loss", "excess", "epochs", "verdict", "frozen_at",
-        "coef", "fit", "curvature", "engine", "warnings", "optimizer",
+        "coef", "fit", "curvature", "engine", "warnings", "optimizer", "accuracy",
     )  # fmt: skip
     values = {
         **values,
@@ -171,10 +170,19 @@ def save_run(run: Run, folder: RunFolder, status: str) -> None:
         result=run.result,
         sentence=run.verdict.sentence,
         dtype=run.dtype,
-        level=run.level,
+        rank=run.rank,
         covariance_factor=None if run.covariance_factor is None else run.covariance_factor.tolist(),
         directions=[asdict(d) for d in run.directions],
+        infinite={c.term: c.exact > 0 for c in run.coefficients if c.exact is not None and math.isinf(c.exact)},
     )
+
+
+def _with_infinity(c: Coefficient, infinite: Mapping[str, bool]) -> Coefficient:
+    """As JSON has no infinity, the coefficients there are listed with whether they are positive."""
+    if c.term not in infinite:
+        return c
+    value = math.inf if infinite[c.term] else -math.inf
+    return replace(c, estimate=value, exact=value)
 
 
 def load(folder: str | Path) -> Run:
@@ -193,13 +201,13 @@ def load(folder: str | Path) -> Run:
         raise RunError(f"run {path.name} has no result yet (its status is {state}): wait for it, or train again")
     try:
         result = values["result"]
-        coefficients = [Coefficient(**c) for c in result["coef"]]
+        coefficients = [_with_infinity(Coefficient(**c), values.get("infinite", {})) for c in result["coef"]]
         warnings = tuple(Warning(w["code"], w["text"], tuple(w["fix"])) for w in result["warnings"])
         verdict = Verdict(result["verdict"], values["sentence"], warnings)
         factor = values.get("covariance_factor")
         return Run(
             result, Design.from_dict(values["design"]), coefficients, verdict, list(read_epochs(path)), path,
-            values.get("source", {}), values["dtype"], values["level"],
+            values.get("source", {}), values["dtype"], RunSettings(**values["settings"]), values["rank"],
             None if factor is None else np.array(factor, dtype=np.float64).reshape(-1, len(coefficients)),
             [Direction(**d) for d in values.get("directions", ())],
         )  # fmt: skip

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .class_truth import ClassTruth
 from .evidence import Evidence
 from .prepare import Prepared
-from .records import Verdict
+from .records import Coefficient, Direction, Verdict
 from .run import Run, as_result, save_run
 from .runs.store import RunFolder
 from .settings import RunSettings
@@ -17,10 +23,56 @@ from .verdict import warnings_before
 
 __all__ = ["solved"]
 
+SENTENCE = "solved exactly, without training"
+
 
 def solved(prepared: Prepared, settings: RunSettings, output: Path | None) -> Run:
     """Solve, and put the answer into the same form as a trained run; `output` None writes no folder."""
-    truth = Truth.of(prepared.design, prepared.rows, level=settings.level)
+    manifest = {"settings": settings.to_dict(), "design": prepared.design.to_dict(), "source": prepared.manifest()}
+    answer = _classes(prepared, settings) if prepared.design.classes else _number(prepared, settings)
+    folder = RunFolder.create(output, manifest) if output else None
+    result = as_result(
+        answer.coefficients,
+        answer.verdict,
+        run=folder.id if folder else None,
+        formula=prepared.design.formula,
+        rows=len(prepared.rows),
+        loss_name=prepared.loss,
+        excess=0.0,
+        epochs=0,
+        frozen_at=None,
+        engine={"name": "exact", "reason": "asked to solve, no training"},
+        optimizer={"name": "none"},
+        **answer.values,
+    )
+    run = Run(
+        result, prepared.design, answer.coefficients, answer.verdict, (), None, prepared.manifest(), "float64",
+        settings, answer.rank, answer.factor, answer.directions, prepared.rows,
+    )  # fmt: skip
+    if folder is None:
+        return run
+    if not any(w.code == "SL-SEPARABLE" for w in answer.verdict.warnings):  # there is no model at infinity
+        from .runs.checkpoint import save_model  # the only step that needs torch
+
+        save_model(folder.path, run.model.state_dict())
+    save_run(run, folder, "done")
+    return replace(run, folder=folder.path)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a run says of a solution; `values` are entries of its result."""
+
+    coefficients: Sequence[Coefficient]
+    verdict: Verdict
+    rank: int
+    factor: NDArray[np.float64] | None
+    directions: Sequence[Direction]
+    values: Mapping[str, Any]
+
+
+def _number(prepared: Prepared, settings: RunSettings) -> _Answer:
+    truth = Truth.of(prepared.design, prepared.rows, settings, pairs=prepared.pairs)
     evidence = Evidence(
         truth,
         truth.exact.theta,
@@ -29,37 +81,32 @@ def solved(prepared: Prepared, settings: RunSettings, output: Path | None) -> Ru
         prepared.label,
         prepared.path is not None,
     )
-    verdict = Verdict("CONVERGED", "solved exactly, without training", tuple(warnings_before(evidence)))
-    coefficients = truth.coefficients()
-    manifest = {"settings": settings.to_dict(), "design": prepared.design.to_dict(), "source": prepared.manifest()}
-    folder = RunFolder.create(output, manifest) if output else None
+    verdict = Verdict("CONVERGED", SENTENCE, tuple(warnings_before(evidence)))
     c, exact = truth.curvature, truth.exact
-    result = as_result(
-        coefficients,
-        verdict,
-        run=folder.id if folder else None,
-        formula=prepared.design.formula,
-        rows=len(prepared.rows),
-        df=truth.statistics.df_resid,
-        loss_name=settings.loss,
-        loss=exact.loss,
-        exact_loss=exact.loss,
-        excess=0.0,
-        epochs=0,
-        frozen_at=None,
-        fit=asdict(truth.statistics),
-        curvature={"min": c.min, "max": c.max, "condition": c.condition, "lr_limit": c.lr_limit()},
-        engine={"name": "exact", "reason": "asked to solve: Householder QR, no training"},
-        optimizer={"name": "none"},
-    )
-    run = Run(
-        result, prepared.design, coefficients, verdict, (), None, prepared.manifest(), "float64", settings.level,
-        truth.covariance_factor(), truth.directions(None), prepared.rows,
-    )  # fmt: skip
-    if folder is None:
-        return run
-    from .runs.checkpoint import save_model  # the only step that needs torch
+    values = {
+        "df": truth.statistics.df_resid,
+        "loss": exact.loss,
+        "exact_loss": exact.loss,
+        "fit": asdict(truth.statistics),
+        "curvature": {"min": c.min, "max": c.max, "condition": c.condition, "lr_limit": c.lr_limit()},
+        "accuracy": truth.accuracy,
+    }
+    factor, directions = truth.covariance_factor(), truth.directions(None)
+    return _Answer(truth.coefficients(), verdict, exact.rank, factor, directions, values)
 
-    save_model(folder.path, run.model.state_dict())
-    save_run(run, folder, "done")
-    return replace(run, folder=folder.path)
+
+def _classes(prepared: Prepared, settings: RunSettings) -> _Answer:
+    truth = ClassTruth.of(prepared.design, prepared.rows, settings, pairs=prepared.pairs)
+    warnings = tuple(truth.warnings())
+    at_infinity = any(w.code == "SL-SEPARABLE" for w in warnings)
+    sentence = "solved exactly, but the maximum of the likelihood lies at infinity" if at_infinity else SENTENCE
+    verdict = Verdict("CONVERGED", sentence, warnings)
+    values = {
+        "df": truth.statistics.df_resid,
+        "loss": truth.loss,
+        "exact_loss": truth.loss,
+        "fit": {**dict.fromkeys(("sigma", "r2", "adj_r2", "f", "f_p")), **asdict(truth.statistics)},
+        "curvature": truth.curvature(),
+        "accuracy": truth.accuracy,
+    }
+    return _Answer(truth.coefficients(), verdict, truth.fit.coefficients.hi.size, None, (), values)

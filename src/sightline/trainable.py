@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from .data.design import Design
-from .engines.modules import linear_layer
+from .engines.modules import WeightedMSELoss, linear_layer
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
+from .errors import UsageError
+from .rows import Rows
 from .settings import RunSettings
 from .tuning import Step
 
-__all__ = ["make_problem", "theta_of"]
+__all__ = ["is_decoupled", "make_problem", "theta_of"]
 
 Array = NDArray[np.float64]
 
 
-def make_problem(design: Design, settings: RunSettings, step: Step, X: Array, y: Array, start: Array) -> Problem:
-    """The linear layer at its start, the optimizer with its step, rows `X (n, p)` and `y (n,)` in the run's dtype."""
-    p = X.shape[1]
+def make_problem(design: Design, settings: RunSettings, step: Step, rows: Rows, start: Array) -> Problem:
+    """The linear layer at its start, the optimizer with its step, and the rows in the run's dtype."""
+    p = rows.X.shape[1]
     module = linear_layer(start[None, :p], start[p:] if design.intercept else None, dtype=settings.dtype)
-    optimizer = make_optimizer(settings.optimizer, [p for p in module.parameters() if p.numel()], step.options)
+    optimizer = make_optimizer(settings.optimizer, _groups(module, settings), step.options)
     terms = design.terms
 
     def describe(_: torch.nn.Module) -> dict[str, float]:
         return dict(zip(terms, design.in_units(theta_of(module)).tolist(), strict=True))
 
     dtype = getattr(torch, settings.dtype)
-    x, target = torch.from_numpy(X).to(dtype), torch.from_numpy(y[:, None]).to(dtype)
+    targets = [rows.y] if rows.weight is None else [rows.y, rows.weight / rows.weight.mean()]
+    x, target = torch.from_numpy(rows.X).to(dtype), torch.from_numpy(np.column_stack(targets)).to(dtype)
     few = len(terms) <= 1000
     return Problem(
         module,
-        torch.nn.MSELoss(),
+        torch.nn.MSELoss() if rows.weight is None else WeightedMSELoss(),
         optimizer,
         x,
         target,
@@ -41,6 +46,24 @@ def make_problem(design: Design, settings: RunSettings, step: Step, X: Array, y:
         settings.seed,
         describe if few else lambda _: {},
     )
+
+
+def _groups(module: torch.nn.Linear, settings: RunSettings) -> list[Any]:
+    """The parameters to train; with a ridge penalty the slopes are a group of their own, as the intercept is free."""
+    if not settings.l2:
+        return [p for p in module.parameters() if p.numel()]
+    if is_decoupled(settings):
+        name = settings.optimizer.lower()
+        raise UsageError(f"--l2 is part of the loss, and {name} keeps its decay out of it: use --optimizer adam")
+    groups: list[dict[str, Any]] = [
+        {"params": [module.weight], "weight_decay": settings.l2 + (settings.weight_decay or 0.0)}
+    ]
+    return groups if module.bias is None else [*groups, {"params": [module.bias]}]
+
+
+def is_decoupled(settings: RunSettings) -> bool:
+    """Whether the optimizer applies its weight decay beside the gradient, not as part of the objective."""
+    return settings.optimizer.lower() == "adamw"
 
 
 def theta_of(module: torch.nn.Module) -> Array:

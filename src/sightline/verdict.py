@@ -10,7 +10,7 @@ from .linear.curvature import best_momentum, epochs_per_digit, epochs_per_factor
 from .records import Verdict, Warning
 from .words import about, count, plain
 
-__all__ = ["judge", "warnings_before"]
+__all__ = ["about_constant", "judge", "warnings_before"]
 
 STEEP = 1e4  # a condition number worth a warning
 
@@ -37,10 +37,7 @@ def _limit_formula(e: Evidence) -> str:
 
 
 def _about_columns(e: Evidence) -> list[Warning]:
-    found = []
-    for name in e.truth.design.constant:
-        text = f"column '{name}' is constant, so its coefficient is not estimable: it was left out"
-        found.append(Warning("SL-CONSTANT", text, (f"remove {name} from the formula",)))
+    found = [about_constant(name) for name in e.truth.design.constant]
     if e.truth.exact.rank < min(e.truth.exact.rows, len(e.truth.design.terms) - len(e.truth.design.constant)):
         for group in e.truth.collinear():
             text = (
@@ -49,6 +46,12 @@ def _about_columns(e: Evidence) -> list[Warning]:
             )
             found.append(Warning("SL-COLLINEAR", text, (f"remove {group[-1]} from the formula",)))
     return found
+
+
+def about_constant(name: str) -> Warning:
+    """A column without variation was left out."""
+    text = f"column '{name}' is constant, so its coefficient is not estimable: it was left out"
+    return Warning("SL-CONSTANT", text, (f"remove {name} from the formula",))
 
 
 def _about_rows(e: Evidence) -> list[Warning]:
@@ -87,13 +90,13 @@ def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
 
 def _name(e: Evidence) -> str:
     """What is minimized, in a word."""
-    return "penalized loss" if e.truth.exact.weight_decay else "loss"
+    return "penalized loss" if e.truth.exact.penalized else "loss"
 
 
 def _converged(e: Evidence) -> str:
     assert e.last is not None
     epochs, loss = count(e.last.number, "epoch"), plain(e.truth.exact.loss, 6)
-    if e.truth.exact.weight_decay:
+    if e.truth.exact.penalized:
         return f"after {epochs} the penalized loss is only {plain(e.excess, 2)} above its optimum"
     if e.excess <= max(1e-15 * e.truth.exact.baseline, e.truth.exact.resolution()):
         return f"after {epochs} the loss is the exact one, {loss}"
@@ -191,4 +194,4 @@ def _decay(e: Evidence, remedies: tuple[str, ...]) -> Warning:
 
 
 def _epochs(number: float) -> str:
-    return "1 epoch" if round(number) <= 1 else f"{about(number)} epochs"
+    return "1 epoch" if number < 1.5 else f"{about(number)} epochs"

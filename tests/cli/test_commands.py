@@ -37,6 +37,7 @@ KEYS = [
     "engine",
     "warnings",
     "optimizer",
+    "accuracy",
 ]
 SCRIPT = (
     "--lr",
@@ -392,7 +393,7 @@ def test_colors_only_where_they_are_wanted(monkeypatch):
 def test_a_penalized_fit_says_so(cli, heights_csv):
     done = cli("fit", heights_csv, "weight ~ height", "--weight-decay", "0.1", "--figures", "none")
     assert "weight decay 0.1" in done.err
-    assert "exact is the penalized optimum, with standard errors of its own" in done.out
+    assert "penalized (weight decay 0.1): estimates are pulled to zero" in done.out
     assert "penalized loss" in done.out.splitlines()[-1]
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from typing import Any
 
 import click
 
@@ -16,18 +17,31 @@ from ..errors import RunError
 @click.argument("run")
 @click.argument("data")
 @click.option("-o", "--output", metavar="FILE", help="Write CSV there instead of to stdout.")
-@click.option("--interval", type=float, metavar="P", help="Add the prediction interval at this level, such as 0.95.")
-def predict_command(run: str, data: str, output: str | None, interval: float | None) -> int:
-    """Predictions of RUN (an id or a folder) for the rows of DATA, as CSV; empty where a value is missing."""
+@click.option("--interval", type=float, metavar="P", help="Add the interval at this level, such as 0.95.")
+@click.option(
+    "--kind", default="prediction", help="Of one new observation: prediction (default); of the mean: confidence."
+)
+def predict_command(run: str, data: str, output: str | None, interval: float | None, kind: str) -> int:
+    """Predictions of RUN (an id or a folder) for the rows of DATA, as CSV; empty where a value is missing.
+
+    Classes come with the probability of each.
+    """
+    from ..prediction import classes_of
     from ..run import load
 
-    result = load(run).predict(data, interval)
-    columns = result if isinstance(result, dict) else {"prediction": result}
+    model = load(run)
+    columns: dict[str, Any]
+    if classes := model.design.classes:
+        p = model.probabilities(data)
+        columns = {"prediction": classes_of(p, classes), **{f"p({c})": p[:, k] for k, c in enumerate(classes)}}
+    else:
+        result = model.predict(data, interval, kind=kind)
+        columns = result if isinstance(result, dict) else {"prediction": result}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in zip(*(values.tolist() for values in columns.values()), strict=True):
-        writer.writerow(["" if math.isnan(v) else repr(v) for v in row])
+        writer.writerow([_cell(v) for v in row])
     if output in (None, "-"):
         click.echo(text.getvalue(), nl=False)
         return 0
@@ -40,6 +54,12 @@ def predict_command(run: str, data: str, output: str | None, interval: float | N
         raise RunError(f"cannot write {output}: there is no folder {Path(output).parent}; make it first")
     write_bytes(Path(output), text.getvalue().encode())
     return 0
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(value)
+    return "" if value is None else str(value)
 
 
 @click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"]})

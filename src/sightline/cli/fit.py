@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import NumberOr, colored, data_options, level_option, output_option, read_start, result_options
+from .options import NumberOr, colored, data_options, inference_options, output_option, read_start, result_options
 
 if TYPE_CHECKING:
     from ..job import Job
+    from ..prepare import Prepared
     from ..records import Epoch, Stop
     from ..run import Run
+    from .questions import Findings
 
 
 COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yellow", "DIVERGED": "red"}
@@ -46,7 +47,7 @@ COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yel
 @click.option("--engine", metavar="NAME", help="auto, autograd or quadratic.")
 @click.option("--figures", metavar="WHICH", help="none, final or every: figures in the run folder (default final).")
 @click.option("--show", is_flag=True, help="Open the figure in a window, where there is a screen.")
-@level_option
+@inference_options
 @output_option
 @click.option("--log", is_flag=True, help="Print one line for every epoch.")
 @result_options
@@ -63,9 +64,9 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
     ways = {name: options.pop(name) for name in ("show", "log", "as_json", "quiet", "require_converged", "output")}
     settings = RunSettings.of({**options, "start": read_start(options["start"])})
     from ..job import Job
-    from ..prepare import prepare
+    from ..prepare import prepare_for
 
-    job = Job.of(prepare(data, formula, target=target, standardize=settings.standardize), settings)
+    job = Job.of(prepare_for(settings, data, formula, target=target), settings)
     output = Path(ways["output"]) if ways["output"] else default_output()
     silent = ways["as_json"] or ways["quiet"]
     if not silent:
@@ -84,21 +85,21 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
 
 def announce(job: Job) -> None:
     """What will be trained, and how; a rate that must diverge is said before it does."""
-    from ..views.console import warning_text, wrapped
+    from ..views.console import warning_text
+    from ..views.statistics import wrapped
     from ..words import count, plain
 
     p, settings = job.prepared, job.settings
-    where = ", ".join(f"{n:,} in {name}" for name, n in p.missing.by_column.items())
-    missing = (
-        f"{count(p.missing.rows, 'row')} left out for missing values ({where})" if p.missing.rows else "none missing"
-    )
     rows = "full batch" if job.problem.full_batch else f"batches of {settings.batch_size:,}"
     columns = "standardized" if p.design.standardize else "not standardized"
     stable = f", stable below {plain(job.evidence.lr_limit)}" if job.evidence.is_gradient_descent else ""
     decay = f", weight decay {plain(settings.weight_decay)}" if settings.weight_decay else ""
+    decay += f", l2 {plain(settings.l2)}" if settings.l2 else ""
+    error = f"squared error weighted by {settings.weights}" if settings.weights else "squared error"
     lines = [
-        f"{p.name}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, {missing}",
-        f"{settings.optimizer.lower()} on the mean squared error{decay}, {rows}, {settings.dtype}, columns {columns}",
+        f"{p.name}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, "
+        f"{left_out(p) or 'none missing'}",
+        f"{settings.optimizer.lower()} on the mean {error}{decay}, {rows}, {settings.dtype}, columns {columns}",
         f"{_step(job)}{stable}",
         f"condition number {plain(job.truth.curvature.condition)}; {job.engine_name} engine: {job.reason}",
         *_forecast(job),
@@ -106,6 +107,16 @@ def announce(job: Job) -> None:
     text = "\n".join(part for line in lines for part in wrapped(line, indent="  "))
     text += "".join("\n" + warning_text(w) for w in job.warnings if w.code == "SL-LR-LIMIT")
     click.echo(text + "\n", err=True)
+
+
+def left_out(p: Prepared) -> str:
+    """Which rows take no part, and why."""
+    from ..words import count
+
+    where = ", ".join(f"{n:,} in {name}" for name, n in p.missing.by_column.items())
+    parts = [f"{count(p.missing.rows, 'row')} left out for missing values ({where})"] if p.missing.rows else []
+    parts += [f"{count(p.zero_weight, 'row')} of weight 0 left out"] if p.zero_weight else []
+    return ", ".join(parts)
 
 
 def _step(job: Job) -> str:
@@ -181,17 +192,22 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(s, handler)
 
 
-def report(run: Run, *, as_json: bool, quiet: bool) -> None:
-    """The result on stdout; warnings, the last thing on the screen, on stderr."""
-    from ..views.console import quiet_table, warnings_text, wrapped
+def report(run: Run, *, as_json: bool, quiet: bool, findings: Findings | None = None) -> None:
+    """The result on stdout, with what else was asked; warnings, the last thing on the screen, on stderr."""
+    from ..runs.files import finite, json_text
+    from ..views.console import quiet_table, warnings_text
+    from ..views.statistics import wrapped
 
     if as_json:
-        click.echo(json.dumps(run.to_dict(), ensure_ascii=False, allow_nan=False))
+        click.echo(json_text({**run.to_dict(), **finite(findings.values if findings else {})}))
         return
     if quiet:
         click.echo(quiet_table(run))
     else:
         click.echo(("\n" if run.epochs else "") + run.summary())
+    if findings and findings.lines:
+        click.echo("\n".join(findings.lines))
+    if not quiet:
         if run.folder is not None:
             click.echo(f" run {run.folder.name} in {run.folder}")
         click.echo("", err=True)

@@ -8,13 +8,15 @@ import click
 
 from .fit import report
 from .options import output_option, result_options
+from .questions import ask, question_options
 
 
 @click.command("show", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run")
+@question_options
 @result_options
-def show_command(run: str, as_json: bool, quiet: bool) -> int:
-    """The table and the verdict of RUN, an id or a folder."""
+def show_command(run: str, as_json: bool, quiet: bool, **options: Any) -> int:
+    """The table and the verdict of RUN, an id or a folder; what else is asked is asked of its exact answer."""
     from ..run import load
     from ..words import count, plain
 
@@ -23,7 +25,7 @@ def show_command(run: str, as_json: bool, quiet: bool) -> int:
         o, epochs = found.result["optimizer"], found.result["epochs"]
         how = f"{o['name']}, rate {plain(o['lr'])}, {count(epochs, 'epoch')}" if "lr" in o else "solved, no training"
         click.echo(f"{found.source.get('name')}: {how}")
-    report(found, as_json=as_json, quiet=quiet)
+    report(found, as_json=as_json, quiet=quiet, findings=ask(found, options, load))
     return 0
 
 

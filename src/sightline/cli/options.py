@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["NumberOr", "colored", "data_options", "output_option", "read_start", "result_options"]
+__all__ = ["NumberOr", "colored", "data_options", "inference_options", "output_option", "read_start", "result_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,6 +92,14 @@ def result_options(function: F) -> F:
 output_option = click.option(
     "--output", metavar="DIR", help="Where run folders go (default: SIGHTLINE_RUNS, or ./runs)."
 )
-level_option = click.option(
-    "--level", type=float, metavar="P", help="Level of the confidence intervals (default 0.95)."
-)
+
+
+def inference_options(function: F) -> F:
+    """Weights, ridge, and the kind of standard errors and intervals."""
+    return _stack(
+        click.option("--weights", metavar="COLUMN", help="Weight each row's squared error by this column."),
+        click.option("--l2", type=float, metavar="X", help="Ridge: add X/2 times the squared slopes; intercept free."),
+        click.option("--robust", metavar="KIND", help="Standard errors for unequal variances: hc0, hc1, hc2, hc3."),
+        click.option("--cluster", metavar="COLUMN", help="Standard errors for rows that come in groups."),
+        click.option("--level", type=float, metavar="P", help="Level of the confidence intervals (default 0.95)."),
+    )(function)

@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .fit import report
-from .options import data_options, level_option, output_option, result_options
+from .fit import left_out, report
+from .options import data_options, inference_options, output_option, result_options
+from .questions import Findings, ask, question_options
+
+if TYPE_CHECKING:
+    from ..prepare import Prepared
+    from ..run import Run
 
 
 @click.command("solve", context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
-@click.option("--loss", metavar="NAME", help="mse, the mean squared error (default).")
-@level_option
+@click.option(
+    "--loss", metavar="NAME", help="mse (numbers), bce (two classes) or cross-entropy (default: as the target)."
+)
+@inference_options
+@question_options
+@click.option("--prove", is_flag=True, help="Solve it again in exact rational arithmetic, and compare.")
 @output_option
 @result_options
 def solve_command(data: str, formula: str | None, target: str | None, **options: Any) -> int:
     """The exact answer for DATA and FORMULA, without training; a run folder only with --output."""
-    from pathlib import Path
-
-    from ..prepare import prepare
+    from ..prepare import prepare_for
     from ..settings import RunSettings
     from ..solution import solved
 
-    settings = RunSettings.of({"level": options["level"], "loss": options["loss"]})
-    prepared = prepare(data, formula, target=target)
-    run = solved(prepared, settings, Path(options["output"]) if options["output"] else None)
-    report(run, as_json=options["as_json"], quiet=options["quiet"])
+    given = {name: options[name] for name in ("level", "loss", "weights", "l2", "robust", "cluster")}
+    settings = RunSettings.of(given)
+
+    def answer(formula: str | None, output: Path | None) -> tuple[Prepared, Run]:
+        prepared = prepare_for(settings, data, formula, target=None if formula else target)
+        return prepared, solved(prepared, settings, output)
+
+    prepared, run = answer(formula, Path(options["output"]) if options["output"] else None)
+    findings = ask(run, options, lambda other: answer(other, None)[1])
+    if options["prove"]:
+        _prove(prepared, run, findings)
+    if not (options["as_json"] or options["quiet"]) and (gone := left_out(prepared)):
+        click.echo(f"{prepared.name}: {gone}\n", err=True)
+    report(run, as_json=options["as_json"], quiet=options["quiet"], findings=findings)
     return 0
+
+
+def _prove(prepared: Prepared, run: Run, findings: Findings) -> None:
+    from ..errors import UsageError
+    from ..proof import prove
+    from ..views.statistics import wrapped
+
+    s = run.settings
+    if s.l2 or prepared.design.classes:
+        raise UsageError("--prove is for least squares without a penalty: leave --l2 out, and predict a number")
+    proof = prove(
+        run.coefficients, *prepared.fractions(), prepared.rows.weight,
+        intercept=prepared.design.intercept, classical=s.robust is None and s.cluster is None,
+    )  # fmt: skip
+    findings.add("proof", proof.to_dict(), wrapped(proof.sentence(), indent="  "))

@@ -99,7 +99,8 @@ def _save(run: Run) -> None:
 
 
 def _tell(run: Run, *, figures: bool) -> None:
-    from ..views.console import warnings_text, wrapped
+    from ..views.console import warnings_text
+    from ..views.statistics import wrapped
 
     click.echo("\nWhat the script does not tell:\n")
     click.echo(run.summary())

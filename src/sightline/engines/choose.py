@@ -8,6 +8,7 @@ from ..errors import UsageError, nearest, shown
 from ..linear.squared_error import SquaredError
 from .autograd import Autograd
 from .base import Engine
+from .modules import WeightedMSELoss
 from .problem import Problem
 from .quadratic import Quadratic
 
@@ -45,13 +46,17 @@ def why_not_quadratic(problem: Problem) -> str:
     module, loss, optimizer = problem.module, problem.loss, problem.optimizer
     if type(module) is not nn.Linear or _has_hooks(module):
         return "the model is not a plain torch.nn.Linear"
-    if type(loss) is not nn.MSELoss or loss.reduction == "none":
+    if type(loss) not in (nn.MSELoss, WeightedMSELoss) or getattr(loss, "reduction", "none") == "none":
         return "the loss is not torch.nn.MSELoss"
     if not problem.full_batch:
         return "mini-batches visit the rows themselves"
     if isinstance(optimizer, NOT_FIRST_ORDER) or not type(optimizer).__module__.startswith("torch.optim"):
         return f"{type(optimizer).__name__} is not a first-order optimizer of torch.optim"
-    if problem.x.ndim != 2 or problem.y.ndim != 2 or problem.y.shape[1] != module.out_features:
+    if (
+        problem.x.ndim != 2
+        or problem.y.ndim != 2
+        or problem.y.shape[1] != module.out_features + int(type(loss) is WeightedMSELoss)
+    ):
         return "the rows are not a table (n, p) with targets (n, k)"
     tensors = [problem.x, problem.y, *module.parameters()]
     if any(t.device.type != "cpu" for t in tensors) or any(str(t.dtype) not in FLOATS for t in tensors):

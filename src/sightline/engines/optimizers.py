@@ -25,7 +25,7 @@ def optimizer_names() -> dict[str, type[Optimizer]]:
     return {name.lower(): cls for name, cls in sorted(found.items()) if name not in NOT_BY_NAME}
 
 
-def make_optimizer(name: str, parameters: Iterable[torch.nn.Parameter], options: dict[str, Any]) -> Optimizer:
+def make_optimizer(name: str, parameters: Iterable[Any], options: dict[str, Any]) -> Optimizer:
     """The optimizer of that name with these options; what is not given has torch's own default."""
     known = optimizer_names()
     if name.lower() not in known:

@@ -8,9 +8,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..digits import Digits
 from ..errors import RunError
 
-__all__ = ["finite", "read_json", "write_bytes", "write_json"]
+__all__ = ["finite", "json_text", "read_json", "write_bytes", "write_json"]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -29,14 +30,37 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, values: Any) -> None:
     """Plain JSON, numbers that are not finite as null."""
-    text = json.dumps(finite(values), indent=1, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, (text + "\n").encode("utf-8", "surrogatepass"))
+    write_bytes(path, (json_text(finite(values), indent="\n") + "\n").encode("utf-8", "surrogatepass"))
+
+
+def json_text(value: Any, indent: str = "") -> str:
+    """Plain JSON in which a number with more digits than a double holds has them all; `indent` "\\n" breaks lines.
+
+    >>> json_text({"third": Digits(1 / 3, 1.850371707708594e-17, 20.0), "none": None})
+    '{"third": 0.33333333333333333333, "none": null}'
+    """
+    inner = indent + " " if indent else ""
+    if isinstance(value, Digits):
+        return value.text()
+    if isinstance(value, dict):
+        parts, ends = [f"{_plain(str(k))}: {json_text(v, inner)}" for k, v in value.items()], "{}"
+    elif isinstance(value, (list, tuple)):
+        parts, ends = [json_text(v, inner) for v in value], "[]"
+    else:
+        return _plain(value)
+    if not parts or not indent:
+        return ends[0] + ", ".join(parts) + ends[1]
+    return ends[0] + inner + ("," + inner).join(parts) + indent + ends[1]
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object that `write_json` wrote; what is missing or damaged is named."""
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(path.read_bytes(), parse_float=Digits.read)
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}; give the id or the folder of a run") from None
     except ValueError:

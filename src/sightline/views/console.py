@@ -12,9 +12,10 @@ from typing import TextIO
 
 from ..records import Coefficient, Epoch, Verdict, Warning
 from ..words import count, duration, plain
+from .statistics import above, distance_lines, p_value, statistics_lines, wrapped
 from .subject import Subject
 
-__all__ = ["Progress", "quiet_table", "summary", "warnings_text", "wrapped"]
+__all__ = ["Progress", "quiet_table", "summary", "warnings_text"]
 
 WIDTH = 80
 
@@ -30,26 +31,31 @@ def summary(run: Subject) -> str:
     trained = run.result["engine"]["name"] != "exact"
     near = not trained or all(c.off_by is None or abs(c.off_by) < 5e-4 for c in run.coefficients)
     if run.verdict.name == "CONVERGED" or (near and run.verdict.name != "DIVERGED"):
-        table = _answer_table(run.coefficients, run.level)
+        table = _answer_table(run)
     else:
-        table = _distance_table(run.coefficients)
-    return "\n".join([*head, *table, "", *_statistics(run), *_distance(run)])
+        table = _distance_table(run)
+    return "\n".join([*head, *table, "", *statistics_lines(run), *distance_lines(run)])
 
 
-def _answer_table(coefficients: Sequence[Coefficient], level: float) -> list[str]:
-    """Estimate, standard error, t, p, interval, as `summary(lm)` has them."""
+def _answer_table(run: Subject) -> list[str]:
+    """Estimate, standard error, t (z of classes), p, interval, as `summary(lm)` has them."""
+    coefficients = run.coefficients
     columns = [
         ("estimate", _format([c.estimate for c in coefficients])),
         ("std. error", _format([c.std_error for c in coefficients])),
-        ("t", [_or_dash(c.t, lambda v: f"{v:.2f}" if abs(v) < 1e6 else f"{v:.2e}") for c in coefficients]),
+        (
+            "z" if run.design.classes else "t",
+            [_or_dash(c.t, lambda v: f"{v:.2f}" if abs(v) < 1e6 else f"{v:.2e}") for c in coefficients],
+        ),
         ("p", [_or_dash(c.p, p_value) for c in coefficients]),
-        (f"{100 * level:g} % interval", [_interval(c) for c in coefficients]),
+        (f"{100 * run.level:g} % interval", [_interval(c) for c in coefficients]),
     ]
-    return _table([c.term for c in coefficients], columns, [c.exact is None for c in coefficients])
+    return _table([c.term for c in coefficients], columns, _gone(run))
 
 
-def _distance_table(coefficients: Sequence[Coefficient]) -> list[str]:
+def _distance_table(run: Subject) -> list[str]:
     """Trained, exact, standard error, and how many standard errors lie between."""
+    coefficients = run.coefficients
     columns = [
         ("trained", _format([c.estimate for c in coefficients])),
         ("exact", _format([c.exact for c in coefficients])),
@@ -59,10 +65,17 @@ def _distance_table(coefficients: Sequence[Coefficient]) -> list[str]:
             [_or_dash(c.off_by, lambda v: f"{v:+.2f} se" if abs(v) < 1e4 else f"{v:+.1e} se") for c in coefficients],
         ),
     ]
-    return _table([c.term for c in coefficients], columns, [c.exact is None for c in coefficients])
+    return _table([c.term for c in coefficients], columns, _gone(run))
 
 
-def _table(names: Sequence[str], columns: Sequence[tuple[str, list[str]]], gone: Sequence[bool]) -> list[str]:
+def _gone(run: Subject) -> list[str]:
+    """Why a coefficient has no value, empty where it has one."""
+    terms = run.design.terms  # once for each class that has coefficients
+    why = ["constant column, not estimable" if name in run.design.constant else "not estimable" for name in terms]
+    return [why[i % len(terms)] if c.exact is None else "" for i, c in enumerate(run.coefficients)]
+
+
+def _table(names: Sequence[str], columns: Sequence[tuple[str, list[str]]], gone: Sequence[str]) -> list[str]:
     widths = [max(len(title), *map(len, cells)) + 2 for title, cells in columns]
     room = max(8, WIDTH - 1 - sum(widths))
     first = min(max(len(n) for n in names), room)
@@ -72,7 +85,7 @@ def _table(names: Sequence[str], columns: Sequence[tuple[str, list[str]]], gone:
             lines += [f" {part}" for part in textwrap.wrap(name, WIDTH - 2, break_on_hyphens=False)]
             name = ""
         cells = "".join(cells[i].rjust(w) for (_, cells), w in zip(columns, widths, strict=True))
-        lines.append(f" {name:<{first}}" + ("   constant column, not estimable" if gone[i] else cells))
+        lines.append(f" {name:<{first}}" + (f"   {gone[i]}" if gone[i] else cells))
     return lines
 
 
@@ -88,6 +101,8 @@ def _format(values: Sequence[float | None]) -> list[str]:
 def _or_dash(value: float | None, text: Callable[[float], str]) -> str:
     if value is None:
         return "-"
+    if math.isinf(value):
+        return f"{value:+}"
     return text(value) if math.isfinite(value) else "not finite"
 
 
@@ -98,62 +113,6 @@ def _interval(c: Coefficient) -> str:
         return f"{plain(c.low)} .. {plain(c.high)}"
     decimals = max(0, 2 - math.floor(math.log10(c.std_error)))
     return f"{c.low:.{decimals}f} .. {c.high:.{decimals}f}"
-
-
-def p_value(p: float) -> str:
-    """A p value as it is usually printed.
-
-    >>> p_value(0.11543), p_value(0.00002), p_value(1e-30)
-    ('0.115', '2.0e-05', '<2e-16')
-    """
-    if p < 2e-16:
-        return "<2e-16"
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
-
-
-def _statistics(run: Subject) -> list[str]:
-    """The statistics, which belong to the exact answer, never to a half-trained state."""
-    s = run.result["fit"]
-    lines = ["of the exact answer (as are the standard errors):"] if run.verdict.name not in ("CONVERGED",) else []
-    if s["sigma"] is not None:
-        r2 = "R2 not defined (the target is constant)" if s["r2"] is None else f"R2 {_share(s['r2'])}"
-        adjusted = "" if s["adj_r2"] is None else f" (adjusted {_share(s['adj_r2'])})"
-        lines.append(f"residual standard error {plain(s['sigma'])}, {r2}{adjusted}")
-    if s["f"] is not None:
-        information = "" if s["aic"] is None else f", AIC {s['aic']:.2f}, BIC {s['bic']:.2f}"
-        lines.append(f"F({s['df_model']}, {s['df_resid']}) {plain(s['f'])}, p {p_value(s['f_p'])}{information}")
-    lines.append(f"always predicting the mean: loss {plain(s['baseline_loss'], 6)}")
-    return [f" {line}" for line in lines]
-
-
-def _distance(run: Subject) -> list[str]:
-    """Where training is, beside where the answer is."""
-    result = run.result
-    exact = plain(result["exact_loss"], 8)
-    if result["engine"]["name"] == "exact":
-        return [f" exact answer, no training: loss {exact}"]
-    if result["loss"] is None or result["excess"] is None or not math.isfinite(result["excess"]):
-        return [f" trained loss not finite, exact {exact}"]
-    lines = [
-        f" trained loss {plain(result['loss'], 8)}, exact {exact}, {_above(result['excess'], result['loss'])} above"
-    ]
-    if result["optimizer"].get("weight_decay"):
-        lines = [
-            f" trained loss {plain(result['loss'], 8)}; penalized, it is {plain(result['excess'], 3)} above its optimum"
-        ]
-        lines.append(" (exact is the penalized optimum, with standard errors of its own)")
-    offs = [abs(c.off_by) for c in run.coefficients if c.off_by is not None]
-    if offs and max(offs) >= 5e-4:
-        lines.append(f" coefficients up to {_small(max(offs))} standard errors from the exact ones")
-    return lines
-
-
-def _share(r2: float) -> str:
-    return f"{r2:.4f}" if r2 > -10.0 else plain(r2)
-
-
-def _small(value: float) -> str:
-    return f"{value:.2f}" if 0.01 <= value < 1e6 else f"{value:.1e}"
 
 
 def warnings_text(verdict: Verdict) -> str:
@@ -190,11 +149,6 @@ def _fix_line(fix: str) -> str:
     return f"    {options}\n      # {cost}"
 
 
-def wrapped(text: str, indent: str = "") -> list[str]:
-    """Text broken to the width of the screen, later lines indented."""
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=True) or [""]
-
-
 def quiet_table(run: Subject) -> str:
     """Coefficients only, tab separated."""
     return "\n".join(f"{c.term}\t{'' if c.estimate is None else repr(c.estimate)}" for c in run.coefficients)
@@ -228,8 +182,8 @@ class Progress:
 
     def _line(self, epoch: Epoch) -> str:
         loss = epoch.loss
-        above = None if loss is None or self.exact_loss is None else loss - self.exact_loss
-        return f"{epoch.number:>9,} {_loss(loss):>14} {_above(above, loss):>13} {plain(epoch.gradient_norm):>12}"
+        excess = None if loss is None or self.exact_loss is None else loss - self.exact_loss
+        return f"{epoch.number:>9,} {_loss(loss):>14} {above(excess, loss):>13} {plain(epoch.gradient_norm):>12}"
 
     def _time_left(self, epoch: Epoch) -> str:
         left = epoch.seconds / max(epoch.number, 1) * (self.epochs - epoch.number)
@@ -240,9 +194,3 @@ def _loss(loss: float | None) -> str:
     if loss is None:
         return "-"
     return f"{loss:.4f}" if 1e-3 <= abs(loss) < 1e8 else f"{loss:.5g}"
-
-
-def _above(above: float | None, loss: float | None) -> str:
-    if above is None or loss is None:
-        return "-"
-    return "0" if above <= 4e-16 * abs(loss) < math.inf else plain(above)

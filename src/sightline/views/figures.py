@@ -18,7 +18,16 @@ from ..records import Epoch
 from ..words import plain
 from .subject import Subject
 
-__all__ = ["epoch_figure", "loss_figure", "overview", "paths_figure", "save_figures", "scatter_figure"]
+__all__ = [
+    "epoch_figure",
+    "loss_figure",
+    "name_axes",
+    "overview",
+    "paths_figure",
+    "save",
+    "save_figures",
+    "scatter_figure",
+]
 
 Array = NDArray[np.float64]
 POINT, TRAINED, EXACT, INK = "#0e1cae", "#d62728", "#222222", "#444444"
@@ -50,7 +59,7 @@ def scatter_figure(x: Array, y: Array, x_name: str, y_name: str) -> Figure:
     """The raw data."""
     figure, axes = _single()
     axes.scatter(x, y, s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data")
-    _name(axes, x_name, y_name, "Raw data")
+    name_axes(axes, x_name, y_name, "Raw data")
     axes.legend()
     return figure
 
@@ -84,7 +93,7 @@ def paths_figure(run: Subject) -> Figure:
     axes.set_yscale("symlog", linthresh=1.0)
     axes.yaxis.set_major_formatter(ScalarFormatter())
     _log_epochs(axes, numbers)
-    _name(axes, "epoch", "distance from exact, in standard errors", "Coefficients on their way")
+    name_axes(axes, "epoch", "distance from exact, in standard errors", "Coefficients on their way")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
 
@@ -165,7 +174,7 @@ def _draw_line(
             axes.plot([], [], " ", label=f"({name} line outside the picture)")
     axes.set_xlim(ends[0], ends[1])
     axes.set_ylim(bottom, top)
-    _name(axes, run.design.encoding.terms[0], run.design.target, "Data and line")
+    name_axes(axes, run.design.encoding.terms[0], run.design.target, "Data and line")
     axes.legend(fontsize=9)
 
 
@@ -200,7 +209,7 @@ def _draw_predicted(axes: Axes, run: Subject, X: Array, y: Array, trained: list[
     axes.scatter(predicted[points], y[points], s=18, alpha=0.6, color=POINT, linewidths=0, label="rows", zorder=3)
     ends = [float(y.min()), float(y.max())]
     axes.plot(ends, ends, color=EXACT, linestyle="--", label="observed = predicted")
-    _name(axes, f"predicted {run.design.target}", f"observed {run.design.target}", "Observed against predicted")
+    name_axes(axes, f"predicted {run.design.target}", f"observed {run.design.target}", "Observed against predicted")
     axes.legend()
 
 
@@ -214,7 +223,7 @@ def _draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None, un
     axes.set_yscale("log")
     _log_epochs(axes, numbers)
     title = "Loss" if exact_loss is None else f"Loss above the exact {plain(exact_loss, 6)}"
-    _name(axes, "epoch", f"{'loss' if exact_loss is None else 'loss - exact loss'}{unit}", title)
+    name_axes(axes, "epoch", f"{'loss' if exact_loss is None else 'loss - exact loss'}{unit}", title)
 
 
 def _log_epochs(axes: Axes, numbers: Sequence[int]) -> None:
@@ -232,7 +241,8 @@ def _sample(n: int) -> Any:
     return np.random.default_rng(0).choice(n, MOST_POINTS, replace=False)
 
 
-def _name(axes: Axes, x: str, y: str, title: str) -> None:
+def name_axes(axes: Axes, x: str, y: str, title: str) -> None:
+    """Names, a quiet grid, no box."""
     axes.set_xlabel(_plain(x))
     axes.set_ylabel(_plain(y))
     axes.set_title(_plain(title))

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ..data.design import Design
 from ..records import Coefficient, Epoch, Verdict
 from ..rows import Rows
+from ..settings import RunSettings
 
 __all__ = ["Subject"]
 
@@ -30,4 +31,6 @@ class Subject(Protocol):
     def folder(self) -> Path | None: ...
     @property
     def level(self) -> float: ...
+    @property
+    def settings(self) -> RunSettings: ...
     def training_rows(self) -> Rows | None: ...

@@ -1,0 +1,214 @@
+"""Questions to a finished linear fit: collinearity, influence of rows, assumptions, cross-validation.
+
+All of them belong to the exact answer, whatever training reached.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import RunError, UsageError
+from .linear import crossval
+from .linear.collinearity import Conditioning, Inflation, condition_diagnostics, variance_inflation
+from .linear.folds import assign_folds
+from .linear.influence import Influence, influence_of
+from .linear.projection import Projection
+from .linear.specification import Test, specification_tests
+from .rows import Rows
+from .run import Run
+
+__all__ = [
+    "Residuals",
+    "Validation",
+    "assumptions",
+    "conditioning",
+    "cross_validate",
+    "design_matrix",
+    "influence",
+    "refuse_penalized",
+    "residuals",
+    "training_rows",
+    "vif",
+]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """The design `Z (n, q)`, its ones last, in training coordinates, and what the exact answer leaves of `y (n,)`.
+
+    `fitted` and `residual` are in the units of the target; `names` and `groups` are the columns of Z and their terms.
+    """
+
+    rows: Rows
+    Z: Array
+    fitted: Array
+    residual: Array
+    rank: int
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    @property
+    def y(self) -> Array:
+        """The target."""
+        return self.rows.y
+
+    @property
+    def weight(self) -> Array | None:
+        """The weights of the rows."""
+        return self.rows.weight
+
+    @cached_property
+    def fit(self) -> Projection:
+        """The fit as a projection."""
+        return Projection.of(self.Z, self.residual, rank=self.rank, weight=self.weight)
+
+    @property
+    def total(self) -> float:
+        """Σ w (y - ȳ)², about zero without an intercept."""
+        w = np.ones(len(self.y)) if self.weight is None else self.weight
+        mean = np.average(self.y, weights=w) if "Intercept" in self.groups else 0.0
+        return float(w @ (self.y - mean) ** 2)
+
+
+def residuals(run: Run) -> Residuals:
+    """Rows, fitted values and residuals `(n,)` of the exact answer, in the units of the target.
+
+    Raises RunError where the training rows of a loaded run are gone: put the file back where it was; UsageError for
+    classes.
+
+    >>> from sightline import solve
+    >>> residuals(solve({"x": [1, 2, 3, 4], "y": [1, 3, 2, 5]}, "y ~ x")).residual.round(6).tolist()
+    [-0.1, 0.8, -1.3, 0.6]
+    """
+    rows, design = training_rows(run), run.design
+    if design.classes:
+        raise UsageError("this is about residuals of a number, and the target has classes: ask --test or --versus")
+    exact = np.array([0.0 if c.exact is None else float(c.exact) for c in run.coefficients])
+    slopes = exact[int(design.intercept) :]
+    theta = slopes * design.scale
+    names, groups = design.encoding.terms, design.encoding.column_groups
+    if design.intercept:
+        theta = np.append(theta, exact[0] + slopes @ design.center)
+        names, groups = (*names, "Intercept"), (*groups, "Intercept")
+    Z = design_matrix(run, rows)
+    fitted = Z @ theta
+    return Residuals(rows, Z, fitted, rows.y - fitted, run.rank, tuple(names), tuple(groups))
+
+
+def training_rows(run: Run) -> Rows:
+    """The rows of a run; raises RunError where those of a loaded run are gone: put the file back where it was."""
+    rows = run.training_rows()
+    if rows is None:
+        raise RunError("the rows of this run are gone or have changed: put the data file back, or fit again")
+    return rows
+
+
+def design_matrix(run: Run, rows: Rows) -> Array:
+    """`Z (n, q)` in training coordinates, the ones last."""
+    return np.column_stack([rows.X, np.ones(len(rows))]) if run.design.intercept else rows.X
+
+
+def vif(run: Run) -> list[Inflation]:
+    """Generalized variance inflation factor of each term: by how much the others widen its confidence region.
+
+    >>> from sightline import solve
+    >>> run = solve({"a": [0, 0, 1, 1], "b": [0, 1, 1, 1], "y": [1, 3, 2, 5]}, "y ~ a + b")
+    >>> [round(one.gvif, 6) for one in vif(run)]
+    [1.5, 1.5]
+    """
+    r = residuals(run)
+    return variance_inflation(r.Z, groups=r.groups, weight=r.weight, noise=run.design.noise)
+
+
+def conditioning(run: Run) -> Conditioning:
+    """Condition indices and variance proportions of the columns in the units of the data (Belsley, Kuh and Welsch)."""
+    r, design = residuals(run), run.design
+    X = r.Z[:, : len(design.scale)] * design.scale + design.center
+    raw = np.column_stack([np.ones(len(X)), X]) if design.intercept else X
+    return condition_diagnostics(raw, names=design.terms, weight=r.weight)
+
+
+def influence(run: Run) -> Influence:
+    """Leverage, residuals, Cook's distance, DFFITS and DFBETAS `(n, q)` of each row, as R has them.
+
+    >>> from sightline import solve
+    >>> influence(solve({"x": [1, 2, 3, 4], "y": [1, 3, 2, 5]}, "y ~ x")).leverage.round(6).tolist()
+    [0.7, 0.3, 0.3, 0.7]
+    """
+    refuse_penalized(run, "the influence of rows")
+    return influence_of(residuals(run).fit, run.design.unit_map)
+
+
+def assumptions(run: Run) -> tuple[Test, ...]:
+    """Tests of what standard errors assume: independent, equally spread, normal residuals, and a linear model.
+
+    >>> from sightline import solve
+    >>> tests = assumptions(solve({"x": [1, 2, 3, 4], "y": [1, 3, 2, 5]}, "y ~ x"))
+    >>> tests[0].name, round(tests[0].statistic, 4)
+    ('Durbin-Watson', 3.2704)
+    """
+    refuse_penalized(run, "a test of assumptions")
+    r = residuals(run)
+    return specification_tests(r.fit, r.fitted)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Errors of predictions for rows left out: `folds` of them, or each row by itself (`folds` = n).
+
+    `residual (n,)` of each row in the fit without its fold, NaN where the others do not determine its prediction:
+    `undetermined` counts these, and the weighted root mean square and R² are without them.
+    """
+
+    folds: int
+    residual: Array
+    rmse: float | None
+    r2: float | None
+    undetermined: int
+
+
+def cross_validate(run: Run, folds: int | str = 10, *, seed: int = 0) -> Validation:
+    """Cross-validation in closed form: `folds` of them, or "loo" for one row at a time; clusters stay together.
+
+    Encoding and standardization are those of all rows.
+
+    >>> from sightline import solve
+    >>> round(cross_validate(solve({"x": [1, 2, 3, 4], "y": [1, 3, 2, 5]}, "y ~ x"), "loo").rmse, 6)
+    1.488809
+    """
+    refuse_penalized(run, "cross-validation in closed form")
+    r, design = residuals(run), run.design
+    if folds == "loo":
+        return _leave_one_out(r)
+    if isinstance(folds, bool) or not isinstance(folds, int):
+        raise UsageError(f"folds is {folds!r}: give a whole number such as 10, or 'loo' for one row at a time")
+    groups = None if r.rows.cluster is None else r.rows.cluster.tolist()
+    chosen = assign_folds(len(r.y), folds, seed=seed, groups=groups)
+    found = crossval.cross_validate(
+        r.rows.X, r.y, chosen, intercept=design.intercept, weight=r.weight, noise=design.noise
+    )
+    return Validation(folds, found.residual, found.rmse, found.r2, found.undetermined)
+
+
+def _leave_one_out(r: Residuals) -> Validation:
+    residual = crossval.leave_one_out(r.fit, weight=r.weight).residual
+    known = ~np.isnan(residual)
+    w = known * (np.ones(len(residual)) if r.weight is None else r.weight)
+    if not w.any():
+        return Validation(len(residual), residual, None, None, len(residual))
+    press = float(w @ np.where(known, residual, 0.0) ** 2)
+    r2 = 1.0 - press / r.total if known.all() and r.total > 0 else None
+    return Validation(len(residual), residual, math.sqrt(press / float(w.sum())), r2, int((~known).sum()))
+
+
+def refuse_penalized(run: Run, what: str) -> None:
+    """What is asked has an answer without a penalty only."""
+    if run.settings.l2 or run.settings.weight_decay:
+        raise UsageError(f"{what} belongs to least squares without a penalty: leave --l2 and --weight-decay out")

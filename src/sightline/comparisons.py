@@ -1,0 +1,134 @@
+"""Tests of a finished linear fit: named hypotheses, analysis of variance, and a smaller model against a larger one.
+
+All of them belong to the exact answer, whatever training reached.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .analysis import design_matrix, refuse_penalized, residuals, training_rows
+from .class_truth import ClassTruth
+from .double_double import Pair
+from .errors import UsageError
+from .linear.anova import Anova, anova_type_1, anova_type_2, anova_type_3
+from .linear.hypotheses import Hypotheses, linear_hypotheses
+from .linear.hypothesis_tests import ModelComparison, WaldTest, likelihood_ratio, nested_f, wald
+from .linear.projection import Projection
+from .linear.robust import cluster_sizes, robust_covariance, robust_df
+from .run import Run
+
+__all__ = ["anova", "nested_test", "wald_test"]
+
+Array = NDArray[np.float64]
+
+
+def wald_test(run: Run, hypothesis: str) -> tuple[Hypotheses, WaldTest]:
+    """Test named hypotheses such as "height = 0.5" or "a = b, c = 0" with the standard errors of the run.
+
+    F = d'(L V L')⁻¹ d / m with d = Lθ - c, V classical or robust, as the run has it; chi-squared of classes, m F.
+
+    >>> from sightline import solve
+    >>> run = solve({"x": [1, 2, 3, 4], "y": [1, 3, 2, 5]}, "y ~ x")
+    >>> round(wald_test(run, "x = 0")[1].p, 6) == round(run.coefficients[1].p, 6)
+    True
+    """
+    refuse_penalized(run, "a test of hypotheses")
+    read = linear_hypotheses(hypothesis, [c.term for c in run.coefficients])
+    exact = np.array([0.0 if c.exact is None else float(c.exact) for c in run.coefficients])
+    V, df = _class_covariance(run, read) if run.design.classes else _covariance(run, read)
+    m = len(read.L)
+    return read, wald(read.L @ exact, V, np.eye(m), read.c, df=df)
+
+
+def _class_covariance(run: Run, read: Hypotheses) -> tuple[Array, None]:
+    used = (read.L != 0).any(axis=0)
+    for c, asked in zip(run.coefficients, used.tolist(), strict=True):
+        if asked and c.std_error is None:
+            raise UsageError(
+                f"the coefficient {c.term} has no finite value or standard error to test: compare this model with one "
+                "without the column by --versus"
+            )
+    rows, design = training_rows(run), run.design
+    X = rows.X * design.scale + design.center
+    truth = ClassTruth.of(design, rows, run.settings, pairs=lambda: (Pair.of(X), Pair.of(rows.y)))
+    return truth.covariance(read.L), None
+
+
+def _covariance(run: Run, read: Hypotheses) -> tuple[Array, float]:
+    """Covariance `(m, m)` of the combinations, of the kind of the run, and its degrees of freedom."""
+    r, settings, combinations = residuals(run), run.settings, read.L @ run.design.unit_map
+    if not r.fit.df:
+        raise UsageError("this fit has no residual degrees of freedom, so nothing can be tested: use more rows")
+    if not (known := r.fit.estimable(combinations)).all():
+        lost = read.texts[int(np.argmin(known))]
+        raise UsageError(f"the data do not determine {lost}, as some columns repeat others: test what they determine")
+    kind = "cluster" if settings.cluster else settings.robust
+    if kind is None:
+        if run.covariance_factor is None:
+            raise UsageError(f"a covariance of {len(r.names):,} coefficients is not kept: test in a smaller model")
+        U = run.covariance_factor @ combinations.T
+        return float(run.result["fit"]["sigma"]) ** 2 * (U.T @ U), float(run.result["df"])
+    clusters = r.rows.cluster if kind == "cluster" else None
+    V = robust_covariance(
+        r.Z, r.residual, kind=kind.lower(), combinations=combinations, weight=r.weight, clusters=clusters, rank=r.rank
+    )
+    groups = None if clusters is None else cluster_sizes(clusters).count
+    return V, float(robust_df(len(r.y), r.rank, clusters=groups))
+
+
+def anova(run: Run, type: int = 2) -> Anova:
+    """Analysis of variance: 1 sequential (R's anova), 2 each term after all that do not contain it, 3 after all.
+
+    Sums of squares are of orthogonal projections; F against the residual mean square.
+
+    >>> from sightline import solve
+    >>> table = anova(solve({"x": [1, 2, 3, 4], "y": [1, 3, 2, 5]}, "y ~ x"))
+    >>> [(row.term, row.df, round(row.sum_squares, 4)) for row in table.terms]
+    [('x', 1, 6.05)]
+    """
+    if type not in (1, 2, 3):
+        raise UsageError(f"the type of the analysis of variance is {type!r}: give 1, 2 or 3")
+    refuse_penalized(run, "an analysis of variance")
+    r, noise = residuals(run), run.design.noise
+    if type == 1:
+        return anova_type_1(r.Z, r.y, groups=r.groups, weight=r.weight, noise=noise)
+    if type == 3:
+        row = run.design.unit_map[0] if run.design.intercept else None
+        return anova_type_3(r.Z, r.y, groups=r.groups, weight=r.weight, noise=noise, intercept=row)
+    return anova_type_2(
+        r.Z, r.y, groups=r.groups, factors=run.design.encoding.term_factors, weight=r.weight, noise=noise
+    )
+
+
+def nested_test(small: Run, large: Run) -> ModelComparison:
+    """A fit against a larger one that contains it, on the same rows: F for numbers, likelihood ratio for classes.
+
+    F = ((RSS₀ - RSS₁) / m) / (RSS₁ / df₁) as R's anova(small, large); 2 (ln L₁ - ln L₀) is chi-squared with as many
+    degrees of freedom as the larger one has more coefficients.
+
+    >>> from sightline import solve
+    >>> data = {"x": [1, 2, 3, 4], "y": [1, 3, 2, 5]}
+    >>> round(nested_test(solve(data, "y ~ 1"), solve(data, "y ~ x")).statistic, 6)
+    4.481481
+    """
+    for run in (small, large):
+        refuse_penalized(run, "a comparison of nested models")
+    a, b = training_rows(small), training_rows(large)
+    if len(a) != len(b) or not np.array_equal(a.y, b.y) or small.design.classes != large.design.classes:
+        raise UsageError(
+            f"the two runs have other rows or targets ({len(a):,} and {len(b):,} rows): fit both to the same rows"
+        )
+    larger = Projection.of(design_matrix(large, b), np.zeros(len(b)), weight=b.weight)
+    if not larger.spans(design_matrix(small, a)):
+        raise UsageError(
+            f"{small.design.formula} is not nested in {large.design.formula}, which lacks some of its columns: compare "
+            "a model with one that contains it"
+        )
+    df = int(small.result["df"]), int(large.result["df"])
+    if large.design.classes:
+        loglik = [float(run.result["fit"]["log_likelihood"]) for run in (small, large)]
+        return likelihood_ratio(loglik[0], len(a) - df[0], loglik[1], len(b) - df[1])
+    mass = float(len(a)) if a.weight is None else float(a.weight.sum())
+    return nested_f(float(small.result["exact_loss"]) * mass, df[0], float(large.result["exact_loss"]) * mass, df[1])
