@@ -388,6 +388,7 @@ def test_json_keys_are_those_of_the_contract():
         "aic",
         "bic",
         "baseline_loss",
+        "log_likelihood",
     ]
     assert list(result["curvature"]) == ["min", "max", "condition", "lr_limit"]
     assert list(sightline.solve(HEIGHTS, "weight ~ height").to_dict()) == list(result)

@@ -176,6 +176,7 @@ def test_solve_fit_statistics(case):
     assert fit["bic"] == pytest.approx(model.bic + math.log(model.nobs), rel=1e-11)
     assert result["exact_loss"] == pytest.approx(model.ssr / model.nobs, rel=RTOL)
     assert fit["baseline_loss"] == pytest.approx(float(np.var(model.model.endog)), rel=1e-12)
+    assert fit["log_likelihood"] == pytest.approx(model.llf, rel=1e-10)
     if model.df_model:
         assert fit["f"] == pytest.approx(model.fvalue, rel=RTOL)
         assert fit["f_p"] == pytest.approx(model.f_pvalue, rel=1e-6 if model.f_pvalue < 1e-30 else RTOL, abs=1e-300)

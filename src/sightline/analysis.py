@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .errors import RunError, UsageError
 from .linear import crossval
 from .linear.collinearity import Conditioning, Inflation, condition_diagnostics, variance_inflation
+from .linear.crossval import Validation
 from .linear.folds import assign_folds
 from .linear.influence import Influence, influence_of
 from .linear.projection import Projection
@@ -157,21 +158,6 @@ def assumptions(run: Run) -> tuple[Test, ...]:
     refuse_penalized(run, "a test of assumptions")
     r = residuals(run)
     return specification_tests(r.fit, r.fitted)
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Errors of predictions for rows left out: `folds` of them, or each row by itself (`folds` = n).
-
-    `residual (n,)` of each row in the fit without its fold, NaN where the others do not determine its prediction:
-    `undetermined` counts these, and the weighted root mean square and R² are without them.
-    """
-
-    folds: int
-    residual: Array
-    rmse: float | None
-    r2: float | None
-    undetermined: int
 
 
 def cross_validate(run: Run, folds: int | str = 10, *, seed: int = 0) -> Validation:

@@ -14,13 +14,13 @@ from .answer import Pairs, independent
 from .data.design import Design
 from .data.table import names_of
 from .double_double import Pair
-from .linear.class_curvature import class_curvature
-from .linear.class_fit import ClassFit
-from .linear.class_robust import robust_class_covariance
-from .linear.class_statistics import ClassStatistics, class_statistics
+from .linear.classes.curvature import class_curvature
+from .linear.classes.fit import ClassFit
+from .linear.classes.robust import robust_class_covariance
+from .linear.classes.softmax import softmax_optimum
+from .linear.classes.statistics import ClassStatistics, class_statistics
 from .linear.exact import least_squares
 from .linear.inference import infer
-from .linear.softmax import softmax_optimum
 from .records import Coefficient, Warning
 from .rows import Rows
 from .settings import RunSettings

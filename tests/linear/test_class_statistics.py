@@ -13,10 +13,10 @@ from tests.linear.real_data import MTCARS, learning, shipped
 
 from sightline.double_double import Pair
 from sightline.errors import DataError, UsageError
-from sightline.linear.class_curvature import class_curvature
-from sightline.linear.class_robust import robust_class_covariance
-from sightline.linear.class_statistics import class_statistics
-from sightline.linear.softmax import softmax_optimum
+from sightline.linear.classes.curvature import class_curvature
+from sightline.linear.classes.robust import robust_class_covariance
+from sightline.linear.classes.softmax import softmax_optimum
+from sightline.linear.classes.statistics import class_statistics
 
 TIGHT = {"method": "newton", "tol": 1e-13, "maxiter": 100, "disp": False}
 

@@ -8,8 +8,8 @@ import pytest
 from tests.linear.high_precision import pairs
 
 from sightline.double_double import Pair
-from sightline.linear import elementary
-from sightline.linear.elementary import cholesky, exp, factored, log, solve_lower, solve_upper, solved
+from sightline.linear.classes import elementary
+from sightline.linear.classes.elementary import cholesky, exp, factored, log, solve_lower, solve_upper, solved
 
 
 def drawn(values, *, seed=0):

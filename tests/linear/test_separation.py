@@ -11,7 +11,7 @@ from scipy.optimize import linprog
 from tests.linear.real_data import learning
 
 from sightline.double_double import Pair
-from sightline.linear.softmax import softmax_optimum
+from sightline.linear.classes.softmax import softmax_optimum
 
 INF, NAN = float("inf"), float("nan")
 GRID = np.random.default_rng(0).integers(-5, 6, (40, 3)).astype(float)

@@ -14,8 +14,8 @@ from tests.linear.real_data import MTCARS, learning, shipped
 
 from sightline.double_double import Pair
 from sightline.errors import DataError
-from sightline.linear import basis
-from sightline.linear.softmax import logistic_optimum, softmax_optimum
+from sightline.linear.classes import basis
+from sightline.linear.classes.softmax import logistic_optimum, softmax_optimum
 
 
 def table(frame, columns, target):

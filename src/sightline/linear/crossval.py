@@ -15,7 +15,7 @@ from .exact import least_squares
 from .projection import EPS, LOOSE, Projection
 from .span import root_weights
 
-__all__ = ["CrossValidation", "LeaveOneOut", "cross_validate", "leave_one_out"]
+__all__ = ["CrossValidation", "LeaveOneOut", "Validation", "cross_validate", "leave_one_out"]
 
 Array = NDArray[np.float64]
 ROUGH = 1e-4  # relative rounding of a column beyond which its products are not trusted
@@ -74,6 +74,21 @@ class CrossValidation:
     rmse: float | None
     r2: float | None
     refitted: tuple[int, ...]
+    undetermined: int
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Errors of predictions for rows left out: `folds` of them, or each row by itself (`folds` = n).
+
+    `residual (n,)` of each row in the fit without its fold, NaN where the others do not determine its prediction:
+    `undetermined` counts these, and the weighted root mean square and R² are without them.
+    """
+
+    folds: int
+    residual: Array
+    rmse: float | None
+    r2: float | None
     undetermined: int
 
 

@@ -41,7 +41,7 @@ class Inference:
 
 @dataclass(frozen=True, slots=True)
 class FitStatistics:
-    """Residual standard error, R² and its adjusted form, F and its p, AIC and BIC, as in R; None where undefined.
+    """Residual standard error, R² and its adjusted form, F and its p, AIC, BIC, log L, as in R; None where undefined.
 
     `df_model` counts slopes, `df_resid` = n - rank. Without an intercept R² is the uncentred one.
     AIC = -2 log L + 2 (rank + 1), BIC = -2 log L + log(n) (rank + 1), L the normal likelihood at σ² = RSS / n.
@@ -57,6 +57,7 @@ class FitStatistics:
     aic: float | None
     bic: float | None
     baseline_loss: float
+    log_likelihood: float | None
 
 
 def fit_statistics(exact: Exact) -> FitStatistics:
@@ -71,11 +72,14 @@ def fit_statistics(exact: Exact) -> FitStatistics:
         if df_model > 0 and rss > 0 and not exact.penalized:  # a penalized fit is no nested least squares
             f = (explained / df_model) / (rss / df_resid)
             f_p = _f_tail(df_model, df_resid, f)
-    aic = bic = None
+    aic = bic = log_likelihood = None
     if rss > 0:
         minus_2_log_l = n * (math.log(2.0 * math.pi * rss / n) + 1.0) - exact.log_weights
         aic, bic = minus_2_log_l + 2.0 * (exact.rank + 1), minus_2_log_l + math.log(n) * (exact.rank + 1)
-    return FitStatistics(sigma(exact), r2, adjusted, f, f_p, df_model, df_resid, aic, bic, exact.baseline)
+        log_likelihood = -0.5 * minus_2_log_l
+    return FitStatistics(
+        sigma(exact), r2, adjusted, f, f_p, df_model, df_resid, aic, bic, exact.baseline, log_likelihood
+    )
 
 
 def sigma(exact: Exact) -> float | None:

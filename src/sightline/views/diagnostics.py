@@ -144,9 +144,9 @@ def _dots(n: int) -> dict[str, Any]:
 
 def _name_rows(axes: Axes, x: Array, y: Array, extreme: Array, name: Callable[[int], str]) -> None:
     """The places of the three most extreme rows, beside their points."""
-    right = float(x.max()) if len(x) else 0.0
+    middle = (float(x.min()) + float(x.max())) / 2.0 if len(x) else 0.0
     for i in np.argsort(-extreme, kind="stable")[:NAMED].tolist():
-        left = x[i] > right - 0.12 * (np.ptp(x) or 1.0)
+        left = x[i] > middle
         axes.annotate(
             name(i), (x[i], y[i]), fontsize=8, color=INK, textcoords="offset points",
             xytext=(-6 if left else 6, 3), ha="right" if left else "left",

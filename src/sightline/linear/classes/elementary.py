@@ -8,7 +8,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..double_double import Pair
+from ...double_double import Pair
 
 __all__ = ["MOST_WORK", "cholesky", "exp", "factored", "log", "solve_lower", "solve_upper", "solved"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..double_double import Pair
+from ...double_double import Pair
 from .basis import Basis
 from .elementary import solved
 

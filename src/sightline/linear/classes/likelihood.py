@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..double_double import Pair
+from ...double_double import Pair
 from .basis import CACHED, precise_size
 from .elementary import exp, log
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..double_double import Pair
-from ..errors import DataError, UsageError
-from .class_fit import ClassFit
-from .robust import summed
+from ...double_double import Pair
+from ...errors import DataError, UsageError
+from ..robust import summed
+from .fit import ClassFit
 
 __all__ = ["robust_class_covariance"]
 

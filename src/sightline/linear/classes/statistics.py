@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .class_fit import ClassFit
+from .fit import ClassFit
 
 __all__ = ["ClassStatistics", "class_statistics"]
 
@@ -41,7 +41,7 @@ def class_statistics(fit: ClassFit) -> ClassStatistics:
     McFadden 1974, Conditional logit analysis of qualitative choice behavior; Cox and Snell 1989, Analysis of Binary
     Data; Nagelkerke 1991, A note on a general definition of the coefficient of determination.
 
-    >>> from ..double_double import Pair
+    >>> from ...double_double import Pair
     >>> from .softmax import logistic_optimum
     >>> found = class_statistics(logistic_optimum(Pair.of([[0.0], [0], [0], [1], [1], [1]]), [0, 0, 1, 0, 1, 1]))
     >>> round(found.deviance, 6), round(found.lr, 6), found.df_model

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..double_double import Pair
-from ..errors import DataError
+from ...double_double import Pair
+from ...errors import DataError
 from .basis import Basis
-from .basis_rounding import basis_rounding
-from .class_fit import NEGLIGIBLE, ClassFit, Combinations, Separation
 from .elementary import factored
+from .fit import NEGLIGIBLE, ClassFit, Combinations, Separation
 from .information import information, overlap_proven
 from .likelihood import ClassRows, Ridge
 from .newton import Descent, descend, polish
+from .rounding import basis_rounding
 from .separation import DOUBLES, EXACT, Hyperplane, separating_hyperplane
 
 __all__ = ["logistic_optimum", "softmax_optimum"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..double_double import Pair
+from ...double_double import Pair
 from .information import root
 from .likelihood import ClassRows, Point
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..double_double import Pair
-from ..errors import DataError
+from ...double_double import Pair
+from ...errors import DataError
 from .elementary import MOST_WORK, solve_lower, solved
 
 __all__ = ["CACHED", "Basis", "precise_size"]

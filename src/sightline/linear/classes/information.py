@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..double_double import Pair
+from ...double_double import Pair
 from .basis import CACHED
 from .elementary import MOST_WORK, factored
 from .likelihood import ClassRows, Point, residual

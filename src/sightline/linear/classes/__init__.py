@@ -1,0 +1,1 @@
+"""Logistic and softmax regression: the maximum of the likelihood, its separation, statistics and curvature."""
