@@ -41,6 +41,7 @@ LAYERS = [
         "api",
         "analysis",
         "comparisons",
+        "tidy",
         "validation",
         "explanation",
     ],

@@ -21,7 +21,7 @@ from .linear.influence import Influence, influence_of
 from .linear.projection import Projection
 from .linear.specification import Test, specification_tests
 from .rows import Rows
-from .run import Run
+from .views.subject import Subject
 
 __all__ = [
     "Residuals",
@@ -78,7 +78,7 @@ class Residuals:
         return float(w @ (self.y - mean) ** 2)
 
 
-def residuals(run: Run) -> Residuals:
+def residuals(run: Subject) -> Residuals:
     """Rows, fitted values and residuals `(n,)` of the exact answer, in the units of the target.
 
     Raises RunError where the training rows of a loaded run are gone: put the file back where it was; UsageError for
@@ -103,7 +103,7 @@ def residuals(run: Run) -> Residuals:
     return Residuals(rows, Z, fitted, rows.y - fitted, run.rank, tuple(names), tuple(groups))
 
 
-def training_rows(run: Run) -> Rows:
+def training_rows(run: Subject) -> Rows:
     """The rows of a run; raises RunError where those of a loaded run are gone: put the file back where it was."""
     rows = run.training_rows()
     if rows is None:
@@ -111,12 +111,12 @@ def training_rows(run: Run) -> Rows:
     return rows
 
 
-def design_matrix(run: Run, rows: Rows) -> Array:
+def design_matrix(run: Subject, rows: Rows) -> Array:
     """`Z (n, q)` in training coordinates, the ones last."""
     return np.column_stack([rows.X, np.ones(len(rows))]) if run.design.intercept else rows.X
 
 
-def vif(run: Run) -> list[Inflation]:
+def vif(run: Subject) -> list[Inflation]:
     """Generalized variance inflation factor of each term: by how much the others widen its confidence region.
 
     >>> from sightline import solve
@@ -128,7 +128,7 @@ def vif(run: Run) -> list[Inflation]:
     return variance_inflation(r.Z, groups=r.groups, weight=r.weight, noise=run.design.noise)
 
 
-def conditioning(run: Run) -> Conditioning:
+def conditioning(run: Subject) -> Conditioning:
     """Condition indices and variance proportions of the columns in the units of the data (Belsley, Kuh and Welsch)."""
     r, design = residuals(run), run.design
     X = r.Z[:, : len(design.scale)] * design.scale + design.center
@@ -136,7 +136,7 @@ def conditioning(run: Run) -> Conditioning:
     return condition_diagnostics(raw, names=design.terms, weight=r.weight)
 
 
-def influence(run: Run) -> Influence:
+def influence(run: Subject) -> Influence:
     """Leverage, residuals, Cook's distance, DFFITS and DFBETAS `(n, q)` of each row, as R has them.
 
     >>> from sightline import solve
@@ -147,7 +147,7 @@ def influence(run: Run) -> Influence:
     return influence_of(residuals(run).fit, run.design.unit_map)
 
 
-def assumptions(run: Run) -> tuple[Test, ...]:
+def assumptions(run: Subject) -> tuple[Test, ...]:
     """Tests of what standard errors assume: independent, equally spread, normal residuals, and a linear model.
 
     >>> from sightline import solve
@@ -160,7 +160,7 @@ def assumptions(run: Run) -> tuple[Test, ...]:
     return specification_tests(r.fit, r.fitted)
 
 
-def cross_validate(run: Run, folds: int | str = 10, *, seed: int = 0) -> Validation:
+def cross_validate(run: Subject, folds: int | str = 10, *, seed: int = 0) -> Validation:
     """Cross-validation in closed form: `folds` of them, or "loo" for one row at a time; clusters stay together.
 
     Encoding and standardization are those of all rows.
@@ -194,7 +194,7 @@ def _leave_one_out(r: Residuals) -> Validation:
     return Validation(len(residual), residual, math.sqrt(press / float(w.sum())), r2, int((~known).sum()))
 
 
-def refuse_penalized(run: Run, what: str) -> None:
+def refuse_penalized(run: Subject, what: str) -> None:
     """What is asked has an answer without a penalty only."""
     if run.settings.l2 or run.settings.weight_decay:
         raise UsageError(f"{what} belongs to least squares without a penalty: leave --l2 and --weight-decay out")

@@ -17,14 +17,14 @@ from .linear.hypotheses import Hypotheses, linear_hypotheses
 from .linear.hypothesis_tests import ModelComparison, WaldTest, likelihood_ratio, nested_f, wald
 from .linear.projection import Projection
 from .linear.robust import cluster_sizes, robust_covariance, robust_df
-from .run import Run
+from .views.subject import Subject
 
 __all__ = ["anova", "nested_test", "wald_test"]
 
 Array = NDArray[np.float64]
 
 
-def wald_test(run: Run, hypothesis: str) -> tuple[Hypotheses, WaldTest]:
+def wald_test(run: Subject, hypothesis: str) -> tuple[Hypotheses, WaldTest]:
     """Test named hypotheses such as "height = 0.5" or "a = b, c = 0" with the standard errors of the run.
 
     F = d'(L V L')⁻¹ d / m with d = Lθ - c, V classical or robust, as the run has it; chi-squared of classes, m F.
@@ -42,7 +42,7 @@ def wald_test(run: Run, hypothesis: str) -> tuple[Hypotheses, WaldTest]:
     return read, wald(read.L @ exact, V, np.eye(m), read.c, df=df)
 
 
-def _class_covariance(run: Run, read: Hypotheses) -> tuple[Array, None]:
+def _class_covariance(run: Subject, read: Hypotheses) -> tuple[Array, None]:
     used = (read.L != 0).any(axis=0)
     for c, asked in zip(run.coefficients, used.tolist(), strict=True):
         if asked and c.std_error is None:
@@ -56,7 +56,7 @@ def _class_covariance(run: Run, read: Hypotheses) -> tuple[Array, None]:
     return truth.covariance(read.L), None
 
 
-def _covariance(run: Run, read: Hypotheses) -> tuple[Array, float]:
+def _covariance(run: Subject, read: Hypotheses) -> tuple[Array, float]:
     """Covariance `(m, m)` of the combinations, of the kind of the run, and its degrees of freedom."""
     r, settings, combinations = residuals(run), run.settings, read.L @ run.design.unit_map
     if not r.fit.df:
@@ -78,7 +78,7 @@ def _covariance(run: Run, read: Hypotheses) -> tuple[Array, float]:
     return V, float(robust_df(len(r.y), r.rank, clusters=groups))
 
 
-def anova(run: Run, type: int = 2) -> Anova:
+def anova(run: Subject, type: int = 2) -> Anova:
     """Analysis of variance: 1 sequential (R's anova), 2 each term after all that do not contain it, 3 after all.
 
     Sums of squares are of orthogonal projections; F against the residual mean square.
@@ -102,7 +102,7 @@ def anova(run: Run, type: int = 2) -> Anova:
     )
 
 
-def nested_test(small: Run, large: Run) -> ModelComparison:
+def nested_test(small: Subject, large: Subject) -> ModelComparison:
     """A fit against a larger one that contains it, on the same rows: F for numbers, likelihood ratio for classes.
 
     F = ((RSS₀ - RSS₁) / m) / (RSS₁ / df₁) as R's anova(small, large); 2 (ln L₁ - ln L₀) is chi-squared with as many

@@ -140,6 +140,32 @@ class Run:
 
         return summary(self)
 
+    def tidy(self, frame: str | None = None) -> Any:
+        """The coefficients as columns: a dict of lists, or a DataFrame of `frame` ("pandas", "polars", "pyarrow").
+
+        `term, estimate, std_error, statistic, p_value, conf_low, conf_high` as broom has them; `exact` and `off_by`
+        beside. Standard errors and what follows from them belong to `exact`.
+        """
+        from .tidy import as_frame, tidied
+
+        return as_frame(tidied(self), frame)
+
+    def glance(self, frame: str | None = None) -> Any:
+        """The fit in one row, as `tidy`: R², σ, F, log-likelihood, AIC, BIC, deviance, and loss beside exact loss."""
+        from .tidy import as_frame, glanced
+
+        return as_frame(glanced(self), frame)
+
+    def augment(self, frame: str | None = None) -> Any:
+        """Each row trained on, as `tidy`: place, target, fitted value, residual, leverage, σ without the row, Cook's
+        distance, standardized and studentized residual, of the exact answer; of classes their probabilities.
+
+        Raises RunError where the rows of a loaded run are gone.
+        """
+        from .tidy import as_frame, augmented
+
+        return as_frame(augmented(self), frame)
+
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values: what `--json` prints."""
         return dict(finite(dict(self.result)))

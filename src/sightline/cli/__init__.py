@@ -23,6 +23,7 @@ COMMANDS = {
     "solve": ("solve", "The exact answer and its table, without training."),
     "tutorial": ("tutorial", "The classic exercise: five points, twenty epochs, every step shown."),
     "show": ("look", "The table and the verdict of a run."),
+    "compare": ("compare", "Runs side by side."),
     "explain": ("explain", "One epoch of a run worked out, number by number, and drawn."),
     "runs": ("look", "The runs in a folder."),
     "predict": ("apply", "Predictions of a trained model for the rows of a table."),

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..data.design import Design
 from ..records import Coefficient, Epoch, Verdict
 from ..rows import Rows
@@ -33,4 +36,8 @@ class Subject(Protocol):
     def level(self) -> float: ...
     @property
     def settings(self) -> RunSettings: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def covariance_factor(self) -> NDArray[np.float64] | None: ...
     def training_rows(self) -> Rows | None: ...

@@ -1,0 +1,128 @@
+"""A run as tables of columns: its coefficients, its fit in one row, its rows with what the model says of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .analysis import residuals, training_rows
+from .linear.influence import influence_of
+from .linear.metrics import class_probabilities
+from .prediction import classes_of
+from .views.subject import Subject
+
+__all__ = ["as_frame", "augmented", "glanced", "tidied"]
+
+Columns = dict[str, list[Any]]
+
+
+def as_frame(columns: Columns, library: str | None) -> Any:
+    """The columns as they are, or as a DataFrame of "pandas", "polars" or "pyarrow" where that is installed."""
+    if library is None:
+        return columns
+    import narwhals as nw
+
+    from .errors import UsageError
+
+    backend: Any = library
+    try:
+        return nw.from_dict(columns, backend=backend).to_native()
+    except (ImportError, ModuleNotFoundError, ValueError, TypeError) as error:
+        raise UsageError(f"there is no DataFrame of {library!r} here ({error}): install it, or take the dict") from None
+
+
+def tidied(run: Subject) -> Columns:
+    """One row for each coefficient."""
+    table = run.coefficients
+    return {
+        "term": [c.term for c in table],
+        "estimate": [c.estimate for c in table],
+        "std_error": [c.std_error for c in table],
+        "statistic": [c.t for c in table],
+        "p_value": [c.p for c in table],
+        "conf_low": [c.low for c in table],
+        "conf_high": [c.high for c in table],
+        "exact": [c.exact for c in table],
+        "off_by": [c.off_by for c in table],
+    }
+
+
+def glanced(run: Subject) -> Columns:
+    """One row for the whole fit."""
+    s, r = run.result["fit"], run.result
+    if run.design.classes:
+        intercepts = (len(run.design.classes) - 1) * int(run.design.intercept)
+        values = {
+            "null_deviance": s["null_deviance"],
+            "df_null": r["rows"] - intercepts,
+            "log_lik": s["log_likelihood"],
+            "aic": s["aic"],
+            "bic": s["bic"],
+            "deviance": s["deviance"],
+            "df_residual": s["df_resid"],
+            "nobs": r["rows"],
+        }
+    else:
+        mass = float(r["rows"]) if (w := _weights(run)) is None else float(w.sum())
+        values = {
+            "r_squared": s["r2"],
+            "adj_r_squared": s["adj_r2"],
+            "sigma": s["sigma"],
+            "statistic": s["f"],
+            "p_value": s["f_p"],
+            "df": s["df_model"],
+            "log_lik": s["log_likelihood"],
+            "aic": s["aic"],
+            "bic": s["bic"],
+            "deviance": r["exact_loss"] * mass if not (run.settings.l2 or run.settings.weight_decay) else None,
+            "df_residual": s["df_resid"],
+            "nobs": r["rows"],
+        }
+    values |= {"loss": r["loss"], "exact_loss": r["exact_loss"], "verdict": r["verdict"]}
+    return {name: [value] for name, value in values.items()}
+
+
+def _weights(run: Subject) -> Any:
+    return None if run.settings.weights is None else training_rows(run).weight
+
+
+def augmented(run: Subject) -> Columns:
+    """One row for each row that was trained on, named by its place in the data."""
+    if run.design.classes:
+        return _of_classes(run)
+    r = residuals(run)
+    found = influence_of(r.fit)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sigma = float(run.result["fit"]["sigma"] or np.nan) * found.standardized / found.studentized
+    return {
+        "row": [r.rows.place(i) for i in range(len(r.y))],
+        run.design.target: r.y.tolist(),
+        "fitted": r.fitted.tolist(),
+        "residual": r.residual.tolist(),
+        "leverage": found.leverage.tolist(),
+        "sigma": sigma.tolist(),
+        "cooks_distance": found.cook.tolist(),
+        "standardized_residual": found.standardized.tolist(),
+        "studentized_residual": found.studentized.tolist(),
+    }
+
+
+def _of_classes(run: Subject) -> Columns:
+    rows, design = training_rows(run), run.design
+    table = np.array([0.0 if c.estimate is None else c.estimate for c in run.coefficients])
+    table = table.reshape(-1, len(design.terms))
+    first = int(design.intercept)
+    scores = (rows.X * design.scale + design.center) @ table[:, first:].T
+    scores = scores + (table[:, 0] if first else 0.0)
+    if len(design.classes) > 2:
+        scores = np.column_stack([np.zeros(len(scores)), scores])
+    P = class_probabilities(scores)
+    codes = rows.y.astype(np.intp)
+    return {
+        "row": [rows.place(i) for i in range(len(rows))],
+        design.target: [design.classes[k] for k in codes],
+        "predicted": classes_of(P, design.classes).tolist(),
+        **{f"p({label})": P[:, k].tolist() for k, label in enumerate(design.classes)},
+        "deviance": (-2.0 * np.log(P[np.arange(len(P)), codes])).tolist(),
+    }
