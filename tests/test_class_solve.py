@@ -258,3 +258,21 @@ def test_infinity_is_null_in_json_and_comes_back_when_loaded(tmp_path):
     loaded = sightline.load(run.folder)
     assert [c.exact for c in loaded.coefficients] == [-np.inf, np.inf]
     assert repr(loaded) == repr(run)
+
+
+def test_the_command_predicts_labels_with_probabilities(tmp_path, capsys):
+    from sightline.cli import main
+
+    path = tmp_path / "k.csv"
+    path.write_text("x,c\n1,a\n2,b\n3,a\n4,b\n5,b\n6,a\n,b\n8,b\n")
+    run = sightline.solve(path, "c ~ x", output=tmp_path / "r")
+    for options, code in (([], 0), (["--interval", "0.9"], 2)):
+        with pytest.raises(SystemExit) as stop:
+            main(["predict", str(run.folder), str(path), *options])
+        assert int(stop.value.code or 0) == code
+    done = capsys.readouterr()
+    lines = done.out.splitlines()
+    assert lines[0] == "prediction,p(a),p(b)"
+    assert lines[7] == ",,"
+    assert float(lines[1].split(",")[1]) == pytest.approx(run.probabilities({"x": [1.0]})[0, 0], rel=1e-12)
+    assert "--interval is for predictions of a number" in done.err

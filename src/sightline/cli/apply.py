@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..errors import RunError
+from ..errors import RunError, UsageError
 
 
 @click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,6 +32,8 @@ def predict_command(run: str, data: str, output: str | None, interval: float | N
     model = load(run)
     columns: dict[str, Any]
     if classes := model.design.classes:
+        if interval is not None:
+            raise UsageError("--interval is for predictions of a number, and these are classes: leave it out")
         p = model.probabilities(data)
         columns = {"prediction": classes_of(p, classes), **{f"p({c})": p[:, k] for k, c in enumerate(classes)}}
     else:

@@ -16,7 +16,7 @@ def compare_command(runs: tuple[str, ...], as_json: bool) -> int:
     from ..views.compare import compared, comparison
 
     if not 2 <= len(runs) <= 5:
-        raise UsageError(f"compare takes 2 to 5 runs, and {len(runs)} were given: name the runs or their folders")
+        raise UsageError(f"compare takes 2 to 5 runs, not {len(runs)}: name their ids or folders")
     found = [load(run) for run in runs]
     click.echo(json_text(finite(compared(found))) if as_json else "\n".join(comparison(found)))
     return 0
