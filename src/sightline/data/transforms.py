@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 
 class Transform(Protocol):
-    """What a stateful function learned; a new one (`poly`, `bs`) is a class like `Scale` in `TRANSFORMS`."""
+    """What a stateful function of one column learned; a new one is a class like `Scale` in `TRANSFORMS`."""
 
     @classmethod
     def learn(cls, values: Array) -> Self:
@@ -151,15 +151,20 @@ class Numeric:
         factor = parse_factor(values["expression"])
         if factor.function in ("C", "poly", "bs"):
             raise ValueError(f"{factor.function}(...) among the numbers")
-        names = _stateful(factor.expression)
-        states = [dict(state) for state in values["learned"]]
+        return cls.restored(factor.expression, values["learned"])
+
+    @classmethod
+    def restored(cls, expression: Expression, learned: Any) -> Self:
+        """The factor of an expression with states as written; ValueError, TypeError or KeyError if they are not."""
+        names, text = _stateful(expression), shown(render(expression))
+        states = [dict(state) for state in learned]
         if [state.pop("function") for state in states] != names:
-            raise ValueError(f"{shown(factor.text)} has {len(states)} states for {len(names)} functions")
+            raise ValueError(f"{text} has {len(states)} states for {len(names)} functions")
         for number in (number for state in states for number in state.values()):
             if not isinstance(number, float | int) or not math.isfinite(number):
-                raise ValueError(f"the state of {shown(factor.text)} is no number: {shown(number)}")
-        learned = (TRANSFORMS[name](**state) for name, state in zip(names, states, strict=True))
-        return cls(factor.expression, tuple(learned))
+                raise ValueError(f"the state of {text} is no number: {shown(number)}")
+        pairs = zip(names, states, strict=True)
+        return cls(expression, tuple(TRANSFORMS[name](**state) for name, state in pairs))
 
 
 def _stateful(expression: Expression) -> list[str]:
