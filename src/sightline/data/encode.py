@@ -22,7 +22,7 @@ from .coding import Coded, Product, coded_terms, factor_from, names_of, product_
 from .formula import Factor, Formula
 from .grammar import columns_of
 from .table import Table
-from .target import check_number, learn_target
+from .target import check_number, learn_target, learned_offsets
 from .transforms import Numeric, where
 
 __all__ = ["Encoding", "Product"]
@@ -47,6 +47,7 @@ class Encoding:
     target: Numeric | Categorical
     factors: tuple[Coded, ...]
     products: tuple[Product, ...]
+    offsets: tuple[Numeric, ...] = ()
 
     @classmethod
     def learn(cls, formula: Formula, table: Table, *, classes: Sequence[str] = ()) -> Self:
@@ -55,7 +56,7 @@ class Encoding:
         With `classes` the response is the place of a label among them, else it is a number.
 
         Raises:
-            FormulaError: a formula without a response.
+            FormulaError: a formula without a response; an offset where the response is a class.
             DataError: a column that cannot be used as the formula says.
         """
         if formula.response is None:
@@ -65,10 +66,10 @@ class Encoding:
         places: dict[Factor, int] = {}
         for factor in (factor for term in formula.terms for factor in term):
             places.setdefault(factor, len(places))
-        target = learn_target(formula.response, table, classes)
+        target, offsets = learn_target(formula.response, table, classes), learned_offsets(formula, table, classes)
         factors = tuple(_learn(factor, table) for factor in places)
         terms = [tuple(places[factor] for factor in term) for term in formula.terms]
-        encoding = cls(target, factors, coded_terms(terms, factors, intercept=formula.intercept))
+        encoding = cls(target, factors, coded_terms(terms, factors, intercept=formula.intercept), offsets)
         _check_names(encoding, table, intercept=formula.intercept)
         return encoding
 
@@ -134,12 +135,16 @@ class Encoding:
         return self.target.levels if isinstance(self.target, Categorical) else ()
 
     def response(self, table: Table) -> Array:
-        """The response, shape `(n,)`; of a class its place among `classes`.
+        """The response less the offsets, shape `(n,)`; of a class its place among `classes`.
 
         Raises:
             DataError: a response that is not a number in every row, or a label that is no class.
         """
         return np.array(self._response(table, FLOATS))
+
+    def offset(self, table: Table) -> Array:
+        """The sum of the offsets, which predictions of the response add, shape `(n,)`."""
+        return sum((offset.values(table) for offset in self.offsets), np.zeros(table.rows))
 
     def response_pairs(self, table: Table) -> Pair:
         """The response to some 31 digits, shape `(n,)`."""
@@ -156,6 +161,7 @@ class Encoding:
             "target": self.target.to_dict(),
             "factors": [factor.to_dict() for factor in self.factors],
             "terms": [{"factors": list(p.factors), "full": list(p.full)} for p in self.products],
+            "offsets": [offset.to_dict() for offset in self.offsets],
         }
 
     @classmethod
@@ -170,7 +176,8 @@ class Encoding:
             if isinstance(target, Basis):
                 raise ValueError("a response of several columns")
             factors = tuple(factor_from(factor) for factor in values["factors"])
-            encoding = cls(target, factors, tuple(product_from(term, factors) for term in values["terms"]))
+            offsets = tuple(Numeric.from_dict(offset) for offset in values.get("offsets", []))
+            encoding = cls(target, factors, tuple(product_from(term, factors) for term in values["terms"]), offsets)
             if sum(map(encoding._width, encoding.products)) > MAX_COLUMNS:
                 raise ValueError(f"more than {MAX_COLUMNS:,} columns")
             if len(set(encoding.terms)) < len(encoding.terms):
@@ -184,7 +191,11 @@ class Encoding:
         if isinstance(self.target, Categorical):
             return arithmetic.double(self.target.codes(table))
         check_number(self.target.expression, table)
-        return self.target.run(table, arithmetic)
+        value = self.target.run(table, arithmetic)
+        with np.errstate(all="ignore"):
+            for offset in self.offsets:
+                value = arithmetic.operate("-", value, offset.run(table, arithmetic))
+        return value
 
     def _columns(self, table: Table, arithmetic: Arithmetic) -> list[Any]:
         """The columns of the design in another arithmetic, each `(n,)`."""

@@ -16,6 +16,7 @@ from ..errors import DataError, UsageError, shown
 from .arithmetic import FLOATS, Arithmetic, keeps_digits
 from .formula import parse_factor
 from .grammar import Expression, Step, columns_of, last_operand, quote, render
+from .lexer import OPTIONS
 from .table import Table, number_label
 
 __all__ = ["TRANSFORMS", "Center", "Numeric", "Scale", "Transform"]
@@ -149,7 +150,7 @@ class Numeric:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The factor that `to_dict` wrote; ValueError, TypeError, KeyError or FormulaError otherwise."""
         factor = parse_factor(values["expression"])
-        if factor.function in ("C", "poly", "bs"):
+        if factor.function in OPTIONS:
             raise ValueError(f"{factor.function}(...) among the numbers")
         return cls.restored(factor.expression, values["learned"])
 
