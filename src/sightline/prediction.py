@@ -66,10 +66,15 @@ def _scores(design: Design, table: Table, weight: Array, bias: Array) -> Array:
     return np.asarray(design.encoding.matrix(table) @ weight.T + bias)
 
 
+def _numbers(design: Design, table: Table, weight: Array, bias: Array) -> Array:
+    """Xw + b + offset `(n,)`."""
+    return np.asarray(_scores(design, table, weight, bias)[:, 0] + design.encoding.offset(table))
+
+
 def values_of(design: Design, data: object, weight: Array, bias: Array) -> Array:
-    """ŷ = Xw + b for the rows of a table, `(n,)`; not a number where a value is missing."""
+    """ŷ = Xw + b + offset for the rows of a table, `(n,)`; not a number where a value is missing."""
     present = _present(design, data)
-    return present.spread(_scores(design, present.table, weight, bias)[:, 0])
+    return present.spread(_numbers(design, present.table, weight, bias))
 
 
 def interval_of(
@@ -83,7 +88,7 @@ def interval_of(
     if about.factor is None or about.sigma is None:
         raise UsageError("this fit has no residual degrees of freedom, so it has no intervals: use more rows")
     present = _present(design, data)
-    values = present.spread(_scores(design, present.table, weight, bias)[:, 0])
+    values = present.spread(_numbers(design, present.table, weight, bias))
     Z = np.zeros((0, about.factor.shape[1]))
     if present.table.rows:
         Z = design.matrix(present.table)
@@ -112,7 +117,7 @@ def classes_of(probability: Array, labels: tuple[str, ...]) -> NDArray[Any]:
 
 
 def evaluate(design: Design, data: object, weight: Array, bias: Array) -> dict[str, Any]:
-    """Metrics on the rows of a table that has the target too; see `linear.metrics`."""
+    """Metrics on the rows of a table that has the target, less the offsets as in training; see `linear.metrics`."""
     names = dict.fromkeys([*design.columns, *design.target_columns])
     complete, missing = complete_rows(open_source(data).read(names), names)
     scores = _scores(design, complete, weight, bias)

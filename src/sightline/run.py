@@ -60,7 +60,8 @@ class Run:
     def model(self) -> torch.nn.Linear:
         """A `torch.nn.Linear` with the trained weights in the units of the data; it needs nothing of sightline.
 
-        One output for a number and for two classes (the log odds of the second), K for K classes.
+        One output for a number and for two classes (the log odds of the second), K for K classes. The offsets of the
+        formula are no part of it: add them to its output.
         """
         from .engines.modules import linear_layer
 
@@ -89,7 +90,7 @@ class Run:
         With `interval`, say 0.95, a dict of arrays `prediction`, `low`, `high`: ŷ ± t √(σ² + x'Cx), the interval for
         one new observation (of weight 1) at each row, or with `kind` "confidence" ŷ ± t √(x'Cx), that of the mean; both
         belong to the exact optimum and to errors of equal variance. Of classes, the most probable label, None where a
-        value is missing. `table` is anything that `fit` reads.
+        value is missing. Offsets in the formula are added. `table` is anything that `fit` reads.
         """
         weight, bias = self._parameters
         if self.design.classes:

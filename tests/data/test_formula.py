@@ -150,7 +150,6 @@ FORMULA_ERRORS = [
     ("y ~ a, b", r"may not use ',' here: .* terms are joined with \+"),
     ("y ~ I(a:b)", r"may not use ':' here: interactions stand outside of functions"),
     ("y ~ lgo(x)", "unknown function 'lgo': did you mean 'log'[?]"),
-    ("y ~ offset(x)", "unknown function 'offset'"),
     ("y ~ os.system(x)", "unknown function 'os.system'"),
     ("y ~ x + lag(x, 1)", "unknown function 'lag'"),
     ("y ~ a b", r"an operator is missing before 'b': write \+ between two terms"),

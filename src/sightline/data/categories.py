@@ -103,7 +103,7 @@ def _reference(factor: Factor, levels: list[str]) -> str:
     if "reference" not in options:
         return levels[0]
     value = options["reference"]
-    label = value if isinstance(value, str) else number_label(value)
+    label = number_label(value) if isinstance(value, float) else str(value)
     if label not in levels:
         raise DataError(
             f"column {shown(factor.columns[0])} has no category {shown(label)} to be the reference in "

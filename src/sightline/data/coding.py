@@ -19,10 +19,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import shown
+from .basis import Basis
 from .categories import Categorical
 from .transforms import Numeric
 
-__all__ = ["Product", "coded_terms", "factor_from", "product_from", "size_of"]
+__all__ = ["Coded", "Product", "coded_terms", "factor_from", "names_of", "product_from", "size_of", "width_of"]
+
+
+Coded = Numeric | Categorical | Basis
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +37,26 @@ class Product:
     full: tuple[bool, ...]
 
 
-def size_of(factor: Numeric | Categorical) -> int:
+def size_of(factor: Coded) -> int:
     """The number of categories, 0 for numbers."""
-    return 0 if isinstance(factor, Numeric) else len(factor.levels)
+    return len(factor.levels) if isinstance(factor, Categorical) else 0
 
 
-def coded_terms(
-    terms: Sequence[tuple[int, ...]], factors: Sequence[Numeric | Categorical], *, intercept: bool
-) -> tuple[Product, ...]:
+def names_of(factor: Coded, *, full: bool) -> tuple[str, ...]:
+    """The names of its columns in a term."""
+    if isinstance(factor, Categorical):
+        return factor.names(full=full)
+    return factor.names if isinstance(factor, Basis) else (factor.text,)
+
+
+def width_of(factor: Coded, *, full: bool) -> int:
+    """The number of its columns in a term."""
+    if isinstance(factor, Categorical):
+        return len(factor.levels) - (not full)
+    return factor.state.size if isinstance(factor, Basis) else 1
+
+
+def coded_terms(terms: Sequence[tuple[int, ...]], factors: Sequence[Coded], *, intercept: bool) -> tuple[Product, ...]:
     """Decide by R's rule which categorical factors have all their indicators in which term."""
     sets = [frozenset(term) for term in terms]
     coded: list[list[bool]] = []
@@ -57,11 +73,13 @@ def coded_terms(
     return tuple(Product(term, tuple(full)) for term, full in zip(terms, coded, strict=True))
 
 
-def factor_from(values: dict[str, Any]) -> Numeric | Categorical:
+def factor_from(values: dict[str, Any]) -> Coded:
+    if "state" in values:
+        return Basis.from_dict(values)
     return Categorical.from_dict(values) if "levels" in values else Numeric.from_dict(values)
 
 
-def product_from(values: Any, factors: Sequence[Numeric | Categorical]) -> Product:
+def product_from(values: Any, factors: Sequence[Coded]) -> Product:
     """A term from JSON; ValueError if the factors do not have it."""
     places, full = tuple(values["factors"]), tuple(values["full"])
     if not places or len(set(places)) != len(places) or len(places) != len(full):

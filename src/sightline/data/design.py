@@ -32,7 +32,8 @@ class Design:
     hold the weights `(p,)`, then the bias. `constant` names columns without variation: they stay at zero and are
     not estimated. `low` and `high (p,)` are the ranges seen in training, in the units of the data. `columns` are
     those a prediction needs, `target_columns` those of the target. `exact (p,)` tells the columns that double-double
-    holds without rounding that matters. `weights` and `cluster` name the columns of each row's weight and cluster.
+    holds without rounding that matters. With offsets the target is the response less them, `y - offset(z)`, and
+    predictions add them again. `weights` and `cluster` name the columns of each row's weight and cluster.
     """
 
     formula: str
@@ -70,10 +71,11 @@ class Design:
         _check_size(np.maximum(abs(low), abs(high)), encoding.terms, table.source, squares=not standardize)
         center, scale, constant = _center_and_scale(X, weight, intercept=formula.intercept, standardize=standardize)
         names = tuple(np.array(encoding.terms, dtype=object)[constant])
+        target = " - ".join(factor.text for factor in (formula.response, *formula.offsets))
         target_columns = tuple(formula.response.columns)
         columns = tuple(name for name in formula.columns if name not in target_columns)
         return cls(
-            formula.text, formula.response.text, columns, target_columns, encoding, formula.intercept, standardize,
+            formula.text, target, columns, target_columns, encoding, formula.intercept, standardize,
             center, scale, names, low, high, encoding.exact(table),
         )  # fmt: skip
 

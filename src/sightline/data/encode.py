@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from ..double_double import Pair
 from ..errors import DataError, FormulaError, RunError, SightlineError, shown
 from .arithmetic import FLOATS, Arithmetic, Fractions, Pairs
+from .basis import Basis
 from .categories import Categorical
-from .coding import Product, coded_terms, factor_from, product_from, size_of
+from .coding import Coded, Product, coded_terms, factor_from, names_of, product_from, width_of
 from .formula import Factor, Formula
-from .grammar import columns_of, quote
+from .grammar import columns_of
 from .table import Table
-from .target import check_number, learn_target
+from .target import check_number, learn_target, learned_offsets
 from .transforms import Numeric, where
 
 __all__ = ["Encoding", "Product"]
@@ -44,8 +45,9 @@ class Encoding:
     """
 
     target: Numeric | Categorical
-    factors: tuple[Numeric | Categorical, ...]
+    factors: tuple[Coded, ...]
     products: tuple[Product, ...]
+    offsets: tuple[Numeric, ...] = ()
 
     @classmethod
     def learn(cls, formula: Formula, table: Table, *, classes: Sequence[str] = ()) -> Self:
@@ -54,7 +56,7 @@ class Encoding:
         With `classes` the response is the place of a label among them, else it is a number.
 
         Raises:
-            FormulaError: a function that is not available yet.
+            FormulaError: a formula without a response; an offset where the response is a class.
             DataError: a column that cannot be used as the formula says.
         """
         if formula.response is None:
@@ -64,11 +66,10 @@ class Encoding:
         places: dict[Factor, int] = {}
         for factor in (factor for term in formula.terms for factor in term):
             places.setdefault(factor, len(places))
-        _check_available(formula, places)
-        target = learn_target(formula.response, table, classes)
+        target, offsets = learn_target(formula.response, table, classes), learned_offsets(formula, table, classes)
         factors = tuple(_learn(factor, table) for factor in places)
         terms = [tuple(places[factor] for factor in term) for term in formula.terms]
-        encoding = cls(target, factors, coded_terms(terms, factors, intercept=formula.intercept))
+        encoding = cls(target, factors, coded_terms(terms, factors, intercept=formula.intercept), offsets)
         _check_names(encoding, table, intercept=formula.intercept)
         return encoding
 
@@ -98,7 +99,7 @@ class Encoding:
         Raises:
             DataError: a missing column, an unknown category, a value outside of a function's domain.
         """
-        values = [f.values(table) if isinstance(f, Numeric) else f.codes(table) for f in self.factors]
+        values = [f.codes(table) if isinstance(f, Categorical) else f.values(table) for f in self.factors]
         ends = np.cumsum([0, *map(self._width, self.products)])
         X = np.empty((table.rows, ends[-1]))
         for product, (start, end) in zip(self.products, pairwise(ends), strict=True):
@@ -134,12 +135,16 @@ class Encoding:
         return self.target.levels if isinstance(self.target, Categorical) else ()
 
     def response(self, table: Table) -> Array:
-        """The response, shape `(n,)`; of a class its place among `classes`.
+        """The response less the offsets, shape `(n,)`; of a class its place among `classes`.
 
         Raises:
             DataError: a response that is not a number in every row, or a label that is no class.
         """
         return np.array(self._response(table, FLOATS))
+
+    def offset(self, table: Table) -> Array:
+        """The sum of the offsets, which predictions of the response add, shape `(n,)`."""
+        return sum((offset.values(table) for offset in self.offsets), np.zeros(table.rows))
 
     def response_pairs(self, table: Table) -> Pair:
         """The response to some 31 digits, shape `(n,)`."""
@@ -156,6 +161,7 @@ class Encoding:
             "target": self.target.to_dict(),
             "factors": [factor.to_dict() for factor in self.factors],
             "terms": [{"factors": list(p.factors), "full": list(p.full)} for p in self.products],
+            "offsets": [offset.to_dict() for offset in self.offsets],
         }
 
     @classmethod
@@ -167,8 +173,11 @@ class Encoding:
         """
         try:
             target = factor_from(values["target"])
+            if isinstance(target, Basis):
+                raise ValueError("a response of several columns")
             factors = tuple(factor_from(factor) for factor in values["factors"])
-            encoding = cls(target, factors, tuple(product_from(term, factors) for term in values["terms"]))
+            offsets = tuple(Numeric.from_dict(offset) for offset in values.get("offsets", []))
+            encoding = cls(target, factors, tuple(product_from(term, factors) for term in values["terms"]), offsets)
             if sum(map(encoding._width, encoding.products)) > MAX_COLUMNS:
                 raise ValueError(f"more than {MAX_COLUMNS:,} columns")
             if len(set(encoding.terms)) < len(encoding.terms):
@@ -182,19 +191,24 @@ class Encoding:
         if isinstance(self.target, Categorical):
             return arithmetic.double(self.target.codes(table))
         check_number(self.target.expression, table)
-        return self.target.run(table, arithmetic)
+        value = self.target.run(table, arithmetic)
+        with np.errstate(all="ignore"):
+            for offset in self.offsets:
+                value = arithmetic.operate("-", value, offset.run(table, arithmetic))
+        return value
 
     def _columns(self, table: Table, arithmetic: Arithmetic) -> list[Any]:
         """The columns of the design in another arithmetic, each `(n,)`."""
-        values = [f.run(table, arithmetic) if isinstance(f, Numeric) else f.codes(table) for f in self.factors]
+        values: list[Any] = [
+            f.codes(table) if isinstance(f, Categorical) else f.run(table, arithmetic) for f in self.factors
+        ]
 
         def block(place: int, full: bool) -> list[Any]:
-            size = size_of(self.factors[place])
-            return (
-                [arithmetic.double(values[place] == code) for code in range(0 if full else 1, size)]
-                if size
-                else [values[place]]
-            )
+            factor = self.factors[place]
+            if isinstance(factor, Categorical):
+                codes = range(0 if full else 1, len(factor.levels))
+                return [arithmetic.double(values[place] == code) for code in codes]
+            return list(values[place]) if isinstance(factor, Basis) else [values[place]]
 
         def times(left: list[Any], right: list[Any]) -> list[Any]:
             return [arithmetic.operate("*", a, b) for b in right for a in left]
@@ -206,21 +220,20 @@ class Encoding:
     def _names(self, product: Product) -> list[str]:
         names: list[tuple[str, ...]] = [()]
         for place, full in zip(product.factors, product.full, strict=True):
-            factor = self.factors[place]
-            own = (factor.text,) if isinstance(factor, Numeric) else factor.names(full=full)
+            own = names_of(self.factors[place], full=full)
             names = [(*before, name) for name in own for before in names]
         return [":".join(parts) for parts in names]
 
     def _width(self, product: Product) -> int:
-        sizes = [size_of(self.factors[place]) for place in product.factors]
-        return math.prod(s - (not full) if s else 1 for s, full in zip(sizes, product.full, strict=True))
+        parts = zip(product.factors, product.full, strict=True)
+        return math.prod(width_of(self.factors[place], full=full) for place, full in parts)
 
     def _block(self, place: int, values: NDArray[Any], *, full: bool) -> Array:
         """The columns of one factor in a term: its numbers, or its indicators, shape `(n, k)`."""
-        size = size_of(self.factors[place])
-        if not size:
-            return np.asarray(values[:, None])
-        return np.asarray(values[:, None] == np.arange(0 if full else 1, size), dtype=np.float64)
+        factor = self.factors[place]
+        if isinstance(factor, Categorical):
+            return np.asarray(values[:, None] == np.arange(0 if full else 1, len(factor.levels)), dtype=np.float64)
+        return values if isinstance(factor, Basis) else values[:, None]
 
     def _overflow(self, product: Product, block: Array, table: Table) -> DataError:
         row = int(np.argmin(np.isfinite(block).all(axis=1)))
@@ -239,20 +252,14 @@ def _times(left: Array, right: Array) -> Array:
     return products.reshape(len(left), left.shape[1] * right.shape[1])
 
 
-def _learn(factor: Factor, table: Table) -> Numeric | Categorical:
+def _learn(factor: Factor, table: Table) -> Coded:
     """A factor with what it learns: categories for C(...) and a column of text, else numbers."""
     plain_text = not factor.function and table[factor.columns[0]].kind == "text"
     if plain_text or factor.function == "C":
         return Categorical.learn(factor, table)
+    if factor.function in ("poly", "bs"):
+        return Basis.learn(factor.expression, table)
     return Numeric.learn(factor.expression, table)
-
-
-def _check_available(formula: Formula, factors: dict[Factor, int]) -> None:
-    for factor in factors:
-        if factor.function in ("poly", "bs"):
-            column = shown(quote(factor.columns[0]), quote=False)
-            message = f"{factor.function} is not available yet; write I({column}^2) for a curve"
-            raise FormulaError(message, formula=formula.text, start=factor.start, end=factor.end)
 
 
 def _check_names(encoding: Encoding, table: Table, *, intercept: bool) -> None:

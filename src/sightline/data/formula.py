@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ..errors import DataError, FormulaError, caret, nearest, shown
 from .grammar import quote
-from .lexer import MAX_LENGTH, Cursor
+from .lexer import MAX_LENGTH, OPTIONS, Cursor
 from .terms import EXAMPLE, Factor, Term, TermReader, read_factor
 
 __all__ = ["Factor", "Formula", "Term", "formula_for", "parse", "parse_factor", "quote", "term_name"]
@@ -22,18 +22,19 @@ __all__ = ["Factor", "Formula", "Term", "formula_for", "parse", "parse_factor", 
 
 @dataclass(frozen=True)
 class Formula:
-    """A response, terms in R's order (without the intercept), and whether there is an intercept."""
+    """A response, terms in R's order (without the intercept), whether there is an intercept, and the offsets."""
 
     text: str
     response: Factor | None
     terms: tuple[Term, ...]
     intercept: bool
+    offsets: tuple[Factor, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the formula reads, each once: the response's first."""
         factors = [] if self.response is None else [self.response]
-        factors += [factor for term in self.terms for factor in term]
+        factors += [*(factor for term in self.terms for factor in term), *self.offsets]
         return tuple(dict.fromkeys(name for factor in factors for name in factor.columns))
 
 
@@ -64,7 +65,9 @@ def parse(text: str, columns: Sequence[str] | None = None) -> Formula:
     if columns is not None:
         _check_names(text, [response, *reader.bits], columns)
     terms = tuple(reader.term(bits) for bits in sorted(part.terms, key=int.bit_count))
-    formula = Formula(text, response, terms, part.intercept is not False)
+    offsets = _offsets(text, terms)
+    terms = tuple(term for term in terms if term[0] not in offsets)
+    formula = Formula(text, response, terms, part.intercept is not False, offsets)
     _check_use(formula, response)
     return formula
 
@@ -109,7 +112,7 @@ def _response(cursor: Cursor) -> Factor:
         message = f"the formula has {len(tildes)} ~: write one, between the response and the terms"
         raise cursor.error(message, tildes[1])
     factor = read_factor(cursor)
-    if factor.function in ("C", "poly", "bs"):
+    if factor.function in OPTIONS:
         message = f"{factor.function}(...) cannot be the response: write a column, or one like log(y) ~ x"
         raise cursor.error(message, cursor.words[0])
     if not cursor.accept("~"):
@@ -119,6 +122,16 @@ def _response(cursor: Cursor) -> Factor:
     if cursor.ended:
         raise cursor.error(f"nothing follows the ~: name a column, {EXAMPLE}, or write 1 for the mean alone")
     return factor
+
+
+def _offsets(text: str, terms: Iterable[Term]) -> tuple[Factor, ...]:
+    """The terms `offset(...)`, which stand alone."""
+    found = [(factor, term) for term in terms for factor in term if factor.function == "offset"]
+    for factor, term in found:
+        if len(term) > 1:
+            message = "offset(...) has the coefficient 1 and no interactions: add it with +, as in y ~ a*b + offset(z)"
+            raise FormulaError(message, formula=text, start=factor.start, end=factor.end)
+    return tuple(factor for factor, _ in found)
 
 
 def _check_names(text: str, factors: Iterable[Factor], columns: Sequence[str]) -> None:
@@ -136,7 +149,7 @@ def _check_names(text: str, factors: Iterable[Factor], columns: Sequence[str]) -
 def _check_use(formula: Formula, response: Factor) -> None:
     """Refuse a formula that explains the response by itself, or by nothing."""
     text = formula.text
-    for factor in (factor for term in formula.terms for factor in term):
+    for factor in (*(factor for term in formula.terms for factor in term), *formula.offsets):
         if len(response.columns) == 1 and response.columns[0] in factor.columns:
             name = shown(response.columns[0])
             message = f"{name} is the target and a feature too: remove it from the right of the ~"

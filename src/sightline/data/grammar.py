@@ -12,19 +12,21 @@ a formula is ever handed to Python: what is not in the fixed lists of `lexer.py`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import FormulaError, nearest, shown
-from .lexer import FUNCTIONS, OPTIONS, Cursor, words
+from .lexer import FUNCTIONS, OPTIONS, Cursor, Token, words
 
 __all__ = ["Expression", "Step", "call", "columns_of", "last_operand", "quote", "render"]
 
 PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4, "**": 4}
 SIGNED, ATOM = 3, 5
 
-Option = bool | float | str
+Option = bool | float | str | tuple[float, ...]
+MOST = {"degree": 30, "df": 1000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ def call(cursor: Cursor) -> Expression:
             _arithmetic(cursor, steps)
         options = tuple(_options(cursor, word.text))
         cursor.close(opened)
+    if word.text == "bs":
+        _check_bs(cursor, dict(options), word)
     if not any(step.kind == "column" for step in steps):
         raise cursor.error(f"{word.text}(...) names no column here: write one inside its parentheses", word)
     return (*steps, Step("call", word.text, options=options))
@@ -125,17 +129,48 @@ def _options(cursor: Cursor, function: str) -> Iterator[tuple[str, Option]]:
 
 
 def _option(cursor: Cursor, name: str) -> Option:
+    if name == "knots":
+        return tuple(_knots(cursor))
     negative = cursor.accept("-")
     word = cursor.word
     if name == "raw" and word.text in ("True", "False", "TRUE", "FALSE") and not negative:
         return cursor.next().text.upper() == "TRUE"
     if name == "reference" and word.kind == "string" and not negative:
         return cursor.next().value
-    whole = word.value.isdigit() and not negative
-    if word.kind == "number" and (name == "reference" or (name != "raw" and whole)):
+    whole = word.value.isdigit() and not negative and 1.0 <= float(word.value) <= MOST.get(name, 0)
+    if word.kind == "number" and (name == "reference" or whole):
         return float(cursor.next().value) * (-1.0 if negative else 1.0)
     wanted = {"raw": "True or False", "reference": 'a category: a text in quotes, as in "b", or a number'}
-    raise cursor.error(f"{name}= must be {wanted.get(name, 'a whole number')}", word)
+    number = f"a whole number from 1 to {MOST.get(name, 0):,}"
+    raise cursor.error(f"{name}= must be {wanted.get(name, number)}", word)
+
+
+def _knots(cursor: Cursor) -> Iterator[float]:
+    """`c(1, 2.5)`, in rising order."""
+    word, last = cursor.word, -math.inf
+    if not (cursor.at_call() and word.text == "c"):
+        raise cursor.error("knots= must be numbers in rising order, as in knots=c(2, 3.5)", word)
+    cursor.index += 2
+    while True:
+        sign = -1.0 if cursor.accept("-") else 1.0
+        number = cursor.word
+        if number.kind != "number" or not sign * float(number.value) > last:
+            raise cursor.error("knots= must be numbers in rising order, as in knots=c(2, 3.5)")
+        last = sign * float(cursor.next().value)
+        yield last
+        if not cursor.accept(","):
+            break
+    cursor.close(word)
+
+
+def _check_bs(cursor: Cursor, options: dict[str, Option], word: Token) -> None:
+    """Refuse df and knots together, and fewer columns than a piece of the spline has."""
+    df, degree = options.get("df", options.get("")), options.get("degree", 3.0)
+    if df is not None and "knots" in options:
+        raise cursor.error("bs(...) takes df= or knots=, not both, as each tells the other: remove one", word)
+    if isinstance(df, float) and isinstance(degree, float) and df < degree:
+        message = f"df= of bs(...) must be at least its degree, {degree:g}: raise df, or give a lower degree="
+        raise cursor.error(message, word)
 
 
 def columns_of(expression: Expression) -> tuple[str, ...]:
@@ -189,6 +224,8 @@ def _option_text(option: tuple[str, Option]) -> str:
     name, value = option
     if isinstance(value, str):
         text = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    elif isinstance(value, tuple):
+        text = f"c({', '.join(map(number_text, value))})"
     else:
         text = str(value) if isinstance(value, bool) else number_text(value)
     return f"{name}={text}" if name else text

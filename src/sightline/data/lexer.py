@@ -14,8 +14,8 @@ from ..errors import FormulaError, shown
 __all__ = ["ALLOWED", "FUNCTIONS", "NUMERIC", "OPTIONS", "Cursor", "Token", "words"]
 
 NUMERIC = ("log", "exp", "sqrt", "abs", "I", "center", "scale", "log2", "log10", "log1p", "sin", "cos")
-OPTIONS = {"C": ("reference",), "poly": ("degree", "raw"), "bs": ("df", "degree")}
-FUNCTIONS = (*NUMERIC[:5], "C", *NUMERIC[5:], "poly", "bs")
+OPTIONS = {"C": ("reference",), "poly": ("degree", "raw"), "bs": ("df", "degree", "knots"), "offset": ()}
+FUNCTIONS = (*NUMERIC[:5], "C", *NUMERIC[5:], "poly", "bs", "offset")
 ALLOWED = f"allowed are + - : * ^ ( ) 0 1 . and the functions {', '.join(FUNCTIONS)}"
 MAX_LENGTH = 10_000
 MAX_DEPTH = 100

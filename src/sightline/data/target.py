@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import DataError, UsageError, shown
+from ..errors import DataError, FormulaError, UsageError, shown
 from .categories import MAX_LEVELS, Categorical, labels_of
-from .formula import Factor
-from .grammar import Expression, columns_of
+from .formula import Factor, Formula
+from .grammar import Expression, Step, columns_of
 from .table import Table, names_of
 from .transforms import Numeric, finite_numbers, where
 
-__all__ = ["CLASS_LOSSES", "check_number", "class_labels", "learn_target"]
+__all__ = ["CLASS_LOSSES", "check_number", "class_labels", "learn_target", "learned_offsets"]
 
 CLASS_LOSSES = ("bce", "cross-entropy")
 
@@ -52,6 +52,18 @@ def learn_target(response: Factor, table: Table, classes: Sequence[str]) -> Nume
     if response.function:
         check_number(response.expression, table)
     return Numeric.learn(response.expression, table)
+
+
+def learned_offsets(formula: Formula, table: Table, classes: Sequence[str]) -> tuple[Numeric, ...]:
+    """The numbers that are known to be part of the response, each as `I(...)` of what `offset(...)` names."""
+    for offset in formula.offsets if classes else ():
+        message = (
+            f"{shown(offset.text, quote=False)} needs a target that is a number, and this one is a class: "
+            "remove it, or use --loss mse"
+        )
+        raise FormulaError(message, formula=formula.text, start=offset.start, end=offset.end)
+    inside = ((*offset.expression[:-1], Step("call", "I")) for offset in formula.offsets)
+    return tuple(Numeric.learn(expression, table) for expression in inside)
 
 
 def check_number(expression: Expression, table: Table) -> None:

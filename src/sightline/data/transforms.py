@@ -16,6 +16,7 @@ from ..errors import DataError, UsageError, shown
 from .arithmetic import FLOATS, Arithmetic, keeps_digits
 from .formula import parse_factor
 from .grammar import Expression, Step, columns_of, last_operand, quote, render
+from .lexer import OPTIONS
 from .table import Table, number_label
 
 __all__ = ["TRANSFORMS", "Center", "Numeric", "Scale", "Transform"]
@@ -24,7 +25,7 @@ Array = NDArray[np.float64]
 
 
 class Transform(Protocol):
-    """What a stateful function learned; a new one (`poly`, `bs`) is a class like `Scale` in `TRANSFORMS`."""
+    """What a stateful function of one column learned; a new one is a class like `Scale` in `TRANSFORMS`."""
 
     @classmethod
     def learn(cls, values: Array) -> Self:
@@ -149,17 +150,22 @@ class Numeric:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The factor that `to_dict` wrote; ValueError, TypeError, KeyError or FormulaError otherwise."""
         factor = parse_factor(values["expression"])
-        if factor.function in ("C", "poly", "bs"):
+        if factor.function in OPTIONS:
             raise ValueError(f"{factor.function}(...) among the numbers")
-        names = _stateful(factor.expression)
-        states = [dict(state) for state in values["learned"]]
+        return cls.restored(factor.expression, values["learned"])
+
+    @classmethod
+    def restored(cls, expression: Expression, learned: Any) -> Self:
+        """The factor of an expression with states as written; ValueError, TypeError or KeyError if they are not."""
+        names, text = _stateful(expression), shown(render(expression))
+        states = [dict(state) for state in learned]
         if [state.pop("function") for state in states] != names:
-            raise ValueError(f"{shown(factor.text)} has {len(states)} states for {len(names)} functions")
+            raise ValueError(f"{text} has {len(states)} states for {len(names)} functions")
         for number in (number for state in states for number in state.values()):
             if not isinstance(number, float | int) or not math.isfinite(number):
-                raise ValueError(f"the state of {shown(factor.text)} is no number: {shown(number)}")
-        learned = (TRANSFORMS[name](**state) for name, state in zip(names, states, strict=True))
-        return cls(factor.expression, tuple(learned))
+                raise ValueError(f"the state of {text} is no number: {shown(number)}")
+        pairs = zip(names, states, strict=True)
+        return cls(expression, tuple(TRANSFORMS[name](**state) for name, state in pairs))
 
 
 def _stateful(expression: Expression) -> list[str]:
