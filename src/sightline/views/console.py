@@ -24,7 +24,7 @@ def summary(run: Subject) -> str:
     """The table of coefficients, the fit statistics and the verdict of a run."""
     title = run.result["formula"]
     df = run.result["df"]
-    right = f"{count(run.result['rows'], 'row')}, {df:,} degrees of freedom"
+    right = f"{count(run.result['rows'], 'row')}, {count(df, 'degree')} of freedom"
     head = (
         [title + right.rjust(WIDTH - len(title))] if len(title) + len(right) + 2 <= WIDTH else [*wrapped(title), right]
     )
