@@ -16,10 +16,14 @@ from .errors import DataError, UsageError, nearest, shown
 from .linear.inference import t_interval, z_interval
 from .linear.metrics import class_probabilities, classification_metrics, regression_metrics
 
-__all__ = ["Uncertainty", "classes_of", "evaluate", "interval_of", "probabilities", "values_of"]
+__all__ = [
+    "UNSEEN", "Known", "Uncertainty", "classes_of", "evaluate", "interval_of", "known_rows", "probabilities",
+    "unseen_counts", "values_of",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 KINDS = ("prediction", "confidence")
+UNSEEN = ("error", "reference", "other")
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,16 @@ class Uncertainty:
 
 
 @dataclass(frozen=True)
-class _Present:
-    """The rows of a table that have a value in every column, and which these are."""
+class Known:
+    """The rows of a table that have a value and a category in every column, and which these are.
 
+    `unseen` is "reference" where categories that training did not have are taken as the reference.
+    """
+
+    design: Design
     table: Table
     which: NDArray[np.bool_]
+    unseen: str = "error"
 
     def spread(self, values: Array) -> Array:
         """Not a number for the other rows."""
@@ -44,41 +53,68 @@ class _Present:
         found[self.which] = values
         return found
 
+    def scores(self, weight: Array, bias: Array) -> Array:
+        """Xw + b `(n, m)` for `weight (m, p)` and `bias (m,)`."""
+        if not self.table.rows:
+            return np.zeros((0, len(weight)))
+        return np.asarray(self.design.encoding.matrix(self.table, unseen=self.unseen) @ weight.T + bias)
 
-def _present(design: Design, data: object) -> _Present:
-    names, source = design.columns, open_source(data)
-    for name in names:
+    def numbers(self, weight: Array, bias: Array) -> Array:
+        """Xw + b + offset `(n,)`."""
+        return np.asarray(self.scores(weight, bias)[:, 0] + self.design.encoding.offset(self.table))
+
+
+def known_rows(design: Design, data: object, unseen: str = "error") -> Known:
+    """The rows to predict for; a category that training did not have is an error, the "reference" or ("other") missing.
+
+    Raises:
+        UsageError: another word for `unseen`.
+        DataError: a column that is missing; an unseen category, when it is used.
+    """
+    if unseen not in UNSEEN:
+        raise UsageError(f"unseen categories cannot be taken as {shown(unseen)}: {nearest(str(unseen), UNSEEN)}")
+    everything = _read(design, data)
+    keep = _complete(design, everything)
+    if unseen == "other" and keep.any():
+        strange = np.zeros(int(keep.sum()), dtype=bool)
+        for rows in design.encoding.unseen(everything.take(keep)).values():
+            strange |= rows
+        keep[keep] = ~strange
+    return Known(design, everything.take(keep), keep, unseen)
+
+
+def unseen_counts(design: Design, data: object) -> dict[str, int]:
+    """For each column how many rows have a category that training did not have, where there are any."""
+    everything = _read(design, data)
+    found = design.encoding.unseen(everything.take(_complete(design, everything)))
+    return {name: int(strange.sum()) for name, strange in found.items() if strange.any()}
+
+
+def _read(design: Design, data: object) -> Table:
+    source = open_source(data)
+    for name in design.columns:
         if name not in source.columns:
             raise DataError(
                 f"the model needs column {shown(name)}, and {source.name} has none: {nearest(name, source.columns)}"
             )
-    everything = source.read(names)
-    missing = np.zeros(everything.rows, dtype=bool)
-    for name in names:
-        missing |= everything[name].missing
-    return _Present(everything.take(~missing), ~missing)
+    return source.read(design.columns)
 
 
-def _scores(design: Design, table: Table, weight: Array, bias: Array) -> Array:
-    """Xw + b `(n, m)` for `weight (m, p)` and `bias (m,)`."""
-    if not table.rows:
-        return np.zeros((0, len(weight)))
-    return np.asarray(design.encoding.matrix(table) @ weight.T + bias)
+def _complete(design: Design, table: Table) -> NDArray[np.bool_]:
+    """The rows with a value in every column."""
+    missing = np.zeros(table.rows, dtype=bool)
+    for name in design.columns:
+        missing |= table[name].missing
+    return ~missing
 
 
-def _numbers(design: Design, table: Table, weight: Array, bias: Array) -> Array:
-    """Xw + b + offset `(n,)`."""
-    return np.asarray(_scores(design, table, weight, bias)[:, 0] + design.encoding.offset(table))
-
-
-def values_of(design: Design, data: object, weight: Array, bias: Array) -> Array:
+def values_of(known: Known, weight: Array, bias: Array) -> Array:
     """ŷ = Xw + b + offset for the rows of a table, `(n,)`; not a number where a value is missing."""
-    present = _present(design, data)
-    return present.spread(_numbers(design, present.table, weight, bias))
+    return known.spread(known.numbers(weight, bias))
 
 
 def interval_of(
-    design: Design, data: object, weight: Array, bias: Array, about: Uncertainty, *, level: float, kind: str
+    known: Known, weight: Array, bias: Array, about: Uncertainty, *, level: float, kind: str
 ) -> dict[str, Array]:
     """`prediction`, `low`, `high` `(n,)`: ŷ ± t √(σ²[+ x'Cx]), of one new observation or ("confidence") of the mean."""
     if not 0.0 < level < 1.0:
@@ -87,25 +123,23 @@ def interval_of(
         raise UsageError(f"there is no interval {shown(kind)}: {nearest(kind, KINDS)}")
     if about.factor is None or about.sigma is None:
         raise UsageError("this fit has no residual degrees of freedom, so it has no intervals: use more rows")
-    present = _present(design, data)
-    values = present.spread(_numbers(design, present.table, weight, bias))
+    values = values_of(known, weight, bias)
     Z = np.zeros((0, about.factor.shape[1]))
-    if present.table.rows:
-        Z = design.matrix(present.table)
-        Z = np.column_stack([Z, np.ones(len(Z))]) if design.intercept else Z
+    if known.table.rows:
+        Z = known.design.matrix(known.table, unseen=known.unseen)
+        Z = np.column_stack([Z, np.ones(len(Z))]) if known.design.intercept else Z
     variance = ((Z @ about.factor.T) ** 2).sum(axis=1) + (1.0 if kind == "prediction" else 0.0)
     quantile = z_interval(level) if about.df is None else t_interval(level, about.df)
-    half = present.spread(quantile * about.sigma * np.sqrt(variance))
+    half = known.spread(quantile * about.sigma * np.sqrt(variance))
     return {"prediction": values, "low": values - half, "high": values + half}
 
 
-def probabilities(design: Design, data: object, weight: Array, bias: Array) -> Array:
+def probabilities(known: Known, weight: Array, bias: Array) -> Array:
     """P(class | x) `(n, K)` for the rows of a table, in the order of the classes; NaN where a value is missing.
 
     σ(Xw + b) of the second class for `weight (1, p)`, the softmax of Xw' + b for `weight (K, p)`.
     """
-    present = _present(design, data)
-    return present.spread(class_probabilities(_scores(design, present.table, weight, bias)))
+    return known.spread(class_probabilities(known.scores(weight, bias)))
 
 
 def classes_of(probability: Array, labels: tuple[str, ...]) -> NDArray[Any]:
@@ -120,7 +154,7 @@ def evaluate(design: Design, data: object, weight: Array, bias: Array) -> dict[s
     """Metrics on the rows of a table that has the target, less the offsets as in training; see `linear.metrics`."""
     names = dict.fromkeys([*design.columns, *design.target_columns])
     complete, missing = complete_rows(open_source(data).read(names), names)
-    scores = _scores(design, complete, weight, bias)
+    scores = Known(design, complete, np.ones(complete.rows, dtype=bool)).scores(weight, bias)
     observed = design.encoding.response(complete)
     counts = {"rows": complete.rows, "missing": missing.rows}
     if design.classes:

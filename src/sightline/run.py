@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .data.design import Design
 from .data.sources import open_source
 from .errors import RunError, UsageError
-from .prediction import Uncertainty, classes_of, evaluate, interval_of, probabilities, values_of
+from .prediction import Uncertainty, classes_of, evaluate, interval_of, known_rows, probabilities, values_of
 from .records import Coefficient, Direction, Epoch, Verdict, Warning
 from .rows import Rows
 from .runs.files import finite, read_json
@@ -84,32 +84,35 @@ class Run:
         first = int(self.design.intercept)
         return table[:, first:], table[:, 0] if first else np.zeros(len(table))
 
-    def predict(self, table: object, interval: float | None = None, *, kind: str = "prediction") -> Any:
+    def predict(
+        self, table: object, interval: float | None = None, *, kind: str = "prediction", unseen: str = "error"
+    ) -> Any:
         """Predictions ŷ = Xw + b for the rows of a table, `(n,)`; not a number where a value is missing.
 
         With `interval`, say 0.95, a dict of arrays `prediction`, `low`, `high`: ŷ ± t √(σ² + x'Cx), the interval for
         one new observation (of weight 1) at each row, or with `kind` "confidence" ŷ ± t √(x'Cx), that of the mean; both
         belong to the exact optimum and to errors of equal variance. Of classes, the most probable label, None where a
-        value is missing. Offsets in the formula are added. `table` is anything that `fit` reads.
+        value is missing. Offsets in the formula are added. A category that training did not have is an error, or with
+        `unseen` taken as the "reference", or ("other") as a missing value. `table` is anything that `fit` reads.
         """
         weight, bias = self._parameters
         if self.design.classes:
             if interval is not None:
                 raise UsageError("intervals are for predictions of a number: ask classes for their probabilities")
-            return classes_of(probabilities(self.design, table, weight, bias), self.design.classes)
+            return classes_of(self.probabilities(table, unseen=unseen), self.design.classes)
         if interval is None:
-            return values_of(self.design, table, weight, bias)
+            return values_of(known_rows(self.design, table, unseen), weight, bias)
         about = Uncertainty(self.result["fit"]["sigma"], self.result["df"], self.covariance_factor)
-        return interval_of(self.design, table, weight, bias, about, level=interval, kind=kind)
+        return interval_of(known_rows(self.design, table, unseen), weight, bias, about, level=interval, kind=kind)
 
-    def probabilities(self, table: object) -> NDArray[np.float64]:
+    def probabilities(self, table: object, *, unseen: str = "error") -> NDArray[np.float64]:
         """P(class | x) `(n, K)` for the rows of a table, in the order of `design.classes`; NaN for a missing value.
 
-        Raises UsageError where the target is a number.
+        `unseen` is as in `predict`. Raises UsageError where the target is a number.
         """
         if not self.design.classes:
             raise UsageError("this model predicts a number and has no probabilities: use predict")
-        return probabilities(self.design, table, *self._parameters)
+        return probabilities(known_rows(self.design, table, unseen), *self._parameters)
 
     def evaluate(self, table: object) -> dict[str, Any]:
         """Metrics on the rows of a table that has the target too; see `linear.metrics`."""

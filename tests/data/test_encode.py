@@ -13,6 +13,7 @@ from tests.data.made import DATA, as_table, learn, random_columns, table
 
 from sightline.data.encode import Encoding
 from sightline.data.formula import parse
+from sightline.data.usable import complete_rows
 from sightline.errors import DataError, FormulaError, RunError, UsageError
 
 
@@ -69,6 +70,29 @@ def test_random_formulas_equal_formulaic(text, seed):
     names, values = by_formulaic(text, columns)
     assert list(encoding.terms) == names
     np.testing.assert_allclose(encoding.matrix(as_table(columns)), values, rtol=1e-12, atol=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(hierarchical(), st.integers(0, 3), st.integers(1, 40))
+def test_rows_with_gaps_are_left_out_as_formulaic_does_and_blocks_make_the_whole(text, seed, size):
+    frame = pd.DataFrame(random_columns(seed, n=60))
+    chance = np.random.default_rng(seed)
+    for name in frame:
+        frame.loc[chance.random(60) < 0.04, name] = None if frame[name].dtype == object else np.nan
+    columns = {n: [None if v is None or v != v else v for v in c] for n, c in frame.to_dict("list").items()}
+    numbers = {n: [math.nan if v is None else v for v in columns[n]] for n in "yxzk"}
+    formula = parse(text, tuple(columns))
+    complete, missing = complete_rows(table(**{**columns, **numbers}), formula.columns)
+    used = frame.dropna(subset=list(formula.columns))
+    assert missing.rows == 60 - len(used) > 0
+    encoding = Encoding.learn(formula, complete)
+    whole = encoding.matrix(complete)
+    names, values = by_formulaic(text, {n: used[n].fillna(0) if n in "yxzk" else used[n] for n in used})
+    assert list(encoding.terms) == names
+    np.testing.assert_allclose(whole, values, rtol=1e-11, atol=1e-11)
+    for start in range(0, complete.rows, size):
+        keep = (np.arange(complete.rows) >= start) & (np.arange(complete.rows) < start + size)
+        assert (encoding.matrix(complete.take(keep)) == whole[keep]).all()
 
 
 # colnames(model.matrix(...)) of R 4.2.2, where formulaic differs; written with brackets around the category

@@ -2,11 +2,14 @@
 
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sightline.data.formula import formula_for, parse, term_name
+from sightline.data.encode import Encoding
+from sightline.data.formula import formula_for, parse, quote, term_name
+from sightline.data.table import Column, Table
 from sightline.errors import DataError, FormulaError
 
 PAYLOADS = [
@@ -42,7 +45,12 @@ PAYLOADS = [
     "[" * 500, "x" * 9990, "x:" * 3000, "x^" * 3000, "x^9" * 3000, "^", ":", "*", ".", "..", "...", ". .",
     ".:.", ".^10", "(.)^2", "-.", ". - .", "0", "00", "01", "1.0", "+1", "--1", "0 - 0 - 0", "1 - 1", "1:1",
     "1^2", "x^1^1", "x^-1", "x^(2)", "x:", ":x", "x::x", "x***x", "x+ +x", "x - -x", "x - - 1", "(x", "x)",
-    ")(", "()", "(())", "x()", "(x)(x)", "x (x)",
+    ")(", "()", "(())", "x()", "(x)(x)", "x (x)", "poly(x, __import__('os'))", "poly(x, degree=x)", "poly(x, raw=x)",
+    "poly(x, raw='True')", "poly(x, 1e300)", "poly(x, " + "9" * 400 + ")", "poly(x, 2)[1]", "poly(x, 2).T",
+    "bs(x, knots=[1])", "bs(x, knots=c(eval('1')))", "bs(x, knots=c(c(1)))", "bs(x, knots=c(x))", "bs(x, knots=c(1",
+    "bs(x, knots=c(1e400))", "bs(x, knots=c(1)(2))", "bs(x, knots=c)", "bs(x, knots=c(1,))", "bs(x, knots=c(--1))",
+    "bs(x, knots=c(" + "1," * 4000 + "))", "bs(x, df=99999999)", "bs(x, df=3, df=3)", "c(1)", "c(x)", "offset",
+    "offset(x):x", "x*offset(x)", "offset(offset(x))", "offset(eval)(x)", "offset(x).y", "-offset(x)", "offset(x)^2",
 ]  # fmt: skip
 
 
@@ -127,7 +135,47 @@ def test_hostile_column_names_are_only_names(audit):
     assert audit.events == []
 
 
-WORDS = ["log", "C", "I", "poly", "reference=", "__", "é", "𝟏"]
+WORDS = ["log", "C", "I", "poly(", "bs(", "offset(", "knots=c(", "reference=", "__", "é", "𝟏"]
+REFUSED = [
+    "y ~ (x", "y ~ x)", "y ~ ((x)", "y ~ log(x", "y ~ I((x)", "y ~ )x(", "~", "y ~", "~ x", "", " ", "y ~ x ~ x", "y ~~ x",
+    "y ~ x +", "y ~ x *", "y ~ x:", "y ~ x ^", "y ~ x -", "y ~ I(x /)", "y ~ x.__class__", "y ~ x.mean()", "y ~ x.T",
+    "y ~ max(x)", "y ~ eval('x')", "y ~ (lambda: x)()", "y ~ [v for v in x]", "y ~ {v for v in x}", "y ~ f'{x}'",
+    'y ~ f"{x}"', "y ~ __name__", "y ~ __builtins__", "y ~ x\\", "y ~ \\x", "y ~ 'x'", 'y ~ "x"', "y ~ 'x", "y ~ `x",
+    "y ~ x`", "y ~ ``", "y ~ 🙂", "y ~ `🙂`", "y ~ <b>x</b>", "y ~ &amp;", "y ~ " + "x" * 9_996, "y ~ " + "x" * 10_000,
+    "y ~ " + "(" * 1_000_000, "y ~ " + "(" * 1_000_000 + "x" + ")" * 1_000_000, "y ~ " + ")" * 1_000_000, "[" * 1_000_000,
+    "y ~ " + "log(" * 1_000_000, "y ~ " + "(" * 9_000, "y ~ " + "log(" * 2_000, "y ~ I(" + "-" * 9_000 + "x)",
+    "y ~ bs(x, knots=c(" + "(" * 9_000, "y ~ " + "-" * 9_000, "y ~ " + "x^" * 4_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=lambda text: text[:24].encode("unicode_escape").decode())
+def test_refused_with_one_sentence(audit, text):
+    with audit, pytest.raises((FormulaError, DataError)) as caught:
+        parse(text, ["y", "x"])
+    assert audit.events == []
+    assert len(caught.value.message) < 300
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message.split()) > 5
+    assert max(map(len, caught.value.detail.splitlines()), default=0) < 100
+
+
+def test_hostile_column_names_and_categories_are_fitted_as_any_others(audit):
+    numbers = np.array([1.0, 2.0, 4.0, 3.0])
+    for payload in {p for p in PAYLOADS if p != "y" and len(p) < 2000}:
+        labels = np.array([payload, "a", payload, "b"], dtype=object)
+        columns = [Column("y", numbers, "number"), Column(payload, numbers, "number"), Column("g", labels, "text")]
+        table = Table("data.csv", {column.name: column for column in columns}, 4)
+        with audit:
+            text = f"y ~ poly({quote(payload)}, 2, raw=True) + g"
+            encoding = Encoding.learn(parse(text, list(table.columns)), table)
+            again = Encoding.from_dict(encoding.to_dict())
+            assert again.terms == encoding.terms
+            assert (again.matrix(table) == encoding.matrix(table)).all()
+        assert audit.events == []
+        assert encoding.terms[0] == f"poly({quote(payload)}, 2, raw=True)[1]"
+        assert any(term == f"g[T.{payload}]" for term in encoding.terms) == (payload > "a")
+
+
 alphabet = st.sampled_from([*"yxab01.~+-:*^()/,='\"` \n", *WORDS])
 
 

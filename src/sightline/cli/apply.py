@@ -6,11 +6,15 @@ import csv
 import io
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import RunError, UsageError
+from ..errors import RunError, UsageError, shown
+
+if TYPE_CHECKING:
+    from ..data.design import Design
+    from ..data.sources import Source
 
 
 @click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,24 +25,33 @@ from ..errors import RunError, UsageError
 @click.option(
     "--kind", default="prediction", help="Of one new observation: prediction (default); of the mean: confidence."
 )
-def predict_command(run: str, data: str, output: str | None, interval: float | None, kind: str) -> int:
+@click.option(
+    "--unseen",
+    default="error",
+    metavar="WHAT",
+    help="A category that training did not have: error (default), reference (take it as that), other (no prediction).",
+)
+def predict_command(run: str, data: str, output: str | None, interval: float | None, kind: str, unseen: str) -> int:
     """Predictions of RUN (an id or a folder) for the rows of DATA, as CSV; empty where a value is missing.
 
     Classes come with the probability of each.
     """
+    from ..data.sources import open_source
     from ..prediction import classes_of
     from ..run import load
 
-    model = load(run)
+    model, source = load(run), open_source(data)
     columns: dict[str, Any]
     if classes := model.design.classes:
         if interval is not None:
             raise UsageError("--interval is for predictions of a number, and these are classes: leave it out")
-        p = model.probabilities(data)
+        p = model.probabilities(source, unseen=unseen)
         columns = {"prediction": classes_of(p, classes), **{f"p({c})": p[:, k] for k, c in enumerate(classes)}}
     else:
-        result = model.predict(data, interval, kind=kind)
+        result = model.predict(source, interval, kind=kind, unseen=unseen)
         columns = result if isinstance(result, dict) else {"prediction": result}
+    if unseen != "error":
+        _say_unseen(model.design, source, unseen)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -56,6 +69,16 @@ def predict_command(run: str, data: str, output: str | None, interval: float | N
         raise RunError(f"cannot write {output}: there is no folder {Path(output).parent}; make it first")
     write_bytes(Path(output), text.getvalue().encode())
     return 0
+
+
+def _say_unseen(design: Design, source: Source, unseen: str) -> None:
+    from ..prediction import unseen_counts
+    from ..words import count
+
+    for name, rows in unseen_counts(design, source).items():
+        what = "taken as the reference category" if unseen == "reference" else "left without a prediction"
+        said = f"column {shown(name)} of {source.name}: {count(rows, 'row')} with a category not trained on, {what}"
+        click.echo(said, err=True)
 
 
 def _cell(value: object) -> str:

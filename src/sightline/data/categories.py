@@ -59,24 +59,33 @@ class Categorical:
         mark, levels = ("", self.levels) if full else ("T.", self.levels[1:])
         return tuple(f"{self.text}[{mark}{level}]" for level in levels)
 
-    def codes(self, table: Table) -> NDArray[np.intp]:
-        """The category of each row as its place in `levels`, shape `(n,)`.
+    def codes(self, table: Table, *, unseen: str = "error") -> NDArray[np.intp]:
+        """The category of each row as its place in `levels`, shape `(n,)`; with "reference" 0 for an unseen one.
 
         Raises:
-            DataError: a label that the training rows did not have.
+            DataError: a label that the training rows did not have, unless `unseen` is "reference".
         """
-        labels, codes = labels_of(table, self.column)
-        known = {level: code for code, level in enumerate(self.levels)}
-        place = np.array([known.get(label, -1) for label in labels], dtype=np.intp)
+        labels, codes, place = self._places(table)
         found = place[codes]
-        if (found < 0).any():
+        if unseen != "reference" and (found < 0).any():
             row = int(np.argmax(found < 0))
             label = labels[codes[row]]
             raise DataError(
                 f"{where(table, row, self.column)}: {shown(label)} is no category that the model was trained "
                 f"on, {nearest(label, self.levels)}; correct the cell, or train again with such rows"
             )
-        return found
+        return np.maximum(found, 0)
+
+    def unseen(self, table: Table) -> NDArray[np.bool_]:
+        """Which rows have a label that the training rows did not have, shape `(n,)`."""
+        _, codes, place = self._places(table)
+        return np.asarray(place[codes] < 0)
+
+    def _places(self, table: Table) -> tuple[list[str], NDArray[np.intp], NDArray[np.intp]]:
+        """The labels of a table, the label of each row, and the place of each label in `levels` or -1."""
+        labels, codes = labels_of(table, self.column)
+        known = {level: code for code, level in enumerate(self.levels)}
+        return labels, codes, np.array([known.get(label, -1) for label in labels], dtype=np.intp)
 
     def to_dict(self) -> dict[str, Any]:
         """The factor as plain JSON."""

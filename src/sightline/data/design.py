@@ -123,9 +123,9 @@ class Design:
             self.matrix(usable.table), y, usable.weight, usable.cluster, usable.clusters, usable.table.place
         )  # fmt: skip
 
-    def matrix(self, table: Table) -> Array:
-        """`X (n, p)` in training coordinates."""
-        X = self.encoding.matrix(table)
+    def matrix(self, table: Table, *, unseen: str = "error") -> Array:
+        """`X (n, p)` in training coordinates; with "reference" an unseen category is taken as that."""
+        X = self.encoding.matrix(table, unseen=unseen)
         _check_finite(X, self.encoding.terms, table)
         return (X - self.center) / self.scale
 

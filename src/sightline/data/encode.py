@@ -93,13 +93,19 @@ class Encoding:
         texts = [[self.factors[place].text for place in product.factors] for product in self.products]
         return {":".join(parts): frozenset(parts) for parts in texts}
 
-    def matrix(self, table: Table) -> Array:
-        """The design without an intercept column, shape `(n, p)`.
+    def unseen(self, table: Table) -> dict[str, NDArray[np.bool_]]:
+        """For each column of categories which rows have one that the training rows did not have, each `(n,)`."""
+        return {f.column: f.unseen(table) for f in self.factors if isinstance(f, Categorical)}
+
+    def matrix(self, table: Table, *, unseen: str = "error") -> Array:
+        """The design without an intercept column, shape `(n, p)`; "reference" takes an unseen category as that.
 
         Raises:
             DataError: a missing column, an unknown category, a value outside of a function's domain.
         """
-        values = [f.codes(table) if isinstance(f, Categorical) else f.values(table) for f in self.factors]
+        values = [
+            f.codes(table, unseen=unseen) if isinstance(f, Categorical) else f.values(table) for f in self.factors
+        ]
         ends = np.cumsum([0, *map(self._width, self.products)])
         X = np.empty((table.rows, ends[-1]))
         for product, (start, end) in zip(self.products, pairwise(ends), strict=True):
