@@ -104,7 +104,7 @@ def _descend(
         theta = theta + delta
         size = np.abs(theta * scale).max(initial=0.0)
         moved = float(np.abs(delta * scale).max(initial=0.0) / size) if size else 0.0
-        left = EPS * (2.0 * condition + 4.0 * q * condition**2 * moved)  # the next correction
+        left = EPS * (8.0 * condition + 4.0 * q * condition**2 * moved)  # rounding of the gradient, next correction
         if moved <= 1e-7 and left <= 1e-10:
             return theta, float(squares[0]), float(min(15.5, -np.log10(left)))
     return None
