@@ -93,3 +93,12 @@ def test_errors_say_where(arguments, error, sentence):
         sightline.least_squares([[1.0], [2.0]], [1.0, 2.0], weight=[0.0, 0.0])
     with pytest.raises(UsageError, match="l2 cannot be -1"):
         sightline.least_squares([[1.0], [2.0]], [1.0, 2.0], l2=-1.0)
+
+
+@pytest.mark.parametrize("size", [1e160, 1e-160])
+def test_sizes_near_the_ends_of_doubles(size):
+    fit = sightline.least_squares(np.array([[1.0], [2.0], [4.0]]) * size, [1.0, 2.0, 5.0])
+    plain = sightline.least_squares([[1.0], [2.0], [4.0]], [1.0, 2.0, 5.0])
+    np.testing.assert_allclose(fit.coefficients[0] * size, plain.coefficients[0], rtol=1e-13)
+    np.testing.assert_allclose(fit.coefficients[1], plain.coefficients[1], rtol=1e-12)
+    np.testing.assert_allclose(fit.std_errors[0] * size, plain.std_errors[0], rtol=1e-12)

@@ -111,3 +111,20 @@ def test_compare(tmp_path):
     assert "-5.3445 (0.559)" in text
     done = CliRunner().invoke(compare_command, folders[:1])
     assert "takes 2 to 5 runs" in str(done.exception)
+
+
+def test_rows_of_separated_classes_have_no_predictions():
+    run = sightline.solve({"x": [1, 2, 3, 4], "c": list("aabb")}, "c ~ x")
+    with pytest.raises(UsageError, match="coefficients are at infinity"):
+        run.augment()
+    assert run.glance()["deviance"] == [0.0]
+    assert run.tidy()["std_error"] == [None, None]
+
+
+@pytest.mark.parametrize("penalty", [{}, {"l2": 0.5}])
+def test_deviance_is_the_residual_sum_of_squares(penalty):
+    run = sightline.solve(CARS, "mpg ~ wt", weights="hp", **penalty)
+    residual, w = np.array(run.augment()["residual"]) if not penalty else None, CARS.hp
+    if residual is None:
+        residual = CARS.mpg - run.predict(CARS)
+    assert run.glance()["deviance"][0] == pytest.approx(float(w @ residual**2), rel=1e-12)

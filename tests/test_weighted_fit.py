@@ -101,3 +101,38 @@ def test_intervals_of_a_penalized_fit_are_those_of_its_standard_errors(frame, pe
     at = run.predict({"bmi": [0.0], "bp": [0.0]}, interval=0.95, kind="confidence")
     intercept = run.coefficients[0]
     assert at["high"][0] - at["low"][0] == pytest.approx(intercept.high - intercept.low, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["hc0", "hc1", "hc2", "hc3", "cluster"])
+def test_robust_errors_of_a_ridge_fit_by_their_formula(frame, kind):
+    """(Z'WZ + P)⁻¹ Z'W diag(e²) WZ (Z'WZ + P)⁻¹ in standardized coordinates, with the ridge's own leverages."""
+    data = frame[frame.w > 0].assign(g=np.arange((frame.w > 0).sum()) % 9)
+    option = {"cluster": "g"} if kind == "cluster" else {"robust": kind}
+    run = sightline.solve(data, "target ~ bmi + bp", weights="w", l2=0.3, **option)
+    w, n = data.w.to_numpy(), len(data)
+    X = data[["bmi", "bp"]].to_numpy()
+    center = np.average(X, axis=0, weights=w)
+    scale = np.sqrt(np.average((X - center) ** 2, axis=0, weights=w))
+    Z = np.column_stack([(X - center) / scale, np.ones(n)])
+    bread = np.linalg.inv(Z.T @ (Z * w[:, None]) + np.diag([0.15, 0.15, 0.0]) * w.sum())
+    e = data.target.to_numpy() - Z @ (bread @ Z.T @ (w * data.target.to_numpy()))
+    h = w * np.einsum("ij,jk,ik->i", Z, bread, Z)
+    e = e / {"hc2": np.sqrt(1.0 - h), "hc3": 1.0 - h}.get(kind, 1.0)
+    scores, factor = Z * (w * e)[:, None], {"hc1": n / (n - 3)}.get(kind, 1.0)
+    if kind == "cluster":
+        scores = np.array([scores[data.g == g].sum(axis=0) for g in range(9)])
+        factor = 9 / 8 * (n - 1) / (n - 3)
+    V = factor * bread @ scores.T @ scores @ bread
+    assert [c.std_error for c in run.coefficients[1:]] == pytest.approx(np.sqrt(np.diag(V))[:2] / scale, rel=1e-9)
+
+
+def test_a_run_of_a_file_can_be_pickled(frame, tmp_path):
+    import pickle
+
+    path = tmp_path / "d.csv"
+    frame.to_csv(path, index=False)
+    run = sightline.solve(path, "target ~ bmi", weights="w")
+    again = pickle.loads(pickle.dumps(run))
+    path.unlink()
+    assert again.augment() == run.augment()
+    assert again.augment()["row"][:2] == [f"line {i + 2}" for i in np.flatnonzero(frame.w > 0)[:2]]

@@ -32,6 +32,7 @@ __all__ = [
     "design_matrix",
     "influence",
     "refuse_penalized",
+    "residual_sum_of_squares",
     "residuals",
     "training_rows",
     "vif",
@@ -114,6 +115,12 @@ def training_rows(run: Subject) -> Rows:
 def design_matrix(run: Subject, rows: Rows) -> Array:
     """`Z (n, q)` in training coordinates, the ones last."""
     return np.column_stack([rows.X, np.ones(len(rows))]) if run.design.intercept else rows.X
+
+
+def residual_sum_of_squares(run: Subject) -> float:
+    """Σ w r² of the exact answer, σ² times its degrees of freedom; zero where none are left."""
+    sigma = run.result["fit"]["sigma"]
+    return 0.0 if sigma is None else float(sigma) ** 2 * float(run.result["fit"]["df_resid"])
 
 
 def vif(run: Subject) -> list[Inflation]:

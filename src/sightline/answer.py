@@ -15,17 +15,17 @@ from .double_double import PRECISION, Pair
 from .linear.exact import EPS, Exact, least_squares
 from .linear.from_moments import least_squares_from_moments
 from .linear.moments import Moments
-from .linear.refined import Refined, refined_least_squares
+from .linear.refined import Refined, refined_least_squares, refined_ridge
 from .rows import Rows
 
-__all__ = ["Answer", "Pairs", "answer", "estimable", "independent"]
+__all__ = ["Answer", "Pairs", "answer", "estimable", "float64_digits", "independent", "moderate", "refinement"]
 
 Array = NDArray[np.float64]
 Pairs = Callable[[], tuple[Pair, Pair]]  # the columns (n, p) and the target (n,), as they were typed
-SMALL = 5_000_000  # rows times columns squared: up to here double-double costs well under a second
-AFFORDABLE = 200_000_000  # up to here it is worth its time where float64 would lose digits
-MANY = 20_000_000  # from here on moments pay
-STEEP = 1e5
+MANY = 20_000_000  # rows times columns squared: from here on moments pay
+STEEP = 1e5  # condition number from which float64 loses digits that people look at
+ENTRIES, STEEP_ENTRIES = 1_000_000, 5_000_000  # rows times columns whose coefficients are refined: about 1 µs each
+SQUARES, STEEP_SQUARES = 1_000_000, 20_000_000  # rows times columns squared whose variances are: about 0.4 µs each
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,29 @@ def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array) -> A
     exact = least_squares(
         rows.X, rows.y, intercept=design.intercept, weight=rows.weight, weight_decay=penalty, noise=design.noise
     )
-    worth = size <= SMALL or (size <= AFFORDABLE and exact.condition > STEEP)
-    found = _refined(design, rows, exact, pairs(), penalty) if pairs is not None and worth else None
-    if found is not None:
-        return found
-    digits = _float64_digits(exact)
+    worth, variances = refinement(n, q, exact.condition)
+    if pairs is not None and worth:
+        found = _refined(design, rows, exact, pairs(), penalty, variances=variances)
+        if found is not None:
+            return found
+    digits = float64_digits(exact)
     why = "too nearly collinear columns" if worth else "too many rows"
     reason = f"Householder QR, not refined for {why}; κ {exact.condition:.3g}"
     return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "QR", reason)
 
 
-def _float64_digits(exact: Exact) -> float:
+def refinement(n: int, q: int, condition: float) -> tuple[bool, bool]:
+    """Whether coefficients and whether variances are worth double-double: a second, some more where float64 fails.
+
+    >>> refinement(100, 3, 10.0), refinement(50_000, 10, 10.0), refinement(10**6, 3, 10.0), refinement(10**6, 3, 1e9)
+    ((True, True), (True, False), (False, False), (True, True))
+    """
+    steep = condition > STEEP
+    coefficients = n * q <= (STEEP_ENTRIES if steep else ENTRIES)
+    return coefficients, coefficients and n * q * q <= (STEEP_SQUARES if steep else SQUARES)
+
+
+def float64_digits(exact: Exact) -> float:
     """What Householder QR keeps for these columns."""
     return max(0.0, -math.log10(8.0 * len(exact.theta) * EPS * max(exact.condition, 1.0)))
 
@@ -82,9 +94,11 @@ def _from_moments(design: Design, rows: Rows, penalty: Array) -> Answer | None:
     return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "moments", reason, moments)
 
 
-def _refined(design: Design, rows: Rows, exact: Exact, pairs: tuple[Pair, Pair], penalty: Array) -> Answer | None:
+def _refined(
+    design: Design, rows: Rows, exact: Exact, pairs: tuple[Pair, Pair], penalty: Array, *, variances: bool
+) -> Answer | None:
     """In double-double; of columns that repeat each other, only the coefficients that the data determine."""
-    if not exact.rank or not _moderate(pairs[0].hi) or not _moderate(pairs[1].hi):
+    if not exact.rank or not (moderate(pairs[0].hi) and moderate(pairs[1].hi)):
         return None
     if penalty.any():
         return _penalized(design, rows, exact, pairs, penalty)
@@ -93,15 +107,15 @@ def _refined(design: Design, rows: Rows, exact: Exact, pairs: tuple[Pair, Pair],
     varying = np.flatnonzero(~np.isin(design.encoding.terms, design.constant))
     kept = independent(rows, exact, intercept=intercept)
     if len(kept) < len(varying) and design.exact.all():  # float64 may not tell apart what exact columns do
-        found = refined_least_squares(A[:, varying], y, intercept=intercept, weight=rows.weight)
+        found = refined_least_squares(A[:, varying], y, intercept=intercept, weight=rows.weight, variances=variances)
         if found is not None:
             kept, exact = varying, replace(exact, rank=len(varying) + int(intercept))
             return _refined_answer(design, exact, found, kept, y)
-    found = refined_least_squares(A[:, kept], y, intercept=intercept, weight=rows.weight)
+    found = refined_least_squares(A[:, kept], y, intercept=intercept, weight=rows.weight, variances=variances)
     return None if found is None else _refined_answer(design, exact, found, kept, y)
 
 
-def _moderate(values: Array) -> bool:
+def moderate(values: Array) -> bool:
     """Whether the squares of the largest magnitudes, and of their roundings, are far from the ends of float64."""
     largest = np.abs(values).max(axis=0, initial=0.0)
     return bool(((largest == 0) | ((largest > 1e-100) & (largest < 1e100))).all())
@@ -117,7 +131,7 @@ def _refined_answer(design: Design, exact: Exact, found: Refined, kept: NDArray[
     reason = f"QR refined in double-double, {found.steps} steps; κ {found.condition:.3g}"
     if full:
         return Answer(exact, tuple(values), variances, found.digits, "double-double", reason)
-    digits = min(found.digits, _float64_digits(exact))
+    digits = min(found.digits, float64_digits(exact))
     return Answer(
         exact, tuple(values), variances, digits, "double-double", f"{reason}; what the data leave open, in float64"
     )
@@ -136,16 +150,21 @@ def independent(rows: Rows, exact: Exact, *, intercept: bool) -> NDArray[np.intp
     return np.sort(order[:rank])
 
 
-def _spread(found: Refined, kept: NDArray[np.intp], design: Design, exact: Exact) -> tuple[Pair, Pair]:
+def _spread(found: Refined, kept: NDArray[np.intp], design: Design, exact: Exact) -> tuple[Pair, Pair | None]:
     """In the order of the terms; what the data leave open has its least-norm coefficient, and no variance."""
     first = int(design.intercept)
     places = np.append(kept + first, 0) if first else kept
     known = estimable(design, exact)[places]
-    assert found.variances is not None
-    coefficients, variances = Pair.of(design.in_units(exact.theta)), Pair.of(np.full(len(design.terms), np.nan))
-    for target, source in ((coefficients, found.coefficients[:, 0]), (variances, found.variances)):
+
+    def placed(source: Pair, others: Array) -> Pair:
+        target = Pair.of(others)
         target.hi[places[known]], target.lo[places[known]] = source.hi[known], source.lo[known]
-    return coefficients, variances
+        return target
+
+    coefficients = placed(found.coefficients[:, 0], design.in_units(exact.theta))
+    if found.variances is None:
+        return coefficients, None
+    return coefficients, placed(found.variances, np.full(len(design.terms), np.nan))
 
 
 def estimable(design: Design, exact: Exact) -> NDArray[np.bool_]:
@@ -184,15 +203,11 @@ def _is_typed(design: Design, y: Pair) -> bool:
 
 def _penalized(design: Design, rows: Rows, exact: Exact, pairs: tuple[Pair, Pair], penalty: Array) -> Answer | None:
     """The penalty as rows of its own, in training coordinates, where it is defined."""
-    (A, y), n, q = pairs, len(rows), len(penalty)
+    (A, y), n = pairs, len(rows)
     Z = (A - design.center) / Pair.of(design.scale)
     ones = [Pair.of(np.ones(n))] if design.intercept else []
     Z = Pair.stack([*(Z[:, j] for j in range(Z.shape[1])), *ones])
-    roots = (Pair.of(penalty) * (exact.mass / 2.0)).sqrt()
-    Z = Pair(np.vstack([Z.hi, np.diag(roots.hi)]), np.vstack([Z.lo, np.diag(roots.lo)]))
-    y = Pair(np.append(y.hi, np.zeros(q)), np.append(y.lo, np.zeros(q))).reshape(n + q, 1)
-    weight = None if rows.weight is None else np.append(rows.weight, np.ones(q))
-    found = refined_least_squares(Z, y, intercept=False, weight=weight, variances=False)
+    found = refined_ridge(Z, y.reshape(n, 1), penalty * (exact.mass / 2.0), weight=rows.weight)
     if found is None:
         return None
     theta = found.coefficients[:, 0]

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .answer import MANY, float64_digits, moderate, refinement
 from .data.decimals import decimal_pair
 from .double_double import Pair
 from .errors import DataError, UsageError
-from .linear.exact import EPS, Exact
-from .linear.exact import least_squares as by_qr
+from .linear.exact import Exact, least_squares_each
 from .linear.from_moments import least_squares_from_moments
+from .linear.inference import standard_errors
 from .linear.moments import Moments
-from .linear.refined import refined_least_squares
+from .linear.refined import refined_least_squares, refined_ridge
 from .linear.span import root_weights
 
 __all__ = ["LeastSquares", "least_squares"]
 
 Array = NDArray[np.float64]
-REFINED = 200_000_000  # rows times coefficients squared: up to here in double-double, a few seconds at most
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ def least_squares(
 ) -> LeastSquares:
     """Solve min Σ w ‖y - xB - a‖² / Σ w + l2 ‖B‖² / 2 for `X (n, p)` and `Y (n,)` or `(n, k)` as exactly as solve does.
 
-    The doubles are taken as they are, or with `decimal` as the shortest decimals that they print as. In double-double
-    up to 200 million rows times coefficients squared, beyond it from centered moments or QR. Where columns repeat each
-    other (or there are fewer rows than coefficients), the solution of least norm in float64.
+    The doubles are taken as they are, or with `decimal` as the shortest decimals that they print as. The path is chosen
+    as for `solve`. Where columns repeat each other (or there are fewer rows than coefficients), it is the solution of
+    least norm in float64.
 
     Raises:
         UsageError: shapes that do not belong together, a negative penalty.
@@ -75,77 +76,107 @@ def least_squares(
         raise UsageError(f"l2 cannot be {l2}: give a number of at least 0")
     used = root_weights(weight, len(A)) > 0
     w = None if weight is None else np.asarray(weight, dtype=np.float64)[used]
-    A, y = A[used], y[used]
-    q = A.shape[1] + int(intercept)
-    penalty = np.full(q, l2)
-    if intercept:
-        penalty[-1] = 0.0
-    if len(A) * q * q <= REFINED and len(A) >= q:
-        found = _refined(A, y, w, penalty, intercept=intercept, decimal=decimal)
-        if found is not None:
-            return found
-    return _plain(A, y, w, penalty, intercept=intercept)
+    unit, height = _unit(A), _unit(y)
+    penalty = np.full(A.shape[1] + int(intercept), l2 / unit / unit)
+    penalty[A.shape[1] :] = 0.0
+    given = A[used], y[used]
+
+    def pairs() -> tuple[Pair, Pair]:
+        X, Y = (decimal_pair(v.ravel(), None).reshape(*v.shape) if decimal else Pair.of(v) for v in given)
+        return Pair(X.hi / unit, X.lo / unit), Pair(Y.hi / height, Y.lo / height)
+
+    problem = _Problem(given[0] / unit, given[1] / height, w, penalty, intercept, pairs)
+    plain, condition = problem.in_doubles()
+    size = np.full((len(penalty), 1), height)
+    size[: A.shape[1]] /= unit
+    return _in_units(problem.refined(plain, condition) or plain, size, height)
 
 
-def _refined(
-    A: Array, y: Array, w: Array | None, penalty: Array, *, intercept: bool, decimal: bool
-) -> LeastSquares | None:
-    X, Y = (_decimals(v) if decimal else Pair.of(v) for v in (A, y))
-    n, q = len(A), len(penalty)
-    rank = by_qr(A, y[:, 0], intercept=intercept, weight=w, weight_decay=penalty).rank
-    if rank < q:
-        return None
-    if penalty.any():  # rows of their own, without centering
-        ones = Pair.of(np.ones((n, 1))) if intercept else Pair.of(np.ones((n, 0)))
-        roots = (Pair.of(penalty) * ((n if w is None else float(w.sum())) / 2.0)).sqrt()
-        X = Pair(np.block([[X.hi, ones.hi], [np.diag(roots.hi)]]), np.block([[X.lo, ones.lo], [np.diag(roots.lo)]]))
-        Y = Pair(np.vstack([Y.hi, np.zeros((q, y.shape[1]))]), np.vstack([Y.lo, np.zeros((q, y.shape[1]))]))
-        v = None if w is None else np.append(w, np.ones(q))
-        found = refined_least_squares(X, Y, intercept=False, weight=v, variances=False)
-    else:
-        found = refined_least_squares(X, Y, intercept=intercept, weight=w)
-    if found is None:
-        return None
-    theta = found.coefficients
-    if found.variances is None:
-        plain = _plain(A, y, w, penalty, intercept=intercept)
-        errors, sigma = plain.std_errors, plain.sigma
-    else:
-        sigma = np.sqrt(found.rss.hi / (n - q)) if n > q else np.full(y.shape[1], math.nan)
-        errors = np.sqrt(found.variances.hi)[:, None] * sigma
-    return LeastSquares(theta.hi, errors, sigma, q, n - q, found.digits, "double-double", (theta.hi, theta.lo))
+def _in_units(found: LeastSquares, size: Array, height: float) -> LeastSquares:
+    """The same for the columns and targets as they were given."""
+    hi, lo = found.exact
+    return replace(
+        found,
+        coefficients=found.coefficients * size,
+        std_errors=found.std_errors * size,
+        sigma=found.sigma * height,
+        exact=(hi * size, lo * size),
+    )
 
 
-def _plain(A: Array, y: Array, w: Array | None, penalty: Array, *, intercept: bool) -> LeastSquares:
-    """In float64, target after target."""
-    n, q = len(A), len(penalty)
-    fits, digits, path = [], 16.0, "QR"
-    for target in y.T:
-        exact = None
-        if n * q * q > REFINED / 10 and n > 20 * q:
-            found = least_squares_from_moments(
-                A, target, Moments.of(A, target, w), intercept=intercept, weight=w, weight_decay=penalty
+def _unit(values: Array) -> float:
+    """The power of two near the largest: divided by it, exactly, no square vanishes or overflows."""
+    largest = float(np.abs(values).max(initial=0.0))
+    return float(2.0 ** math.floor(math.log2(largest))) if largest else 1.0
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Rows of positive weight, of sizes near 1; `penalty (q,)` of each coefficient; `pairs` what the doubles stand for."""
+
+    A: Array
+    y: Array
+    weight: Array | None
+    penalty: Array
+    intercept: bool
+    pairs: Callable[[], tuple[Pair, Pair]]
+
+    def in_doubles(self) -> tuple[LeastSquares, float]:
+        """From moments where rows are many, else by QR; and the condition number."""
+        found = self._from_moments()
+        if found is None:
+            exact = least_squares_each(
+                self.A, self.y, intercept=self.intercept, weight=self.weight, weight_decay=self.penalty
             )
-            if found is not None:
-                exact, path, digits = found[0], "moments", min(digits, found[1])
-        if exact is None:
-            exact = by_qr(A, target, intercept=intercept, weight=w, weight_decay=penalty)
-            digits = min(digits, max(0.0, -math.log10(8.0 * q * EPS * max(exact.condition, 1.0))))
-        fits.append(exact)
-    theta = np.column_stack([exact.theta for exact in fits])
-    errors = np.column_stack([_errors(exact) for exact in fits])
-    df = n - fits[0].rank
-    sigma = np.array([math.sqrt(exact.rss / df) if df > 0 else math.nan for exact in fits])
-    return LeastSquares(theta, errors, sigma, fits[0].rank, df, digits, path, (theta, np.zeros_like(theta)))
+            digits, path = float64_digits(exact[0]), "QR"
+        else:
+            exact, digits, path = [fit for fit, _ in found], min(told for _, told in found), "moments"
+        theta, rank = np.column_stack([fit.theta for fit in exact]), exact[0].rank
+        errors, df = np.column_stack([_errors(fit) for fit in exact]), len(self.A) - rank
+        sigma = np.array([math.sqrt(fit.rss / df) if df > 0 else math.nan for fit in exact])
+        pair = theta, np.zeros_like(theta)
+        return LeastSquares(theta, errors, sigma, rank, df, digits, path, pair), exact[0].condition
+
+    def _from_moments(self) -> list[tuple[Exact, float]] | None:
+        n, q = len(self.A), len(self.penalty)
+        if n * q * q <= MANY or n <= 20 * q:
+            return None
+        moments, found = Moments.of(self.A, self.y, self.weight), []
+        for k in range(self.y.shape[1]):
+            own = replace(moments, y_mean=moments.y_mean[[k]], xy=moments.xy[:, [k]], yy=moments.yy[[k]])
+            fit = least_squares_from_moments(
+                self.A, self.y[:, k], own, intercept=self.intercept, weight=self.weight, weight_decay=self.penalty
+            )
+            if fit is None:
+                return None
+            found.append(fit)
+        return found
+
+    def refined(self, plain: LeastSquares, condition: float) -> LeastSquares | None:
+        """The coefficients, and the standard errors where they are worth it, in double-double."""
+        n, q = len(self.A), len(self.penalty)
+        worth, variances = refinement(n, q, condition)
+        if plain.path == "moments" or plain.rank < q or not (worth and moderate(self.A) and moderate(self.y)):
+            return None
+        X, Y = self.pairs()
+        if self.penalty.any():
+            ones = [Pair.of(np.ones(n))] if self.intercept else []
+            Z = Pair.stack([*(X[:, j] for j in range(X.shape[1])), *ones])
+            mass = n if self.weight is None else float(self.weight.sum())
+            found = refined_ridge(Z, Y, self.penalty * (mass / 2.0), weight=self.weight)
+        else:
+            found = refined_least_squares(X, Y, intercept=self.intercept, weight=self.weight, variances=variances)
+        if found is None:
+            return None
+        theta, sigma, errors = found.coefficients, plain.sigma, plain.std_errors
+        if found.variances is not None and n > q:
+            sigma = np.sqrt(found.rss.hi / (n - q))
+            errors = np.sqrt(found.variances.hi)[:, None] * sigma
+        return LeastSquares(theta.hi, errors, sigma, q, n - q, found.digits, "double-double", (theta.hi, theta.lo))
 
 
 def _errors(exact: Exact) -> Array:
-    from .linear.inference import standard_errors
-
+    """Standard errors, NaN where they are not defined or the data leave the coefficient open."""
     found = standard_errors(exact, list(np.eye(len(exact.theta))))
     free = np.abs(exact.directions[exact.rank :] / exact.scale).max(axis=0, initial=0.0) > 1e-8
     return np.where(free, math.nan, np.array([math.nan if e is None else e for e in found]))
-
-
-def _decimals(values: Array) -> Pair:
-    return decimal_pair(values.ravel(), None).reshape(*values.shape)

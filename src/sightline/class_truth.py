@@ -14,6 +14,7 @@ from .answer import Pairs, independent
 from .data.design import Design
 from .data.table import names_of
 from .double_double import Pair
+from .linear.classes.basis import precise_size
 from .linear.classes.curvature import class_curvature
 from .linear.classes.fit import ClassFit
 from .linear.classes.robust import robust_class_covariance
@@ -109,7 +110,7 @@ class ClassTruth:
     @property
     def accuracy(self) -> dict[str, Any]:
         """To how many digits the exact column holds, and how it was found."""
-        path = "double-double" if self.digits > 16 else "float64"
+        path = "double-double" if precise_size(self.fit.rows, len(self.terms)) else "float64"
         reason = f"Newton's method, {count(self.fit.steps, 'step')}; condition {self.fit.condition:.3g}"
         return {"digits": round(self.digits, 1), "path": path, "reason": reason}
 

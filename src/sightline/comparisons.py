@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .analysis import design_matrix, refuse_penalized, residuals, training_rows
+from .analysis import design_matrix, refuse_penalized, residual_sum_of_squares, residuals, training_rows
 from .class_truth import ClassTruth
 from .double_double import Pair
 from .errors import UsageError
@@ -130,5 +130,4 @@ def nested_test(small: Subject, large: Subject) -> ModelComparison:
     if large.design.classes:
         loglik = [float(run.result["fit"]["log_likelihood"]) for run in (small, large)]
         return likelihood_ratio(loglik[0], len(a) - df[0], loglik[1], len(b) - df[1])
-    mass = float(len(a)) if a.weight is None else float(a.weight.sum())
-    return nested_f(float(small.result["exact_loss"]) * mass, df[0], float(large.result["exact_loss"]) * mass, df[1])
+    return nested_f(residual_sum_of_squares(small), df[0], residual_sum_of_squares(large), df[1])

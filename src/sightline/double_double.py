@@ -10,7 +10,7 @@ Programming, volume 2, section 4.2.2; Hida, Li and Bailey 2001, Algorithms for q
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Self
@@ -24,6 +24,7 @@ __all__ = ["PRECISION", "Pair", "two_product", "two_sum"]
 
 Array = NDArray[np.float64]
 PRECISION = 2.0**-104
+CACHED = 8192
 SPLIT = 134217729.0  # 2^27 + 1: cuts 53 bits into two halves whose products are exact (Veltkamp)
 
 
@@ -51,6 +52,12 @@ def two_product(a: Array, b: Array) -> tuple[Array, Array]:
     a_high, b_high = t - (t - a), u - (u - b)
     a_low, b_low = a - a_high, b - b_high
     return p, ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def _blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Blocks of rows of which the many arrays of one product stay in the cache."""
+    size = max(CACHED // max(columns, 1), 64)
+    return (slice(i, i + size) for i in range(0, rows, size))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,15 +186,24 @@ class Pair:
 
     def times(self, x: Pair) -> Pair:
         """The matrix product of `(n, p)` and `(p, k)`."""
-        total = Pair.of(np.zeros((self.shape[0], x.shape[1])))
-        for j in range(self.shape[1]):
-            total = total + self[:, j : j + 1] * x[j : j + 1]
-        return total
+        product = Pair(np.empty((len(self), x.shape[1])), np.empty((len(self), x.shape[1])))
+        for part in _blocks(len(self), x.shape[1]):
+            rows, total = self[part], Pair.of(np.zeros_like(product.hi[part]))
+            for j in range(self.shape[1]):
+                total = total + rows[:, j : j + 1] * x[j : j + 1]
+            product.hi[part], product.lo[part] = total.hi, total.lo
+        return product
 
     def transposed_times(self, r: Pair) -> Pair:
         """The product X'r of `(n, p)` and `(n, k)`, shape `(p, k)`."""
-        rows = [(self[:, j : j + 1] * r).sum() for j in range(self.shape[1])]
-        return Pair(np.array([v.hi for v in rows]), np.array([v.lo for v in rows])).reshape(self.shape[1], r.shape[1])
+        sums = []
+        for part in _blocks(len(self), r.shape[1]):
+            rows, right = self[part], r[part]
+            sums.append(Pair.stack([(rows[:, j : j + 1] * right).sum() for j in range(self.shape[1])]))
+        if not sums or not self.shape[1]:
+            return Pair.of(np.zeros((self.shape[1], r.shape[1])))
+        total = Pair(np.array([v.hi for v in sums]), np.array([v.lo for v in sums])).sum()
+        return Pair(total.hi.T, total.lo.T)
 
     def digits(self, trusted: float | None = None) -> list[Digits]:
         """The numbers one by one, with how many digits of them are to be trusted."""

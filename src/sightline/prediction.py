@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from .data.usable import complete_rows
 from .errors import DataError, UsageError, nearest, shown
 from .linear.inference import t_interval, z_interval
 from .linear.metrics import class_probabilities, classification_metrics, regression_metrics
+from .records import Coefficient
 
 __all__ = [
     "UNSEEN", "Known", "Uncertainty", "classes_of", "evaluate", "interval_of", "known_rows", "probabilities",
@@ -24,6 +26,25 @@ __all__ = [
 Array = NDArray[np.float64]
 KINDS = ("prediction", "confidence")
 UNSEEN = ("error", "reference", "other")
+
+
+def parameters_of(design: Design, coefficients: Sequence[Coefficient]) -> tuple[Array, Array]:
+    """Weights `(m, p)` and biases `(m,)` of the estimates; of K > 2 classes those with mean zero over the classes.
+
+    Raises UsageError for coefficients at infinity.
+    """
+    values = np.array([0.0 if c.estimate is None else c.estimate for c in coefficients])
+    if design.classes and np.isinf(values).any():
+        raise UsageError(
+            "the classes are separated and coefficients are at infinity, so there is no model to predict with: "
+            "fit with a penalty, such as --l2 0.01"
+        )
+    table = values.reshape(-1, len(design.terms))
+    if len(design.classes) > 2:
+        table = np.vstack([np.zeros(table.shape[1]), table])
+        table -= table.mean(axis=0)
+    first = int(design.intercept)
+    return table[:, first:], table[:, 0] if first else np.zeros(len(table))
 
 
 @dataclass(frozen=True)

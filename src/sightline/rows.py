@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,14 @@ __all__ = ["Rows", "row_number"]
 def row_number(row: int) -> str:
     """Where a row from 0 stands in data without lines."""
     return f"row {row}"
+
+
+@dataclass(frozen=True)
+class _Places:
+    texts: tuple[str, ...]
+
+    def __call__(self, row: int) -> str:
+        return self.texts[row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,11 @@ class Rows:
     cluster: NDArray[np.intp] | None = None
     clusters: tuple[str, ...] = ()
     place: Callable[[int], str] = field(default=row_number, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled with its places as texts, since the file that tells them may be elsewhere by then."""
+        places = _Places(tuple(map(self.place, range(len(self)))))
+        return Rows, (self.X, self.y, self.weight, self.cluster, self.clusters, places)
 
     def __len__(self) -> int:
         return len(self.y)

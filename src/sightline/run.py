@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from .data.design import Design
 from .data.sources import open_source
 from .errors import RunError, UsageError
-from .prediction import Uncertainty, classes_of, evaluate, interval_of, known_rows, probabilities, values_of
+from .prediction import (
+    Uncertainty,
+    classes_of,
+    evaluate,
+    interval_of,
+    known_rows,
+    parameters_of,
+    probabilities,
+    values_of,
+)
 from .records import Coefficient, Direction, Epoch, Verdict, Warning
 from .rows import Rows
 from .runs.files import finite, read_json
@@ -70,19 +79,7 @@ class Run:
 
     @property
     def _parameters(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weights `(m, p)` and biases `(m,)`; of K > 2 classes those with mean zero over the classes."""
-        if any(w.code == "SL-SEPARABLE" for w in self.verdict.warnings):
-            raise UsageError(
-                "the classes are separated and coefficients are at infinity, so there is no model to predict with: "
-                "fit with a penalty, such as --l2 0.01"
-            )
-        values = np.array([0.0 if c.estimate is None else c.estimate for c in self.coefficients])
-        table = values.reshape(-1, len(self.design.terms))
-        if len(self.design.classes) > 2:
-            table = np.vstack([np.zeros(table.shape[1]), table])
-            table -= table.mean(axis=0)
-        first = int(self.design.intercept)
-        return table[:, first:], table[:, 0] if first else np.zeros(len(table))
+        return parameters_of(self.design, self.coefficients)
 
     def predict(
         self, table: object, interval: float | None = None, *, kind: str = "prediction", unseen: str = "error"

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .analysis import residuals, training_rows
+from .analysis import residual_sum_of_squares, residuals, training_rows
 from .linear.influence import influence_of
 from .linear.metrics import class_probabilities
-from .prediction import classes_of
+from .prediction import classes_of, parameters_of
 from .views.subject import Subject
 
 __all__ = ["as_frame", "augmented", "glanced", "tidied"]
@@ -64,7 +64,6 @@ def glanced(run: Subject) -> Columns:
             "nobs": r["rows"],
         }
     else:
-        mass = float(r["rows"]) if (w := _weights(run)) is None else float(w.sum())
         values = {
             "r_squared": s["r2"],
             "adj_r_squared": s["adj_r2"],
@@ -75,16 +74,12 @@ def glanced(run: Subject) -> Columns:
             "log_lik": s["log_likelihood"],
             "aic": s["aic"],
             "bic": s["bic"],
-            "deviance": r["exact_loss"] * mass if not (run.settings.l2 or run.settings.weight_decay) else None,
+            "deviance": residual_sum_of_squares(run),
             "df_residual": s["df_resid"],
             "nobs": r["rows"],
         }
     values |= {"loss": r["loss"], "exact_loss": r["exact_loss"], "verdict": r["verdict"]}
     return {name: [value] for name, value in values.items()}
-
-
-def _weights(run: Subject) -> Any:
-    return None if run.settings.weights is None else training_rows(run).weight
 
 
 def augmented(run: Subject) -> Columns:
@@ -110,14 +105,8 @@ def augmented(run: Subject) -> Columns:
 
 def _of_classes(run: Subject) -> Columns:
     rows, design = training_rows(run), run.design
-    table = np.array([0.0 if c.estimate is None else c.estimate for c in run.coefficients])
-    table = table.reshape(-1, len(design.terms))
-    first = int(design.intercept)
-    scores = (rows.X * design.scale + design.center) @ table[:, first:].T
-    scores = scores + (table[:, 0] if first else 0.0)
-    if len(design.classes) > 2:
-        scores = np.column_stack([np.zeros(len(scores)), scores])
-    P = class_probabilities(scores)
+    weight, bias = parameters_of(design, run.coefficients)
+    P = class_probabilities((rows.X * design.scale + design.center) @ weight.T + bias)
     codes = rows.y.astype(np.intp)
     return {
         "row": [rows.place(i) for i in range(len(rows))],

@@ -166,6 +166,7 @@ def _robust_errors(
         weight=rows.weight,
         clusters=rows.cluster,
         rank=exact.rank,
+        penalty=exact.penalty * (exact.mass / 2.0) if exact.penalized else None,
     )
     groups = None if rows.cluster is None else cluster_sizes(rows.cluster).count
     df = robust_df(len(rows), exact.rank, clusters=groups)

@@ -56,7 +56,7 @@ def test_hypotheses_by_f(cli, cars, frame):
         expected = fit.f_test(hypothesis)
         assert one["statistic"] == pytest.approx(float(expected.fvalue), rel=1e-9)
         assert one["p"] == pytest.approx(float(expected.pvalue), rel=1e-8)
-        assert one["df"], one["df_resid"] == (int(expected.df_num), 11)
+        assert (one["df"], one["df_resid"]) == (int(expected.df_num), 11)
 
 
 def test_hypotheses_take_the_standard_errors_of_the_run(cli, cars, frame):
@@ -211,3 +211,22 @@ def test_rows_left_out_are_told(cli, tmp_path):
     path.write_text("x,w,y\n1,1,3\n2,1,\n3,0,4\n4,2,9\n5,1,8\n")
     done = cli("solve", path, "y ~ x", "--weights", "w")
     assert "1 row left out for missing values (1 in y), 1 row of weight 0 left out" in done.err
+
+
+def test_standard_input_answers_as_a_file_does(cli, cars, monkeypatch):
+    import io
+    import sys
+    from types import SimpleNamespace
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(cars.read_bytes())))
+    found = ask(cli, "-", "mpg ~ wt", "--versus", "mpg ~ wt + hp", "--test", "wt")
+    expected = ask(cli, cars, "mpg ~ wt", "--versus", "mpg ~ wt + hp", "--test", "wt")
+    assert (found["versus"], found["tests"]) == (expected["versus"], expected["tests"])
+
+
+def test_digits_of_a_double_are_those_of_a_double(cli, cars):
+    done = cli("solve", cars, "mpg ~ wt", "--robust", "hc1", "--digits", "25")
+    line = next(line for line in done.out.split("to 25 digits")[1].splitlines() if line.startswith(" wt"))
+    exact, error = line.split()[1:]
+    assert len(exact.strip("-").replace(".", "")) == 25
+    assert len(error.replace(".", "").lstrip("0")) == 15

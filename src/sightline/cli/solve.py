@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @result_options
 def solve_command(data: str, formula: str | None, target: str | None, **options: Any) -> int:
     """The exact answer for DATA and FORMULA, without training; a run folder only with --output."""
+    from ..data.sources import open_source
     from ..prepare import prepare_for
     from ..settings import RunSettings
     from ..solution import solved
@@ -35,8 +36,10 @@ def solve_command(data: str, formula: str | None, target: str | None, **options:
     given = {name: options[name] for name in ("level", "loss", "weights", "l2", "robust", "cluster")}
     settings = RunSettings.of(given)
 
+    source = open_source(data) if data == "-" else data  # standard input can be read once
+
     def answer(formula: str | None, output: Path | None) -> tuple[Prepared, Run]:
-        prepared = prepare_for(settings, data, formula, target=None if formula else target)
+        prepared = prepare_for(settings, source, formula, target=None if formula else target)
         return prepared, solved(prepared, settings, output)
 
     prepared, run = answer(formula, Path(options["output"]) if options["output"] else None)

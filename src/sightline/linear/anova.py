@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError, nearest, shown
 from .span import Span, added, centered, qr, root_weights
+from .tails import f_tail
 
 __all__ = ["Anova", "AnovaRow", "anova_type_1", "anova_type_2", "anova_type_3"]
 
@@ -220,7 +221,5 @@ def _row(term: str, df: int, squares: float, noise: float | None, df_resid: int)
         return AnovaRow(term, 0, 0.0, None, None, None)
     if noise is None:
         return AnovaRow(term, df, squares, squares / df, None, None)
-    from scipy.special import fdtrc
-
     f = squares / df / noise
-    return AnovaRow(term, df, squares, squares / df, f, float(fdtrc(df, df_resid, f)))
+    return AnovaRow(term, df, squares, squares / df, f, f_tail(df, df_resid, f))

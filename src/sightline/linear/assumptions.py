@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from .projection import Projection
 
-__all__ = ["Test", "chi2_tail", "f_tail", "unknown"]
+__all__ = ["Test", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,3 @@ def unknown(fit: Projection) -> str | None:
     if fit.df < 1:
         return "no residual degrees of freedom are left"
     return "residuals that are rounding: the fit is perfect, or is not of least squares" if fit.perfect else None
-
-
-def chi2_tail(df: int, value: float) -> float:
-    """The probability that χ² with `df` degrees of freedom is above the value."""
-    from scipy.special import chdtrc
-
-    return float(chdtrc(df, value))
-
-
-def f_tail(df: int, df_resid: int, value: float) -> float:
-    """The probability that F with these degrees of freedom is above the value."""
-    from scipy.special import fdtrc
-
-    return float(fdtrc(df, df_resid, value))

@@ -114,21 +114,41 @@ def least_squares(
     >>> least_squares(np.array([[0.0], [1.0], [2.0]]), np.array([1.0, 3.0, 5.0])).theta.round(12).tolist()
     [2.0, 1.0]
     """
+    return least_squares_each(
+        X, y[:, None], intercept=intercept, weight=weight, weight_decay=weight_decay, noise=noise
+    )[0]
+
+
+def least_squares_each(
+    X: Array,
+    Y: Array,
+    *,
+    intercept: bool = True,
+    weight: Array | None = None,
+    weight_decay: float | Array = 0.0,
+    noise: Array | None = None,
+) -> list[Exact]:
+    """As `least_squares` for each column of `Y (n, k)`, with one factorization for all."""
     n, q = len(X), X.shape[1] + int(intercept)
     mass = float(n) if weight is None else float(weight.sum())
     root = None if weight is None else np.sqrt(weight * (n / mass))
     Z = np.column_stack([X, np.ones(n)]) if intercept else X
-    rows, target = (Z, y) if root is None else (Z * root[:, None], y * root)
+    rows = Z if root is None else Z * root[:, None]
     penalty = np.broadcast_to(np.asarray(weight_decay, dtype=np.float64), q)
     if penalty.any():
         rows = np.vstack([rows, np.diag(np.sqrt(penalty * (n / 2.0)))])
-        target = np.concatenate([target, np.zeros(q)])
     Q, R = np.linalg.qr(rows)
     factor = scaled_svd(R, q, noise)
-    theta = factor.solve(Q.T @ target)
-    theta = theta + factor.solve(Q.T @ (target - rows @ theta))
-    residual = (y - Z @ theta) if root is None else (y - Z @ theta) * root
-    return exact_of(theta, R, factor, sums_of(residual, y, weight, mass), intercept=intercept, penalty=penalty, rows=n)
+    found = []
+    for y in Y.T:
+        target = y if root is None else y * root
+        target = np.concatenate([target, np.zeros(len(rows) - n)])
+        theta = factor.solve(Q.T @ target)
+        theta = theta + factor.solve(Q.T @ (target - rows @ theta))
+        residual = (y - Z @ theta) if root is None else (y - Z @ theta) * root
+        sums = sums_of(residual, y, weight, mass)
+        found.append(exact_of(theta, R, factor, sums, intercept=intercept, penalty=penalty, rows=n))
+    return found
 
 
 @dataclass(frozen=True)

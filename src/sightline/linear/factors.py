@@ -19,7 +19,7 @@ LARGEST = 2_000_000  # rows times columns squared that double-double factors wit
 
 @dataclass(frozen=True)
 class FloatFactor:
-    """A = QR by Householder reflections in float64; `condition` is that of R."""
+    """A = QR by Householder reflections in float64; `condition` is that of R with its columns scaled to one length."""
 
     Q: Array
     R: Array
@@ -31,7 +31,7 @@ class FloatFactor:
         if A.shape[0] < A.shape[1]:
             return None
         Q, R = np.linalg.qr(A.hi)
-        singular = np.linalg.svd(R, compute_uv=False)
+        singular = _singular(R)
         if not singular.size:
             return cls(Q, R, 1.0)
         return None if singular[-1] <= 4.0 * EPS * singular[0] else cls(Q, R, float(singular[0] / singular[-1]))
@@ -72,8 +72,8 @@ class PairFactor:
                 return None
             _put(R, (j, j), length[0])
             _put(Q, (slice(None), j), (v / length)[:, 0])
-        diagonal = np.abs(np.diag(R.hi))
-        return cls(Q, R, float(diagonal.max() / diagonal.min()))
+        singular = _singular(R.hi)
+        return cls(Q, R, float(singular[0] / singular[-1]) if q else 1.0)
 
     def correction(self, f: Pair, g: Pair) -> tuple[Pair, Pair]:
         """As `FloatFactor.correction`, in double-double."""
@@ -88,6 +88,12 @@ class PairFactor:
             known = self.R[j : j + 1, j + 1 :].times(dx[j + 1 :])[0] if j + 1 < q else 0.0
             _put(dx, j, (inner[j] - known) / self.R[j, j])
         return dx, f - self.Q.times(inner)
+
+
+def _singular(R: Array) -> Array:
+    """Singular values of R with its columns scaled to one length."""
+    length = np.linalg.norm(R, axis=0)
+    return np.asarray(np.linalg.svd(R / np.where(length > 0.0, length, 1.0), compute_uv=False))
 
 
 def _put(target: Pair, place: Any, value: Pair) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, UsageError
+from .tails import chi2_tail, f_tail
 
 __all__ = ["ModelComparison", "WaldTest", "likelihood_ratio", "nested_f", "wald"]
 
@@ -67,8 +68,8 @@ def wald(estimates: Array, covariance: Array, L: Array, c: Array, *, df: float |
     statistic = _quadratic_form(L @ theta - c, *_scaled_covariance(L, V))
     m = len(L)
     if df is None:
-        return WaldTest(statistic, m, None, _chi2_tail(m, statistic))
-    return WaldTest(statistic / m, m, df, _f_tail(m, df, statistic / m))
+        return WaldTest(statistic, m, None, chi2_tail(m, statistic))
+    return WaldTest(statistic / m, m, df, f_tail(m, df, statistic / m))
 
 
 def likelihood_ratio(loglik_small: float, df_small: int, loglik_large: float, df_large: int) -> ModelComparison:
@@ -93,7 +94,7 @@ def likelihood_ratio(loglik_small: float, df_small: int, loglik_large: float, df
             "models are not nested, have other rows, or did not converge: compare a model with one that contains it"
         )
     statistic = max(statistic, 0.0)
-    return ModelComparison(statistic, df, None, _chi2_tail(df, statistic))
+    return ModelComparison(statistic, df, None, chi2_tail(df, statistic))
 
 
 def nested_f(rss_small: float, df_small: int, rss_large: float, df_large: int) -> ModelComparison:
@@ -122,7 +123,7 @@ def nested_f(rss_small: float, df_small: int, rss_large: float, df_large: int) -
     if df_large <= 0 or rss_large <= 0:
         return ModelComparison(None, df, df_large, None)
     statistic = max(gain, 0.0) / df / (rss_large / df_large)
-    return ModelComparison(statistic, df, df_large, _f_tail(df, df_large, statistic))
+    return ModelComparison(statistic, df, df_large, f_tail(df, df_large, statistic))
 
 
 ROUNDING = 1e-9  # of the size of two numbers, by which the larger model may look worse and still be equal
@@ -174,15 +175,3 @@ def _check_nested(df: int, counts: str) -> None:
         raise UsageError(f"the two models have {counts}, so neither contains the other: leave something out of one")
     if df < 0:
         raise UsageError(f"the models have {counts}, so the first is the larger one: give the smaller model first")
-
-
-def _chi2_tail(df: int, statistic: float) -> float:
-    from scipy.special import chdtrc
-
-    return float(chdtrc(df, statistic))
-
-
-def _f_tail(df: int, df_resid: float, statistic: float) -> float:
-    from scipy.special import fdtrc
-
-    return float(fdtrc(df, df_resid, statistic))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..digits import Digits
 from ..double_double import Pair
 from .exact import Exact
+from .tails import f_tail, two_sided
 
 __all__ = [
     "FitStatistics",
@@ -71,7 +72,7 @@ def fit_statistics(exact: Exact) -> FitStatistics:
         adjusted = 1.0 - (1.0 - r2) * (n - int(exact.intercept)) / df_resid
         if df_model > 0 and rss > 0 and not exact.penalized:  # a penalized fit is no nested least squares
             f = (explained / df_model) / (rss / df_resid)
-            f_p = _f_tail(df_model, df_resid, f)
+            f_p = f_tail(df_model, df_resid, f)
     aic = bic = log_likelihood = None
     if rss > 0:
         minus_2_log_l = n * (math.log(2.0 * math.pi * rss / n) + 1.0) - exact.log_weights
@@ -114,7 +115,7 @@ def infer(estimate: float, error: float | None, *, df: float | None, level: floa
         return Inference(estimate, None, None, None, None, None)
     half = error * (z_interval(level) if df is None else t_interval(level, df))
     t = estimate / error if error > 0 else None
-    p = None if t is None else _two_sided(df, t)
+    p = None if t is None else two_sided(df, t)
     return Inference(estimate, error, t, p, estimate - half, estimate + half)
 
 
@@ -130,15 +131,3 @@ def z_interval(level: float) -> float:
     from scipy.special import ndtri
 
     return float(ndtri(0.5 + level / 2.0))
-
-
-def _two_sided(df: float | None, t: float) -> float:
-    from scipy.special import ndtr, stdtr
-
-    return float(2.0 * (ndtr(-abs(t)) if df is None else stdtr(df, -abs(t))))
-
-
-def _f_tail(df_model: int, df_resid: int, f: float) -> float:
-    from scipy.special import fdtrc
-
-    return float(fdtrc(df_model, df_resid, f))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..double_double import PRECISION, Pair
 from .factors import FloatFactor, PairFactor
 
-__all__ = ["Refined", "refined_least_squares"]
+__all__ = ["Refined", "refined_least_squares", "refined_ridge"]
 
 Array = NDArray[np.float64]
 MOST_STEPS = 60
@@ -93,6 +93,22 @@ def refined_least_squares(
     )
 
 
+def refined_ridge(Z: Pair, y: Pair, penalty: Array, *, weight: Array | None = None) -> Refined | None:
+    """The minimizer of Σ w (y - Zθ)² + Σ penalty θ² for `Z (n, q)` with its ones, `y (n, k)`, `penalty (q,)` >= 0.
+
+    The roots of the penalties are rows of their own, as in Björck 1996, section 2.7.2; no variances, and `rss` counts
+    the penalty.
+
+    >>> refined_ridge(Pair.of([[1.0], [1.0]]), Pair.of([[2.0], [2.0]]), np.array([2.0])).coefficients.hi.tolist()
+    [[1.0]]
+    """
+    (q, k), roots = (Z.shape[1], y.shape[1]), Pair.of(penalty).sqrt()
+    rows = Pair(np.vstack([Z.hi, np.diag(roots.hi)]), np.vstack([Z.lo, np.diag(roots.lo)]))
+    target = Pair(np.vstack([y.hi, np.zeros((q, k))]), np.vstack([y.lo, np.zeros((q, k))]))
+    w = None if weight is None else np.append(weight, np.ones(q))
+    return refined_least_squares(rows, target, intercept=False, weight=w, variances=False)
+
+
 @dataclass(frozen=True, slots=True)
 class _Solved:
     """x `(q, k)` and r `(n, k)`, how much the last step still moved them, and the number of steps."""
@@ -125,9 +141,10 @@ def _refine(A: Pair, factor: FloatFactor | PairFactor, top: Pair | None, bottom:
     k = bottom.shape[1] if top is None else top.shape[1]  # type: ignore[union-attr]
     n, q = A.shape
     x, r = Pair.of(np.zeros((q, k))), Pair.of(np.zeros((n, k)))
-    before = np.inf
+    above, below, before = r, x, np.inf
     for step in range(1, MOST_STEPS):
-        above, below = A.times(x) + r, A.transposed_times(r)
+        if step > 1:
+            above, below = A.times(x) + r, A.transposed_times(r)
         dx, dr = factor.correction(-above if top is None else top - above, -below if bottom is None else bottom - below)
         x, r = x + dx, r + dr
         moved = _share(dx.hi, x.hi)

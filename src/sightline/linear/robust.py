@@ -54,14 +54,18 @@ def robust_covariance(
     weight: Any = None,
     clusters: Any = None,
     rank: int | None = None,
+    penalty: Array | None = None,
 ) -> Array:
     """Covariance `(m, m)` of the combinations c'θ of a (weighted) least-squares fit, in the squared units of c'θ.
 
     V = (U e)'(U e). `Z (n, q)` is the design with its column of ones, in any coordinates; `residual (n,)` = y - Zθ,
     before any weighting; the rows of `combinations (m, q)` lead to the units of the data; `weight (n,)`; `clusters
-    (n,)` labels of any kind; `rank` is decided from Z unless given. NaN stands in the rows and columns of combinations
-    that the data do not determine, and of those without variance, where no residuals are left to measure chance by: a
-    perfect fit, or a term that is fitted within each cluster. Everything is NaN where no degrees of freedom are left.
+    (n,)` labels of any kind; `rank` is decided from Z unless given. A ridge fit, min Σ w r² + Σ penalty θ² with
+    `penalty (q,)`, has (Z'WZ + P)⁻¹ on both sides of the scores, and leverages of its own.
+
+    NaN stands in the rows and columns of combinations that the data do not determine, and of those without variance,
+    where no residuals are left to measure chance by: a perfect fit, or a term that is fitted within each cluster.
+    Everything is NaN where no degrees of freedom are left.
 
     >>> Z = np.column_stack([np.ones(4), [0.0, 1.0, 2.0, 3.0]])
     >>> residual = np.array([1.0, -2.0, 1.0, 0.0]) / 2
@@ -77,7 +81,9 @@ def robust_covariance(
     used = np.flatnonzero(root)
     if weight is not None:
         Z, residual = Z[used] * root[used, None], residual[used] * root[used]
-    Q, R = qr(Z)
+    rows = Z if penalty is None else np.vstack([Z, np.diag(np.sqrt(penalty))])
+    Q, R = qr(rows)
+    Q = Q[: len(Z)]
     span = Span.of(R, rows=len(Z), rank=rank)
     size = np.abs(combinations).max(axis=1, initial=0.0)
     size[size == 0] = 1.0  # so that the squares of tiny combinations do not vanish

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .assumptions import Test, f_tail, unknown
+from .assumptions import Test, unknown
 from .projection import EPS, Projection
+from .tails import f_tail
 from .variance_tests import breusch_pagan, white
 
 __all__ = ["Test", "breusch_pagan", "durbin_watson", "jarque_bera", "reset", "specification_tests", "white"]

@@ -10,8 +10,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .assumptions import Test, chi2_tail, unknown
+from .assumptions import Test, unknown
 from .projection import EPS, Projection
+from .tails import chi2_tail
 
 __all__ = ["breusch_pagan", "white"]
 

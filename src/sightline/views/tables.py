@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from ..digits import Digits
 from ..linear.anova import Anova
 from ..linear.assumptions import Test
 from ..linear.collinearity import Conditioning, Inflation
@@ -68,8 +69,8 @@ def digits_table(coefficients: Sequence[Coefficient], digits: int, trusted: floa
     most = max(1, min(digits, math.floor(trusted)))
     cells = [
         ("", [c.term for c in coefficients]),
-        ("exact", ["-" if c.exact is None else f"{c.exact:#.{most}g}" for c in coefficients]),
-        ("std. error", ["-" if c.std_error is None else f"{c.std_error:#.{most}g}" for c in coefficients]),
+        ("exact", [_to(c.exact, most) for c in coefficients]),
+        ("std. error", [_to(c.std_error, most) for c in coefficients]),
     ]
     right = "all that can be trusted" if most < digits else "all of them right"
     lines = [f"to {count(most, 'digit')}, {right}"]
@@ -78,6 +79,13 @@ def digits_table(coefficients: Sequence[Coefficient], digits: int, trusted: floa
     for term, exact, error in zip(*(column for _, column in cells), strict=True):
         lines += [f" {term}", f"   {exact}", f"   std. error {error}"]
     return lines
+
+
+def _to(value: float | None, digits: int) -> str:
+    """A double has 15 digits to be trusted, whatever was asked."""
+    if value is None:
+        return "-"
+    return f"{value:#.{digits if isinstance(value, Digits) else min(digits, 15)}g}"
 
 
 def test_lines(read: Hypotheses, test: WaldTest) -> list[str]:

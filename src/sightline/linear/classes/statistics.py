@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..tails import chi2_tail
 from .fit import ClassFit
 
 __all__ = ["ClassStatistics", "class_statistics"]
@@ -61,7 +62,7 @@ def class_statistics(fit: ClassFit) -> ClassStatistics:
         deviance,
         null,
         lr,
-        None if lr is None else _chi2_tail(df_model, lr),
+        None if lr is None else chi2_tail(df_model, lr),
         df_model,
         n - k,
         None if penalized else 2.0 * k + deviance,
@@ -71,9 +72,3 @@ def class_statistics(fit: ClassFit) -> ClassStatistics:
         None if share is None else share / most,
         null / 2.0 / total,
     )
-
-
-def _chi2_tail(df: int, value: float) -> float:
-    from scipy.special import chdtrc
-
-    return float(chdtrc(df, value))
