@@ -276,3 +276,22 @@ def test_the_command_predicts_labels_with_probabilities(tmp_path, capsys):
     assert lines[7] == ",,"
     assert float(lines[1].split(",")[1]) == pytest.approx(run.probabilities({"x": [1.0]})[0, 0], rel=1e-12)
     assert "--interval is for predictions of a number" in done.err
+
+
+def test_the_hyperplane_is_named_as_an_equation():
+    """a + b = 5 between the classes, in columns with odd names."""
+    data = {"odd 1 name": [1, 2, 3, 1, 3, 5, 4, 2], "b": [1, 2, 1, 3, 3, 1, 2, 4], "c": list("uuuuvvvv")}
+    run = sightline.solve(data, "c ~ `odd 1 name` + b")
+    (warning,) = run.verdict.warnings
+    assert warning.code == "SL-SEPARABLE"
+    assert "separate the classes at odd 1 name + b = 5 completely" in warning.text
+
+
+def test_robust_errors_are_printed_as_the_doubles_that_they_are():
+    from sightline.views.tables import digits_table
+
+    data = {"x": [1, 2, 3, 4, 5, 6, 7, 8], "c": list("aabababb")}
+    for robust, digits in ((None, 25), ("hc0", 15)):
+        run = sightline.solve(data, "c ~ x", robust=robust)
+        line = next(x for x in digits_table(run.coefficients, 25, run.result["accuracy"]["digits"]) if " x " in x)
+        assert len(line.split()[-1].replace(".", "").lstrip("0")) == digits

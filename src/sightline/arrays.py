@@ -112,7 +112,7 @@ def _unit(values: Array) -> float:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Rows of positive weight, of sizes near 1; `penalty (q,)` of each coefficient; `pairs` what the doubles stand for."""
+    """Rows of positive weight, of sizes near 1; `penalty (q,)` of each coefficient; `pairs` what they stand for."""
 
     A: Array
     y: Array

@@ -146,7 +146,9 @@ class ClassTruth:
         value = None if math.isnan(estimate.hi) else estimate.digits(self.digits)[0]
         if value is None or math.isinf(value):
             return Coefficient(name, value, value, None, None, None, None, None, None)
-        i = infer(value, error.digits(self.digits)[0], df=None, level=self.settings.level)
+        classical = self.settings.robust is None and self.rows.cluster is None
+        std_error = error.digits(self.digits)[0] if classical else float(error.hi)  # robust ones are doubles
+        i = infer(value, std_error, df=None, level=self.settings.level)
         return Coefficient(name, value, value, i.std_error, i.t, i.p, i.low, i.high, 0.0 if i.std_error else None)
 
     def warnings(self) -> list[Warning]:
@@ -187,9 +189,11 @@ class ClassTruth:
         if direction.shape[1] > 1 or len(columns) > 3 or not self.design.intercept or self.fit.l2:
             return ""
         slopes = direction[np.flatnonzero(direction[:-1, 0]), 0]
-        terms = [f"{'-' if v < 0 else '+'} {plain(abs(v))} {name}" for v, name in zip(slopes, columns, strict=True)]
-        sum_of = " ".join(terms).removeprefix("+ ").replace(" 1 ", " ").removeprefix("1 ")
-        return f" at {sum_of} = {plain(0.0 - float(direction[-1, 0]))}"
+        text = ""
+        for v, name in zip(slopes.tolist(), columns, strict=True):
+            sign = (" - " if v < 0 else " + ") if text else "-" if v < 0 else ""
+            text += sign + ("" if abs(v) == 1.0 else f"{plain(abs(v))} ") + name
+        return f" at {text} = {plain(0.0 - float(direction[-1, 0]))}"
 
     def _pairs(self, pairs: tuple[tuple[int, int], ...]) -> str:
         labels = self.design.classes

@@ -82,10 +82,11 @@ def digits_table(coefficients: Sequence[Coefficient], digits: int, trusted: floa
 
 
 def _to(value: float | None, digits: int) -> str:
-    """A double has 15 digits to be trusted, whatever was asked."""
+    """As many digits as the number itself can be trusted to: a double to 15, whatever was asked."""
     if value is None:
         return "-"
-    return f"{value:#.{digits if isinstance(value, Digits) else min(digits, 15)}g}"
+    trusted = value.trusted if isinstance(value, Digits) else None
+    return f"{value:#.{min(digits, 15 if trusted is None else max(1, math.floor(trusted)))}g}"
 
 
 def test_lines(read: Hypotheses, test: WaldTest) -> list[str]:
