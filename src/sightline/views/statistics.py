@@ -69,11 +69,15 @@ def _of_classes(run: Subject) -> list[str]:
 
 def _kind(run: Subject) -> list[str]:
     """What the standard errors allow for, and what a penalty makes of the table."""
-    s, lines = run.settings, []
+    s, fit, lines = run.settings, run.result["fit"], []
+    others = "F and AIC" if fit["f"] is not None else "chi-squared and AIC" if fit.get("lr") is not None else ""
     if s.cluster is not None:
-        lines.append(f"standard errors allow for correlation within each {s.cluster}; F and AIC do not")
+        lines.append(
+            f"standard errors allow for correlation within each {s.cluster}" + f"; {others} do not" * bool(others)
+        )
     elif s.robust is not None:
-        lines.append(f"standard errors are robust to unequal variances ({s.robust.upper()}); F and AIC are not")
+        kind = f"standard errors are robust to unequal variances ({s.robust.upper()})"
+        lines.append(kind + f"; {others} are not" * bool(others))
     if s.l2 or s.weight_decay:
         what = " and ".join(f"{name} {plain(v)}" for name, v in (("l2", s.l2), ("weight decay", s.weight_decay)) if v)
         lines.append(
