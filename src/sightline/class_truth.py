@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .answer import Pairs, independent
 from .data.design import Design
-from .data.table import names_of
 from .double_double import Pair
 from .linear.classes.basis import precise_size
 from .linear.classes.curvature import class_curvature
 from .linear.classes.fit import ClassFit
 from .linear.classes.robust import robust_class_covariance
 from .linear.classes.softmax import softmax_optimum
-from .linear.classes.statistics import ClassStatistics, class_statistics
-from .linear.exact import least_squares
+from .linear.classes.statistics import class_statistics
+from .linear.curvature import Curvature, steepest_slope
+from .linear.exact import EPS, least_squares
 from .linear.inference import infer
-from .records import Coefficient, Warning
+from .linear.objective import Objective
+from .parameters import Layout
+from .records import Coefficient, Direction, Warning
 from .rows import Rows
+from .separation_words import separation_warnings
 from .settings import RunSettings
-from .truth import collinear
-from .verdict import about_constant
-from .words import count, plain
+from .truth import about_constant, collinear, directions_of
+from .words import count
 
 __all__ = ["ClassTruth"]
 
@@ -43,42 +45,49 @@ class ClassTruth:
     are constant or combinations of these; `groups` names the collinear ones. `digits` can be trusted.
     """
 
-    design: Design
+    quadratic: ClassVar[bool] = False
+    smooth: ClassVar[bool] = True
+
+    layout: Layout
+    objective: Objective
     fit: ClassFit
     estimates: Pair
     std_errors: Pair
     digits: float
     kept: NDArray[np.intp]
     groups: tuple[tuple[str, ...], ...]
-    rows: Rows
+    data: Rows
     settings: RunSettings
 
     @classmethod
-    def of(cls, design: Design, rows: Rows, settings: RunSettings, *, pairs: Pairs) -> ClassTruth:
+    def of(
+        cls, layout: Layout, objective: Objective, rows: Rows, settings: RunSettings, *, pairs: Pairs
+    ) -> ClassTruth:
         """Maximize, with the standard errors that the settings ask for."""
+        design, l2 = layout.design, _penalty(layout, settings)
         exact = least_squares(rows.X, rows.y, intercept=design.intercept, weight=rows.weight, noise=design.noise)
         varying = ~np.isin(design.encoding.terms, design.constant)
-        kept = np.flatnonzero(varying) if settings.l2 else independent(rows, exact, intercept=design.intercept)
+        kept = np.flatnonzero(varying) if l2 else independent(rows, exact, intercept=design.intercept)
         kept = kept[varying[kept]]
         groups = tuple(collinear(design, exact)) if len(kept) < int(varying.sum()) else ()
         center, scale = np.zeros(len(kept)), np.ones(len(kept))
-        if settings.l2:  # the penalty is defined in training coordinates
+        if l2:  # the penalty is defined in training coordinates
             center, scale = design.center[kept], design.scale[kept]
         fit = softmax_optimum(
             (pairs()[0][:, kept] - center) / Pair.of(scale), rows.y.astype(np.int64), len(design.classes),
-            intercept=design.intercept, weight=rows.weight, l2=settings.l2 or 0.0,
+            intercept=design.intercept, weight=rows.weight, l2=l2,
         )  # fmt: skip
         units, shape = _unit_map(center, scale, intercept=design.intercept), fit.coefficients.shape
         combinations = _for_each_class(units, shape[1])
         estimates, digits = fit.coefficients, fit.digits
-        if settings.l2:
+        if l2:
             estimates, digits = fit.estimate(combinations).reshape(*shape), digits - _lost(units, estimates)
         if settings.robust is None and rows.cluster is None:
             errors = fit.combinations.std_errors(combinations)
         else:
             V = _robust(fit, rows, settings, combinations, (_in_units(design, rows, kept) - center) / scale)
             errors = Pair.of(np.sqrt(np.diag(V)))
-        return cls(design, fit, estimates, errors.reshape(*shape), digits, kept, groups, rows, settings)
+        return cls(layout, objective, fit, estimates, errors.reshape(*shape), digits, kept, groups, rows, settings)
 
     def covariance(self, combinations: Array) -> Array:
         """Cov `(r, r)` of sums of coefficients in the units of the data, of the kind asked for, without a penalty.
@@ -88,19 +97,45 @@ class ClassTruth:
         terms, m = list(self.design.terms), len(self.design.classes) - 1
         order = [terms.index(name) for name in self.terms]
         c = Pair.of(np.moveaxis(combinations.reshape(len(combinations), m, len(terms)), 1, 2)[:, order])
-        if self.settings.robust is None and self.rows.cluster is None:
+        if self.settings.robust is None and self.data.cluster is None:
             return self.fit.covariance(c)
-        return _robust(self.fit, self.rows, self.settings, c, _in_units(self.design, self.rows, self.kept))
+        return _robust(self.fit, self.data, self.settings, c, _in_units(self.design, self.rows, self.kept))
 
     @property
     def terms(self) -> list[str]:
         """The terms of the fit: kept columns, then the intercept."""
         return [*(self.design.encoding.terms[j] for j in self.kept), *["Intercept"][: int(self.design.intercept)]]
 
+    @property
+    def design(self) -> Design:
+        """The design of the columns."""
+        return self.layout.design
+
     @cached_property
-    def statistics(self) -> ClassStatistics:
-        """Deviance, likelihood-ratio test, information criteria."""
-        return class_statistics(self.fit)
+    def statistics(self) -> dict[str, Any]:
+        """Deviance, likelihood-ratio test, information criteria; None for what only numbers have."""
+        none = dict.fromkeys(("sigma", "r2", "adj_r2", "f", "f_p"))
+        return {**none, **asdict(class_statistics(self.fit))}
+
+    @property
+    def df(self) -> int:
+        """Residual degrees of freedom."""
+        return int(self.statistics["df_resid"])
+
+    @property
+    def baseline(self) -> float:
+        """The loss of always predicting the shares of the classes."""
+        return float(self.statistics["baseline_loss"])
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return len(self.data)
+
+    @property
+    def rank(self) -> int:
+        """How many coefficients the rows determine."""
+        return int(self.fit.coefficients.hi.size)
 
     @property
     def loss(self) -> float:
@@ -114,39 +149,87 @@ class ClassTruth:
         reason = f"Newton's method, {count(self.fit.steps, 'step')}; condition {self.fit.condition:.3g}"
         return {"digits": round(self.digits, 1), "path": path, "reason": reason}
 
-    def curvature(self) -> dict[str, float | None]:
-        """At the optimum, in training coordinates: a larger rate than 2 / max circles around it instead of settling."""
-        Z = self.rows.X[:, self.kept]
-        ridge = np.full(Z.shape[1], self.fit.l2)
-        if self.design.intercept:
-            Z, ridge = np.column_stack([Z, np.ones(len(Z))]), np.append(ridge, 0.0)
-        values = class_curvature(Z, self.fit.probabilities, weight=self.rows.weight, ridge=ridge)
-        largest = float(values[0]) if len(values) else 0.0
-        least = float(values[values > 1e-14 * largest][-1]) if largest else 0.0
-        if not largest:
-            return dict.fromkeys(("min", "max", "condition", "lr_limit"))
-        return {"min": least, "max": largest, "condition": largest / least, "lr_limit": 2.0 / largest}
+    @cached_property
+    def optimum(self) -> Array | None:
+        """θ* in training coordinates; None where classes are separated."""
+        if any(c.exact is not None and not math.isfinite(c.exact) for c in self._table) or self._open:
+            return None
+        return self.layout.from_table(np.array([0.0 if c.exact is None else float(c.exact) for c in self._table]))
 
-    def coefficients(self) -> list[Coefficient]:
+    @property
+    def _open(self) -> bool:
+        return self.fit.separation is not None and not self.fit.l2
+
+    @cached_property
+    def curvature(self) -> Curvature:
+        """At the optimum: a rate above 2 / λmax circles around it instead of settling."""
+        return class_curvature(
+            self.data.X, self.fit.probabilities, intercept=self.design.intercept, scores=self.layout.outputs,
+            weight=self.data.weight, ridge=self.objective.ridge,
+        )  # fmt: skip
+
+    def excess(self, theta: Array) -> float:
+        """The objective at θ above its optimum, or its infimum."""
+        if self.optimum is not None:
+            return self.objective.excess(theta, self.optimum)
+        return self.objective.value(theta) - self.loss
+
+    def resolution(self, eps: float = EPS) -> float:
+        """Rounding of the probabilities of the rows moves the loss by as much."""
+        return 4.0 * eps * self.baseline
+
+    def steepest(self, _: Array) -> float:
+        """A probability's p (1 - p), or of several its largest eigenvalue: 1/4 or 1/2."""
+        return 0.25 if self.layout.outputs == 1 else 0.5
+
+    def ceiling(self, start: Array) -> tuple[float, str]:
+        """No curvature of the loss is larger than that of rows that are all undecided (Böhning 1992)."""
+        ridge = float(self.objective.ridge.max(initial=0.0))
+        return self.steepest(start) * self.slope_bound**2 + ridge, "a bound"
+
+    @cached_property
+    def slope_bound(self) -> float:
+        """√λmax of the mean of (x, 1)(x, 1)'."""
+        return steepest_slope(self.data.X, self.objective.loss.weight, intercept=self.design.intercept)
+
+    def directions(self, contraction: Array | None) -> list[Direction]:
+        """Each direction that the data determine, at the optimum."""
+        return directions_of(self.curvature, self.layout, contraction) if self.optimum is not None else []
+
+    def covariance_factor(self) -> None:
+        """Intervals are for predictions of a number."""
+
+    def coefficients(self, estimate: Array | None = None) -> list[Coefficient]:
         """The table of the second class against the first, or of each other class against it, one after the other."""
-        estimates, errors = self.estimates, self.std_errors
-        at = {name: i for i, name in enumerate(self.terms)}
+        if estimate is None:
+            return list(self._table)
+        open_terms = {name for group in self.groups for name in group}
+        found = []
+        for c, at in zip(self._table, estimate.tolist(), strict=True):
+            known = c.std_error and c.exact is not None and c.term.rpartition(": ")[2] not in open_terms
+            off_by = (at - float(c.exact or 0.0)) / float(c.std_error or 1.0) if known and math.isfinite(at) else None
+            constant = c.term.rpartition(": ")[2] in self.design.constant
+            found.append(replace(c, estimate=None if constant else at, off_by=off_by))
+        return found
+
+    @cached_property
+    def _table(self) -> tuple[Coefficient, ...]:
+        at, terms = {name: i for i, name in enumerate(self.terms)}, self.design.terms
         table = []
-        for k, label in enumerate(self.design.classes[1:]):
-            for term in self.design.terms:
-                name = f"{label}: {term}" if len(self.design.classes) > 2 else term
-                if term in at:
-                    table.append(self._line(name, estimates[at[term], k], errors[at[term], k]))
-                else:
-                    table.append(Coefficient(name, None, None, None, None, None, None, None, None))
-        return table
+        for j, name in enumerate(self.layout.names):
+            k, term = j // len(terms), terms[j % len(terms)]
+            if term in at:
+                table.append(self._line(name, self.estimates[at[term], k], self.std_errors[at[term], k]))
+            else:
+                table.append(Coefficient(name, None, None, None, None, None, None, None, None))
+        return tuple(table)
 
     def _line(self, name: str, estimate: Pair, error: Pair) -> Coefficient:
         """NaN, which no value is better than another, is None; a coefficient at infinity has no standard error."""
         value = None if math.isnan(estimate.hi) else estimate.digits(self.digits)[0]
         if value is None or math.isinf(value):
             return Coefficient(name, value, value, None, None, None, None, None, None)
-        classical = self.settings.robust is None and self.rows.cluster is None
+        classical = self.settings.robust is None and self.data.cluster is None
         std_error = error.digits(self.digits)[0] if classical else float(error.hi)  # robust ones are doubles
         i = infer(value, std_error, df=None, level=self.settings.level)
         return Coefficient(name, value, value, i.std_error, i.t, i.p, i.low, i.high, 0.0 if i.std_error else None)
@@ -160,45 +243,16 @@ class ClassTruth:
                 "coefficient were left out"
             )
             found.append(Warning("SL-COLLINEAR", text, (f"remove {group[-1]} from the formula",)))
-        return [*found, *self._separation()]
+        columns = [self.design.encoding.terms[j] for j in self.kept]
+        return [*found, *separation_warnings(self.fit, columns, self.design.classes)]
 
-    def _separation(self) -> list[Warning]:
-        s = self.fit.separation
-        if s is None:
-            return []
-        columns, labels = [self.design.encoding.terms[self.kept[j]] for j in s.columns], self.design.classes
-        which = "the classes" if len(labels) == 2 else f"some of the classes ({self._pairs(s.pairs)})"
-        if s.kind == "complete":
-            how = "completely: every row is on the side of its own class"
-        elif s.pairs == s.whole_pairs:
-            how = "completely"
-        elif len(labels) > 2:  # rows of other classes are on the boundary too
-            how = "but for rows on the boundary itself"
-        else:
-            how = f"but for {count(s.overlap, 'row')} on the boundary itself"
-        separates = f"{names_of(columns[:6])}{', ...' * (len(columns) > 6)} separate{'s' * (len(columns) == 1)}"
-        lead = f"{separates} {which}{self._boundary(s.direction, columns)} {how}"
-        if self.fit.l2:
-            return [Warning("SL-SEPARATED", f"{lead}; only the penalty keeps the coefficients finite")]
-        text = f"{lead}, so the likelihood grows for ever along it and coefficients go to infinity: the limit is shown"
-        fix = ("--l2 0.01  # a penalty keeps them finite", f"remove {columns[0]} from the formula")
-        return [Warning("SL-SEPARABLE", text, fix)]
 
-    def _boundary(self, direction: Array, columns: list[str]) -> str:
-        """The equation of the hyperplane between two classes, where it is short."""
-        if direction.shape[1] > 1 or len(columns) > 3 or not self.design.intercept or self.fit.l2:
-            return ""
-        slopes = direction[np.flatnonzero(direction[:-1, 0]), 0]
-        text = ""
-        for v, name in zip(slopes.tolist(), columns, strict=True):
-            sign = (" - " if v < 0 else " + ") if text else "-" if v < 0 else ""
-            text += sign + ("" if abs(v) == 1.0 else f"{plain(abs(v))} ") + name
-        return f" at {text} = {plain(0.0 - float(direction[-1, 0]))}"
-
-    def _pairs(self, pairs: tuple[tuple[int, int], ...]) -> str:
-        labels = self.design.classes
-        named = [f"{labels[a]} from {labels[b]}" for a, b in pairs]
-        return ", ".join(named[:4]) + (", ..." if len(named) > 4 else "")
+def _penalty(layout: Layout, settings: RunSettings) -> float:
+    """The ridge on the coefficients of one class against another: two scores ±w/2 are penalized half as much as one w
+    would be.
+    """
+    both = layout.outputs == 2
+    return (settings.l2 or 0.0) / (2.0 if both else 1.0)
 
 
 def _in_units(design: Design, rows: Rows, kept: NDArray[np.intp]) -> Array:

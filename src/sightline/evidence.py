@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .linear.exact import EPS
 from .records import Epoch
 from .settings import RunSettings
 from .truth import Truth
@@ -47,7 +48,7 @@ class Evidence:
         """The excess below which a run has converged: that share of the baseline loss, or what float64 can tell
         from zero.
         """
-        return max(CLOSE_ENOUGH * self.truth.exact.baseline, self.truth.exact.resolution())
+        return max(CLOSE_ENOUGH * self.truth.baseline, self.truth.resolution(EPS))
 
     @property
     def lr_limit(self) -> float:
@@ -59,9 +60,18 @@ class Evidence:
 
     @property
     def is_gradient_descent(self) -> bool:
-        """Whether the closed forms hold: SGD on the full batch."""
-        batch = self.settings.batch_size
-        return self.settings.optimizer.lower() == "sgd" and (batch is None or batch >= self.truth.exact.rows)
+        """Whether the closed forms hold: SGD on the full batch at one rate, on a loss without kinks; for one that is
+        not quadratic near its optimum.
+        """
+        s = self.settings
+        full = s.batch_size is None or s.batch_size >= self.truth.rows
+        plain = s.schedule is None and not s.warmup and s.clip_norm is None and s.clip_value is None
+        return s.optimizer.lower() == "sgd" and full and plain and self.truth.smooth
+
+    @property
+    def penalized(self) -> bool:
+        """Whether the objective is more than the loss."""
+        return self.truth.objective.penalized
 
     def contraction(self) -> NDArray[np.float64]:
         """The factor by which one epoch of this gradient descent shrinks the error along each direction, `(rank,)`."""

@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .evidence import Evidence
-from .linear.curvature import Curvature, best_momentum, epochs_needed, epochs_per_digit, steady_momentum
+from .linear.curvature import (
+    Curvature,
+    best_momentum,
+    epochs_needed,
+    epochs_per_digit,
+    nesterov_momentum,
+    steady_momentum,
+)
+from .settings import RunSettings
+from .squared_truth import SquaredTruth
 from .words import count
 
 __all__ = ["fixes"]
 
 Array = NDArray[np.float64]
 TOO_MANY = 200_000  # epochs: no way to the answer worth naming
+WORK, LARGE = 1_000_000_000, 2_000_000  # entries to go through for it: about a second; of rows, beyond which none
 
 
 def fixes(e: Evidence) -> list[str]:
     """Each of these, added to the command, makes the run converge; the cheapest first, the command without epochs
     last.
     """
+    if not isinstance(e.truth, SquaredTruth):
+        return [*_by_momentum(e), *_solve(e)]
     found = []
     exact = e.truth.exact
     here = e.start - exact.theta
-    if not e.truth.design.standardize and not exact.penalized:  # standardizing a penalized fit changes its answer
+    if not e.truth.layout.design.standardize and not exact.penalized:  # standardizing a penalized fit changes its answer
         basis, inverse = _standardizing(exact.R, exact.rows, intercept=exact.intercept)
         curvature = Curvature.of(exact.R @ basis, rows=exact.rows, rank=exact.rank)
         found += _by_training(e, "--standardize ", curvature, inverse @ here)
     found += _by_training(e, "", e.truth.curvature, here, momentum=True)
-    if not exact.penalized:
-        found.append(_solve(e))
-    return found
+    return [*found, *_solve(e)]
 
 
 def _by_training(
@@ -43,15 +55,8 @@ def _by_training(
     needed = epochs_needed(curvature, distance, lr, beta, goal=e.tolerance / 100.0, limit=TOO_MANY)
     if needed is None:
         return []
-    s = e.settings
-    options = f"{prefix}--lr auto" + (" --momentum auto" if momentum or s.momentum else "")
-    options += "" if s.optimizer.lower() == "sgd" else " --optimizer sgd"
-    options += " --no-nesterov" if s.nesterov else ""
-    options += "" if s.batch_size is None else " --batch-size full"
-    too_coarse = s.dtype == "float32" and (bool(momentum) or _float32_stops(e))
-    options += " --dtype float64" if too_coarse else ""
-    if s.epochs is not None and s.epochs < needed:
-        options += f" --epochs {needed}"
+    too_coarse = e.settings.dtype == "float32" and (bool(momentum) or _float32_stops(e))
+    options = _options(e, prefix, needed, momentum=bool(momentum or e.settings.momentum), too_coarse=too_coarse)
     digit = epochs_per_digit(float(curvature.contraction(lr, beta).max(initial=0.0)))
     calm = ", held back from overshooting" if momentum and lr < best_momentum(curvature)[0] else ""
     few = count(min(needed, 1) if digit < 0.1 else needed, "epoch")
@@ -59,11 +64,55 @@ def _by_training(
     return [f"{options}  # {cost}"]
 
 
+def _options(e: Evidence, prefix: str, needed: int, *, momentum: bool, too_coarse: bool) -> str:
+    """What turns the command into gradient descent at the best rate, for as many epochs as it needs."""
+    s = e.settings
+    options = f"{prefix}--lr auto" + (" --momentum auto" if momentum else "")
+    options += "" if s.optimizer.lower() == "sgd" else " --optimizer sgd"
+    options += " --no-nesterov" if s.nesterov else ""
+    options += "" if s.batch_size is None else " --batch-size full"
+    options += " --dtype float64" if too_coarse else ""
+    return options + (f" --epochs {needed}" if s.epochs is not None and s.epochs < needed else "")
+
+
+def _by_momentum(e: Evidence) -> list[str]:
+    """Nesterov's momentum below the ceiling of the curvature, tried here for the epochs that it needs."""
+    t, s = e.truth, e.settings
+    changed = s.schedule is not None or s.warmup or s.clip_norm is not None or s.clip_value is not None or s.opt
+    size = t.objective.loss.X.size * t.layout.outputs
+    if t.optimum is None or not t.smooth or changed or size > LARGE:
+        return []
+    ceiling, _ = t.ceiling(e.start)
+    momentum = nesterov_momentum(t.curvature, ceiling)
+    needed = _tried(e, 1.0 / ceiling, momentum, min(TOO_MANY, WORK // max(size, 1000)))
+    if needed is None:
+        return []
+    options = _options(e, "", needed, momentum=True, too_coarse=s.dtype == "float32")
+    return [f"{options}  # {count(needed, 'epoch')}"]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _tried(e: Evidence, lr: float, momentum: float, most: int) -> int | None:
+    """Epochs until the objective is within a hundredth of the tolerance, some to spare; None if that takes too many."""
+    theta, velocity = e.start.copy(), np.zeros_like(e.start)
+    for epoch in range(1, most):
+        g = e.truth.objective.smooth_gradient(theta)
+        velocity = momentum * velocity + g
+        theta = theta - lr * (g + momentum * velocity)
+        if epoch & (epoch - 1) == 0 or epoch % 50 == 0:
+            excess = e.truth.excess(theta)
+            if not np.isfinite(excess):
+                return None
+            if excess <= e.tolerance / 100.0:
+                return epoch + epoch // 20 + 1
+    return None
+
+
 def _float32_stops(e: Evidence) -> bool:
     """Whether float32 parameters are too coarse to come as close as converged means, even in standardized
     coordinates.
     """
-    return e.truth.exact.resolution(float(np.finfo(np.float32).eps)) / 16.0 > e.tolerance
+    return e.truth.resolution(float(np.finfo(np.float32).eps)) / 16.0 > e.tolerance
 
 
 def _standardizing(R: Array, rows: int, *, intercept: bool) -> tuple[Array, Array]:
@@ -81,8 +130,23 @@ def _standardizing(R: Array, rows: int, *, intercept: bool) -> tuple[Array, Arra
     return basis, inverse
 
 
-def _solve(e: Evidence) -> str:
-    formula = e.truth.design.formula
+def _solve(e: Evidence) -> list[str]:
+    """The exact answer, where it is that of the same objective."""
+    s, formula = e.settings, e.truth.layout.design.formula
+    if s.weight_decay or e.truth.optimum is None or ((s.l2 or s.l1) and not s.standardize):
+        return []
     if not e.from_file:
-        return f"sightline.solve(data, {formula!r})  # no epochs"
-    return f"sightline solve {shlex.quote(e.source)} {shlex.quote(formula)}  # no epochs"
+        more = "".join(f", {name}={value!r}" for name, value in _objective_options(s))
+        return [f"sightline.solve(data, {formula!r}{more})  # no epochs"]
+    more = "".join(f" --{name.replace('_', '-')} {shlex.quote(_text(value))}" for name, value in _objective_options(s))
+    return [f"sightline solve {shlex.quote(e.source)} {shlex.quote(formula)}{more}  # no epochs"]
+
+
+def _objective_options(s: RunSettings) -> Iterator[tuple[str, Any]]:
+    for name in ("loss", "loss_opt", "class_weight", "weights", "l2", "l1"):
+        if value := getattr(s, name):
+            yield name, value
+
+
+def _text(value: object) -> str:
+    return ",".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, Mapping) else str(value)

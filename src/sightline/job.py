@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,25 +14,27 @@ import torch
 from numpy.typing import NDArray
 
 from . import loop
-from .data.table import names_of
 from .engines.base import Engine
 from .engines.choose import choose
 from .engines.forecast import Freeze, forecast_freeze
 from .engines.problem import Problem
 from .engines.quadratic import Quadratic
-from .errors import UsageError, shown
 from .evidence import Evidence
 from .linear.curvature import epochs_per_digit
+from .linear.exact import EPS
 from .linear.squared_error import SquaredError
+from .objectives import row_shares
 from .prepare import Prepared
 from .records import Epoch, Stop, Verdict, Warning
 from .rows import Rows
 from .run import Run, as_result, save_run
 from .runs.store import RunFolder
 from .settings import RunSettings
+from .squared_truth import SquaredTruth
 from .stopping import Rule, diverged, frozen, stalled, stop_when
 from .trainable import is_decoupled, make_problem, theta_of
 from .truth import Truth
+from .truths import truth_of
 from .tuning import Step, choose_step
 from .verdict import judge, warnings_before
 from .version import __version__
@@ -71,30 +73,23 @@ class Job:
     @classmethod
     def of(cls, prepared: Prepared, settings: RunSettings) -> Job:
         """Choose step and engine, forecast the freeze."""
-        design, rows = prepared.design, prepared.rows
-        if design.classes:
-            raise UsageError(
-                f"the target {shown(design.target)} has classes ({names_of(design.classes)}), and fit trains models of "
-                "a number: solve finds the exact model of classes"
-            )
         decay = 0.0 if is_decoupled(settings) else settings.weight_decay or 0.0
-        truth = Truth.of(design, rows, settings, decay=decay, pairs=prepared.pairs)
-        start = design.from_units(settings.start)
-        distance = float(np.abs(truth.exact.theta - start).max(initial=0.0))
-        step = choose_step(settings, truth, rows.X, distance)
-        problem = make_problem(design, settings, step, rows, start)
-        form = _form(truth, rows)
+        truth = truth_of(prepared, settings, decay=decay)
+        start = truth.layout.from_units(settings.start)
+        step = choose_step(settings, truth, start)
+        problem = make_problem(truth.layout, settings, step, prepared.rows, start)
+        form = _form(truth, prepared.rows)
         epochs = settings.epochs or MOST_EPOCHS
         engine, reason = choose(problem, engine=settings.engine, epochs=epochs, form=form)
-        limit = _forecast_epochs(settings, engine, rows.X.size)
-        freeze = forecast_freeze(engine, problem, form, limit=limit) if limit else None
+        limit = _forecast_epochs(settings, engine, prepared.rows.X.size)
+        freeze = forecast_freeze(engine, problem, form, limit=limit) if limit and form is not None else None
         return cls(prepared, truth, settings, step, problem, engine, reason, freeze, start)
 
     @cached_property
     def evidence(self) -> Evidence:
         """What the verdict will be spoken on, as far as it is known now."""
         f = self.freeze
-        matters = f is not None and f.loss - self.truth.exact.loss > 1e-10 * self.truth.exact.baseline
+        matters = f is not None and f.loss - self.truth.loss > 1e-10 * self.truth.baseline
         return Evidence(
             self.truth, self.start, self.settings, self.step, self.prepared.label, self.prepared.path is not None,
             decoupled_decay=self.problem.optimizer.defaults["weight_decay"] if is_decoupled(self.settings) else 0.0,
@@ -116,17 +111,17 @@ class Job:
         """How many epochs at most."""
         if self.settings.epochs is not None:
             return self.settings.epochs
-        if not self.evidence.is_gradient_descent:
+        if not self.evidence.is_gradient_descent or self.truth.optimum is None:
             return OTHER_EPOCHS
         contraction = float(self.evidence.contraction().max(initial=0.0))
-        needed = 12.0 * epochs_per_digit(contraction) + 1000.0
+        needed = 12.0 * epochs_per_digit(contraction) + 1000.0  # of a loss that is not quadratic, near the optimum
         return int(needed) if needed < MOST_EPOCHS else MOST_EPOCHS
 
     def rules(self) -> list[Rule]:
         """What ends the run: divergence always; the answer, and rounding, only where no number of epochs was asked
         for.
         """
-        baseline = self.truth.exact.baseline
+        baseline = self.truth.baseline
         rules: list[Rule] = [diverged(baseline)]
         if self.settings.epochs is None:
             momentum = self.step.momentum
@@ -138,12 +133,12 @@ class Job:
 
     def _arrived(self, record: Epoch) -> Stop | None:
         """Stop at the answer: the objective within 1e-14 of the baseline loss of its optimum."""
-        exact = self.truth.exact
-        enough = max(1e-14 * exact.baseline, exact.resolution() / 256.0)
-        if exact.penalized and record.parameters:
-            excess = exact.objective_excess(self.prepared.design.from_units(record.parameters))
+        truth = self.truth
+        enough = max(1e-14 * truth.baseline, truth.resolution(EPS) / 256.0)
+        if record.parameters and (truth.objective.penalized or not truth.quadratic):
+            excess = truth.excess(theta_of(self.problem.module))
         else:
-            excess = float("inf") if record.train_loss is None else record.train_loss - exact.loss
+            excess = float("inf") if record.train_loss is None else record.train_loss - truth.loss
         return (
             Stop("converged", f"at epoch {record.number:,} the exact answer was reached") if excess <= enough else None
         )
@@ -182,10 +177,9 @@ class Job:
 
     def _finish(self, epochs: list[Epoch], folder: RunFolder | None) -> Run:
         theta = theta_of(self.problem.module)
-        units = self.prepared.design.in_units(theta)
-        coefficients = self.truth.coefficients(units)
+        coefficients = self.truth.coefficients(self.truth.layout.in_units(theta))
         last = epochs[-1]
-        excess = self.truth.exact.objective_excess(theta)
+        excess = self.truth.excess(theta)
         frozen_at = self._frozen_at(epochs)
         evidence = replace(self.evidence, epochs=self.epochs, last=last, excess=excess, best=_best(epochs))
         stopped = last.stop is not None and last.stop.reason == "frozen"
@@ -195,7 +189,7 @@ class Job:
         result = self._result(coefficients, verdict, last, excess, frozen_at, folder.id if folder else None)
         run = Run(
             result, self.prepared.design, coefficients, verdict, epochs, folder.path if folder else None,
-            self.prepared.manifest(), self.settings.dtype, self.settings, self.truth.exact.rank,
+            self.prepared.manifest(), self.settings.dtype, self.settings, self.truth.rank,
             self.truth.covariance_factor(),
             self.truth.directions(evidence.contraction() if evidence.is_gradient_descent else None), self.prepared.rows,
         )  # fmt: skip
@@ -224,27 +218,28 @@ class Job:
             run=run,
             formula=self.prepared.design.formula,
             rows=len(self.prepared.rows),
-            df=self.truth.statistics.df_resid,
+            df=self.truth.df,
             loss_name=self.prepared.loss,
             loss=last.loss,
-            exact_loss=self.truth.exact.loss,
+            exact_loss=self.truth.loss,
             excess=excess,
             epochs=last.number,
             frozen_at=frozen_at,
-            fit=asdict(self.truth.statistics),
-            curvature=curvature(self),
+            fit=dict(self.truth.statistics),
+            curvature=self.truth.curvature.summary(self.evidence.lr_limit),
             engine={"name": self.engine_name, "reason": self.reason},
             optimizer={"name": self.settings.optimizer.lower(), **group, "reason": self.step.reason},
             accuracy=self.truth.accuracy,
         )
 
 
-def _form(truth: Truth, rows: Rows) -> SquaredError:
-    """The loss as a quadratic about the exact answer, from the moments where they are known already."""
-    exact, weight, moments = truth.exact, rows.weight, truth.answer.moments
+def _form(truth: Truth, rows: Rows) -> SquaredError | None:
+    """The squared error as a quadratic about the exact answer, from the moments where they are known already."""
+    if not isinstance(truth, SquaredTruth):
+        return None
+    exact, weight, moments = truth.exact, row_shares(rows), truth.answer.moments
     at = (exact.weight[None, :], None if exact.bias is None else np.array([exact.bias]))
-    if weight is not None:
-        weight, moments = weight / weight.mean(), None  # those of the answer are in the weights as given
+    moments = moments if weight is None else None  # those of the answer are in the weights as given
     return SquaredError.of(rows.X, rows.y, intercept=exact.intercept, at=at, weight=weight, moments=moments)
 
 
@@ -253,12 +248,6 @@ def _forecast_epochs(settings: RunSettings, engine: Engine, size: int) -> int:
     if settings.dtype == "float32":
         return 20_000 if isinstance(engine, Quadratic) else 5_000 if size <= 10_000 else 0
     return 500 if settings.lr is not None and isinstance(engine, Quadratic) else 0
-
-
-def curvature(job: Job) -> dict[str, float]:
-    """Curvature of the loss in the coordinates of the training."""
-    c = job.truth.curvature
-    return {"min": c.min, "max": c.max, "condition": c.condition, "lr_limit": job.evidence.lr_limit}
 
 
 def _best(epochs: Sequence[Epoch]) -> int:

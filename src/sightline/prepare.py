@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .data.design import Design
 from .data.formula import Formula, formula_for, parse
 from .data.sources import Source, open_source
 from .data.table import Table
-from .data.target import class_labels
+from .data.target import class_labels, class_weights
 from .data.usable import Missing, Usable, usable_rows
 from .double_double import Pair
 from .errors import DataError, UsageError, nearest, shown
 from .rows import Rows
-from .settings import RunSettings
+from .settings import RunSettings, check_loss_options
 from .words import count
 
 __all__ = ["Prepared", "prepare", "prepare_for"]
@@ -75,6 +76,7 @@ def prepare(
     weights: str | None = None,
     cluster: str | None = None,
     loss: str | None = None,
+    class_weight: str | Mapping[str, float] | None = None,
     decimal: bool = False,
 ) -> Prepared:
     """Read the used columns, leave out rows that miss a value or weigh nothing, learn the design, make the rows.
@@ -104,6 +106,8 @@ def prepare(
     classes, loss = class_labels(parsed.response, usable.table, loss)
     design = Design.learn(parsed, usable.table, standardize=standardize, weight=usable.weight, classes=classes)
     design = replace(design, weights=weights, cluster=cluster)
+    if class_weight is not None:
+        design = _with_class_weight(design, class_weight, usable)
     return Prepared(
         design,
         design.rows(usable.table),
@@ -123,10 +127,34 @@ def prepare_for(
     settings: RunSettings, data: object, formula: str | None, *, target: str | None, decimal: bool = False
 ) -> Prepared:
     """As `prepare`, with what the settings say about columns, weights, clusters and loss."""
-    return prepare(
+    prepared = prepare(
         data, formula, target=target, standardize=settings.standardize, weights=settings.weights,
-        cluster=settings.cluster, loss=settings.loss, decimal=decimal,
+        cluster=settings.cluster, loss=settings.loss, class_weight=settings.class_weight, decimal=decimal,
     )  # fmt: skip
+    check_loss_options(prepared.loss, settings.loss_opt)
+    if prepared.loss == "poisson-nll":
+        _check_counts(prepared)
+    return prepared
+
+
+def _with_class_weight(design: Design, given: str | Mapping[str, float], usable: Usable) -> Design:
+    if not design.classes:
+        raise UsageError(
+            f"--class-weight needs classes, and the target {shown(design.target)} is a number: leave it out, or use "
+            "--loss bce or --loss cross-entropy"
+        )
+    codes = design.encoding.response(usable.table)
+    return replace(design, class_weight=class_weights(given, design.classes, codes, usable.weight))
+
+
+def _check_counts(prepared: Prepared) -> None:
+    negative = prepared.rows.y < 0
+    if negative.any():
+        row = int(np.argmax(negative))
+        raise DataError(
+            f"{prepared.name} {prepared.rows.place(row)}, column {shown(prepared.design.target, quote=False)}: "
+            f"{prepared.rows.y[row]:g} is no count; --loss poisson-nll needs numbers of at least 0"
+        )
 
 
 def _parsed(source: Source, formula: str | None, target: str | None, extra: list[str]) -> Formula:

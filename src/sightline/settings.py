@@ -21,7 +21,15 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "engine": ("auto", "autograd", "quadratic"),
 }
 
-LOSSES = ("mse", "bce", "cross-entropy")
+LOSSES = (
+    "mse", "l1", "huber", "smooth-l1", "bce", "bce-probability", "cross-entropy", "hinge", "poisson-nll", "gaussian-nll",
+)  # fmt: skip
+LOSS_OPTIONS: dict[str, dict[str, tuple[float, float]]] = {  # above, below
+    "huber": {"delta": (0.0, math.inf)},
+    "smooth-l1": {"beta": (0.0, math.inf)},
+    "cross-entropy": {"label_smoothing": (0.0, 1.0)},
+    "gaussian-nll": {"eps": (0.0, math.inf)},
+}
 ROBUST = ("hc0", "hc1", "hc2", "hc3")
 
 
@@ -30,6 +38,8 @@ class RunSettings:
     """What a fit was asked to do. `None` means "choose, and say why"; see `sightline fit --help` for each of them."""
 
     loss: str | None = None
+    loss_opt: Mapping[str, float] = field(default_factory=dict)  # of the loss itself, such as delta of huber
+    class_weight: str | Mapping[str, float] | None = None  # "balanced", or a weight for each label
     optimizer: str = "sgd"
     lr: float | None = None
     momentum: float | None = None
@@ -63,6 +73,8 @@ class RunSettings:
             )
         if self.loss is not None and self.loss not in LOSSES:
             raise UsageError(f"--loss cannot be {shown(self.loss)}: {nearest(str(self.loss), LOSSES)}")
+        check_loss_options(self.loss, self.loss_opt)
+        _check_class_weight(self.class_weight)
         for name, allowed in CHOICES.items():
             if (value := getattr(self, name)) not in allowed:
                 raise UsageError(f"--{name} cannot be {shown(value)}: {nearest(str(value), allowed)}")
@@ -108,7 +120,34 @@ class RunSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they go into run.json."""
-        return {**asdict(self), "start": dict(self.start)}
+        return asdict(self)
+
+
+def check_loss_options(loss: str | None, options: Any) -> None:
+    """Refuse options that the loss does not have, or values that mean nothing; without a loss those that none has.
+
+    >>> check_loss_options("huber", {"delta": 1.5})
+    """
+    if not isinstance(options, Mapping):
+        raise UsageError(f"--loss-opt cannot be {shown(options)}: give a dict such as {{'delta': 1.5}}")
+    known = {name: span for key, of in LOSS_OPTIONS.items() if loss in (None, key) for name, span in of.items()}
+    for name, value in options.items():
+        if name not in known:
+            lead = f"--loss-opt knows no {shown(name)}" if loss is None else f"--loss {loss} takes no {shown(name)}"
+            raise UsageError(f"{lead}: {nearest(str(name), sorted(known)) if known else 'leave --loss-opt out'}")
+        above, below = known[name]
+        _number(f"loss-opt {name}", value, above=above, below=below)
+
+
+def _check_class_weight(weight: Any) -> None:
+    if weight is None or weight == "balanced":
+        return
+    if not isinstance(weight, Mapping) or not weight:
+        raise UsageError(
+            f"--class-weight cannot be {shown(weight)}: give balanced, or a weight for each label, such as yes=2,no=1"
+        )
+    for label, value in weight.items():
+        _number(f"class-weight {label}", value, above=0.0)
 
 
 def plain_number(value: Any) -> Any:

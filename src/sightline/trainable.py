@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .data.design import Design
-from .engines.modules import WeightedMSELoss, linear_layer
+from .engines.losses import target_tensor, torch_loss
+from .engines.modules import linear_layer
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
 from .errors import UsageError
+from .objectives import row_shares
+from .parameters import Layout
 from .rows import Rows
 from .settings import RunSettings
 from .tuning import Step
@@ -20,31 +22,30 @@ from .tuning import Step
 __all__ = ["is_decoupled", "make_problem", "theta_of"]
 
 Array = NDArray[np.float64]
+MOST_NAMES = 1000  # coefficients that a record still lists
 
 
-def make_problem(design: Design, settings: RunSettings, step: Step, rows: Rows, start: Array) -> Problem:
+def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, start: Array) -> Problem:
     """The linear layer at its start, the optimizer with its step, and the rows in the run's dtype."""
-    p = rows.X.shape[1]
-    module = linear_layer(start[None, :p], start[p:] if design.intercept else None, dtype=settings.dtype)
+    k, p = layout.outputs, rows.X.shape[1]
+    bias = start[k * p :] if layout.design.intercept else None
+    module = linear_layer(start[: k * p].reshape(k, p), bias, dtype=settings.dtype)
     optimizer = make_optimizer(settings.optimizer, _groups(module, settings), step.options)
-    terms = design.terms
+    names = layout.names
 
     def describe(_: torch.nn.Module) -> dict[str, float]:
-        return dict(zip(terms, design.in_units(theta_of(module)).tolist(), strict=True))
+        return dict(zip(names, layout.in_units(theta_of(module)).tolist(), strict=True))
 
-    dtype = getattr(torch, settings.dtype)
-    targets = [rows.y] if rows.weight is None else [rows.y, rows.weight / rows.weight.mean()]
-    x, target = torch.from_numpy(rows.X).to(dtype), torch.from_numpy(np.column_stack(targets)).to(dtype)
-    few = len(terms) <= 1000
+    dtype, weight = getattr(torch, settings.dtype), row_shares(rows)
     return Problem(
         module,
-        torch.nn.MSELoss() if rows.weight is None else WeightedMSELoss(),
+        torch_loss(layout.loss, settings.loss_opt, weighted=weight is not None),
         optimizer,
-        x,
-        target,
+        torch.from_numpy(rows.X).to(dtype),
+        target_tensor(layout.loss, rows.y, weight, dtype),
         settings.batch_size,
         settings.seed,
-        describe if few else lambda _: {},
+        describe if len(names) <= MOST_NAMES else lambda _: {},
     )
 
 

@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import UsageError
-from .linear.curvature import Curvature, epochs_per_digit, steady_momentum, steady_rate
+from .linear.curvature import Curvature, epochs_per_digit, nesterov_momentum, steady_momentum, steady_rate
 from .settings import RunSettings
 from .truth import Truth
 
 __all__ = ["Step", "choose_step"]
+
+Array = NDArray[np.float64]
+OWN_RATE = {"lbfgs": 1.0, "adadelta": 1.0}  # their steps have the size of the problem already
+UNKNOWN_WAY = 10.0  # to an optimum at infinity, in standardized columns: odds of e to that power are near certainty
+FIRST_EPOCHS = 1000  # that a rate for steps over kinks is made for, where no number of epochs was asked for
 
 
 @dataclass(frozen=True)
@@ -34,55 +40,103 @@ class Step:
         return float(self.options.get("momentum", 0.0))
 
 
-def choose_step(settings: RunSettings, truth: Truth, rows: np.ndarray[Any, Any], distance: float) -> Step:
-    """The step for these settings: what was given stays, what was not is chosen.
-
-    `rows (n, p)` are in training coordinates; `distance` is how far the parameter with the longest way has to go.
-    """
+def choose_step(settings: RunSettings, truth: Truth, start: Array) -> Step:
+    """The step for these settings: what was given stays, what was not is chosen; θ begins at `start (k q,)`."""
     options: dict[str, Any] = {}
     if settings.weight_decay is not None:
         options["weight_decay"] = settings.weight_decay
     if settings.optimizer.lower() != "sgd":
-        return _other_optimizer(settings, options, distance)
-    lr, momentum, reason = _sgd(settings, truth.curvature, rows)
+        return _other_optimizer(settings, options, _way(truth, start))
+    rate = _Rate(settings, truth, start)
+    lr, momentum, nesterov, reason = rate.chosen()
     if momentum:
         options["momentum"] = momentum
-        options |= {"nesterov": True} if settings.nesterov else {}
+        options |= {"nesterov": True} if nesterov else {}
     return Step({"lr": lr, **options}, reason)
 
 
+def _way(truth: Truth, start: Array) -> float:
+    """How far the parameter with the longest way has to go."""
+    if truth.optimum is None:
+        return UNKNOWN_WAY
+    return float(np.abs(truth.optimum - start).max(initial=0.0))
+
+
 def _other_optimizer(settings: RunSettings, options: dict[str, Any], distance: float) -> Step:
+    name = settings.optimizer.lower()
     if settings.auto_momentum:
-        name = settings.optimizer.lower()
         raise UsageError(f"--momentum auto is known for sgd only, not for {name}: give a number or leave it out")
     if settings.momentum is not None:
         options["momentum"] = settings.momentum
     if settings.lr is not None:
         return Step({"lr": settings.lr, **options}, "as given")
+    if name in OWN_RATE:
+        return Step({"lr": OWN_RATE[name], **options}, f"auto: {OWN_RATE[name]:g}, the rate that {name} is made for")
     lr = float(f"{distance / 100.0:.2g}") if distance > 0 else 1e-3
-    return Step(
-        {"lr": lr, **options},
-        f"auto: a hundredth of the longest way to go; {settings.optimizer.lower()} has no closed limit",
-    )
+    return Step({"lr": lr, **options}, f"auto: a hundredth of the longest way to go; {name} has no closed limit")
 
 
-def _sgd(settings: RunSettings, curvature: Curvature, rows: np.ndarray[Any, Any]) -> tuple[float, float, str]:
-    lr, momentum = settings.lr, settings.momentum
-    batched = settings.batch_size is not None and settings.batch_size < len(rows)
-    if lr is not None:
-        if momentum is None and settings.auto_momentum:
-            return lr, _critical_momentum(curvature, lr), "momentum auto: damps the flattest direction critically"
-        return lr, momentum or 0.0, "as given"
-    if batched:
-        steepest = 2.0 * (np.einsum("ij,ij->i", rows, rows).max(initial=0.0) + 1.0)
-        return float(1.0 / steepest), momentum or 0.0, "auto: half of what is stable for every single row"
-    if momentum is None:
-        return _best_both(curvature, settings.nesterov)
-    if momentum == 0.0:
-        return curvature.best_lr, 0.0, "auto: 2 / (λmin + λmax), the fastest without momentum"
-    if settings.nesterov:
-        return 1.0 / curvature.max if curvature.rank else 1.0, momentum, "rate auto: 1 / λmax"
-    return steady_rate(curvature, momentum), momentum, "rate auto: 0.9 (1 + √momentum)² / λmax"
+@dataclass(frozen=True)
+class _Rate:
+    """Rate, momentum, whether Nesterov's, and why, for SGD."""
+
+    settings: RunSettings
+    truth: Truth
+    start: Array
+
+    def chosen(self) -> tuple[float, float, bool, str]:
+        s = self.settings
+        if s.lr is not None:
+            if s.momentum is None and s.auto_momentum:
+                momentum = _critical_momentum(self.truth.curvature, s.lr)
+                return s.lr, momentum, s.nesterov, "momentum auto: damps the flattest direction critically"
+            return s.lr, s.momentum or 0.0, s.nesterov, "as given"
+        if not self.truth.smooth:
+            return self._over_kinks()
+        if s.batch_size is not None and s.batch_size < self.truth.rows:
+            return self._for_single_rows()
+        if self.truth.quadratic:
+            return self._quadratic(self.truth.curvature)
+        return self._below_ceiling()
+
+    def _quadratic(self, curvature: Curvature) -> tuple[float, float, bool, str]:
+        momentum, nesterov = self.settings.momentum, self.settings.nesterov
+        if momentum is None:
+            lr, momentum, reason = _best_both(curvature, nesterov)
+            return lr, momentum, nesterov, reason
+        if momentum == 0.0:
+            return curvature.best_lr, 0.0, False, "auto: 2 / (λmin + λmax), the fastest without momentum"
+        if nesterov:
+            return 1.0 / curvature.max if curvature.rank else 1.0, momentum, True, "rate auto: 1 / λmax"
+        return steady_rate(curvature, momentum), momentum, False, "rate auto: 0.9 (1 + √momentum)² / λmax"
+
+    def _below_ceiling(self) -> tuple[float, float, bool, str]:
+        """1 / L with Nesterov's momentum, which converges for every convex loss of curvature below L (Nesterov 2004,
+        Introductory Lectures on Convex Optimization, section 2.2); a heavy ball may cycle.
+        """
+        ceiling, kind = self.truth.ceiling(self.start)
+        lr = 1.0 / ceiling if ceiling > 0 else 1.0
+        what = f"1 / L, L {kind} of the curvature, {ceiling:.4g}"
+        if self.settings.momentum is not None:
+            return lr, self.settings.momentum, self.settings.nesterov, f"rate auto: {what}"
+        momentum = nesterov_momentum(self.truth.curvature, ceiling)
+        if momentum < 1e-3:
+            return lr, 0.0, False, f"auto: {what}"
+        return lr, momentum, True, f"auto: {what}, and the Nesterov momentum for it"
+
+    def _for_single_rows(self) -> tuple[float, float, bool, str]:
+        X = self.truth.objective.loss.X
+        largest = float(np.einsum("ij,ij->i", X, X).max(initial=0.0)) + 1.0
+        lr = 1.0 / (self.truth.steepest(self.start) * largest)
+        return lr, self.settings.momentum or 0.0, self.settings.nesterov, "auto: half of what is stable for every row"
+
+    def _over_kinks(self) -> tuple[float, float, bool, str]:
+        """R / (G √E), the best constant rate for E subgradient steps of length G to an answer R away."""
+        momentum = self.settings.momentum or 0.0
+        epochs = max(self.settings.epochs or FIRST_EPOCHS, 1)
+        way = 1.0 if self.truth.optimum is None else float(np.linalg.norm(self.truth.optimum - self.start))
+        lr = (way or 1.0) / (self.truth.slope_bound * math.sqrt(epochs)) * (1.0 - momentum)
+        return lr, momentum, self.settings.nesterov, f"auto: way / (slope √{epochs:,} epochs), for a loss with kinks"
 
 
 def _best_both(curvature: Curvature, nesterov: bool) -> tuple[float, float, str]:

@@ -7,64 +7,42 @@ import numpy as np
 from .evidence import Evidence
 from .fixes import fixes
 from .linear.curvature import best_momentum, epochs_per_digit, epochs_per_factor
+from .linear.exact import EPS
 from .records import Verdict, Warning
 from .words import about, count, plain
 
-__all__ = ["about_constant", "judge", "warnings_before"]
+__all__ = ["judge", "warnings_before"]
 
 STEEP = 1e4  # a condition number worth a warning
 
 
 def warnings_before(evidence: Evidence) -> list[Warning]:
     """What is known before the first epoch."""
-    found = [*_about_columns(evidence), *_about_rows(evidence)]
     e = evidence
-    if e.is_gradient_descent and e.step.lr > e.lr_limit:
-        limit = float(f"{e.lr_limit:.4g}")
-        text = (
-            f"learning rate {plain(e.step.lr)} is above the largest stable rate for these data, {limit:.4g} "
-            f"({_limit_formula(e)}): each epoch multiplies the error in the steepest direction by "
-            f"{plain(float(e.contraction().max()), 3)}, so the run will diverge"
-        )
-        found.append(Warning("SL-LR-LIMIT", text, tuple(fixes(e))))
+    found = list(e.truth.warnings())
+    if e.is_gradient_descent and e.truth.optimum is not None and e.step.lr > e.lr_limit:
+        found.append(Warning("SL-LR-LIMIT", _above_limit(e), tuple(fixes(e))))
     return found
+
+
+def _above_limit(e: Evidence) -> str:
+    limit = f"{float(f'{e.lr_limit:.4g}'):.4g} ({_limit_formula(e)})"
+    factor = f"multiplies the error in the steepest direction by {plain(float(e.contraction().max()), 3)}"
+    if e.truth.quadratic:
+        return (
+            f"learning rate {plain(e.step.lr)} is above the largest stable rate for these data, {limit}: each epoch "
+            f"{factor}, so the run will diverge"
+        )
+    return (
+        f"learning rate {plain(e.step.lr)} is above the largest rate that is stable at the optimum, {limit}: near it "
+        f"each epoch {factor}, so the run cannot settle there"
+    )
 
 
 def _limit_formula(e: Evidence) -> str:
     if not e.step.momentum:
         return "2 / λmax"
     return "2 (1 + β) / ((1 + 2β) λmax)" if e.step.options.get("nesterov") else "2 (1 + β) / λmax"
-
-
-def _about_columns(e: Evidence) -> list[Warning]:
-    found = [about_constant(name) for name in e.truth.design.constant]
-    if e.truth.exact.rank < min(e.truth.exact.rows, len(e.truth.design.terms) - len(e.truth.design.constant)):
-        for group in e.truth.collinear():
-            text = (
-                f"columns {', '.join(group)} are collinear: one is a combination of the others, so their "
-                "coefficients are not determined; the solution of least norm is shown"
-            )
-            found.append(Warning("SL-COLLINEAR", text, (f"remove {group[-1]} from the formula",)))
-    return found
-
-
-def about_constant(name: str) -> Warning:
-    """A column without variation was left out."""
-    text = f"column '{name}' is constant, so its coefficient is not estimable: it was left out"
-    return Warning("SL-CONSTANT", text, (f"remove {name} from the formula",))
-
-
-def _about_rows(e: Evidence) -> list[Warning]:
-    n, q = e.truth.exact.rows, len(e.truth.design.terms) - len(e.truth.design.constant)
-    if n > q:
-        return []
-    if n < q:
-        text = f"{count(n, 'row')} for {q} coefficients: many exact fits exist, and the one of least norm is shown"
-    else:
-        text = (
-            f"{count(n, 'row')} for {q} coefficients: the fit goes through every point, and no error can be estimated"
-        )
-    return [Warning("SL-FEWROWS", text, ("use more rows or fewer columns",))]
 
 
 def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
@@ -77,9 +55,7 @@ def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
         return Verdict("DIVERGED", sentence, (*before, _diverged(evidence, tuple(fixes(evidence)))))
     if evidence.excess <= evidence.tolerance:
         return Verdict("CONVERGED", _converged(evidence), tuple(before))
-    loss = plain(evidence.truth.exact.loss, 6)
-    above = f"{_name(evidence)} is {plain(evidence.excess, 3)} above the exact {loss}"
-    distance = f"after {count(last.number, 'epoch')} the {above}"
+    distance = _distance(evidence)
     remedies = tuple(fixes(evidence))
     warnings = (*before, *_steep(evidence, remedies), *_slow_or_frozen(evidence, remedies))
     if reason in ("interrupted", "time", "patience"):
@@ -88,17 +64,26 @@ def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
     return Verdict("NOT_CONVERGED", f"{distance}{cannot}", warnings)
 
 
+def _distance(e: Evidence) -> str:
+    assert e.last is not None
+    loss, after = plain(e.truth.loss, 6), f"after {count(e.last.number, 'epoch')}"
+    if e.truth.optimum is None:
+        lowest = f"{plain(e.excess, 3)} above {loss}" if e.truth.loss else plain(e.excess, 3)
+        return f"{after} the {_name(e)} is {lowest}, and it falls for ever: the classes are separated"
+    return f"{after} the {_name(e)} is {plain(e.excess, 3)} above the exact {loss}"
+
+
 def _name(e: Evidence) -> str:
     """What is minimized, in a word."""
-    return "penalized loss" if e.truth.exact.penalized else "loss"
+    return "penalized loss" if e.penalized else "loss"
 
 
 def _converged(e: Evidence) -> str:
     assert e.last is not None
-    epochs, loss = count(e.last.number, "epoch"), plain(e.truth.exact.loss, 6)
-    if e.truth.exact.penalized:
+    epochs, loss = count(e.last.number, "epoch"), plain(e.truth.loss, 6)
+    if e.penalized:
         return f"after {epochs} the penalized loss is only {plain(e.excess, 2)} above its optimum"
-    if e.excess <= max(1e-15 * e.truth.exact.baseline, e.truth.exact.resolution()):
+    if e.excess <= max(1e-15 * e.truth.baseline, e.truth.resolution(EPS)):
         return f"after {epochs} the loss is the exact one, {loss}"
     return f"after {epochs} the loss is only {plain(e.excess, 2)} above the exact {loss}"
 
@@ -119,9 +104,9 @@ def _diverged(e: Evidence, remedies: tuple[str, ...]) -> Warning:
 
 def _steep(e: Evidence, remedies: tuple[str, ...]) -> list[Warning]:
     condition = e.truth.curvature.condition
-    if condition < STEEP:
+    if condition < STEEP or e.truth.optimum is None or not e.truth.smooth:
         return []
-    design = e.truth.design
+    design = e.truth.layout.design
     if design.standardize:
         text = (
             f"the columns nearly repeat each other: the loss is {about(condition)} times steeper in one direction "
@@ -140,6 +125,10 @@ def _steep(e: Evidence, remedies: tuple[str, ...]) -> list[Warning]:
 def _slow_or_frozen(e: Evidence, remedies: tuple[str, ...]) -> list[Warning]:
     if e.decoupled_decay:
         return [_decay(e, remedies)]
+    if e.truth.optimum is None:
+        return []
+    if not e.truth.smooth:
+        return [_kinks(e, remedies)]
     if not e.is_gradient_descent or not e.truth.curvature.rank:
         return [_too_few(e, remedies)]
     found = []
@@ -173,15 +162,28 @@ def _too_few(e: Evidence, remedies: tuple[str, ...]) -> Warning:
 def _slow(e: Evidence, remedies: tuple[str, ...]) -> Warning:
     curvature = e.truth.curvature
     needs = epochs_per_factor(float(e.contraction().max()))
-    best = best_momentum(curvature)
-    fastest = epochs_per_digit(float(curvature.contraction(*best).max()))
     helps = ", and a larger rate alone does not help" if curvature.condition > STEEP else ""
+    where = "" if e.truth.quadratic else "near the optimum "
     text = (
-        f"at rate {plain(e.step.lr)} the flattest direction needs {_epochs(needs)} for each factor e; "
-        f"the largest stable rate is {e.lr_limit:.4g}{helps}; the best rate with momentum ({plain(best[0])}, "
-        f"{plain(best[1])}) needs {about(fastest)} epochs for each digit"
+        f"at rate {plain(e.step.lr)} {where}the flattest direction needs {_epochs(needs)} for each factor e; "
+        f"the largest stable rate {where}is {e.lr_limit:.4g}{helps}"
     )
+    if e.truth.quadratic:
+        best = best_momentum(curvature)
+        fastest = epochs_per_digit(float(curvature.contraction(*best).max()))
+        text += (
+            f"; the best rate with momentum ({plain(best[0])}, {plain(best[1])}) needs {about(fastest)} epochs for "
+            "each digit"
+        )
     return Warning("SL-SLOW", text, remedies)
+
+
+def _kinks(e: Evidence, remedies: tuple[str, ...]) -> Warning:
+    text = (
+        f"the {e.truth.layout.loss} loss has kinks, where its slope jumps, so steps of rate {plain(e.step.lr)} do not "
+        "shrink near the answer: a constant rate circles around it, and a falling one (--schedule) comes closer slowly"
+    )
+    return Warning("SL-KINKS", text, remedies)
 
 
 def _decay(e: Evidence, remedies: tuple[str, ...]) -> Warning:

@@ -33,7 +33,8 @@ class Design:
     not estimated. `low` and `high (p,)` are the ranges seen in training, in the units of the data. `columns` are
     those a prediction needs, `target_columns` those of the target. `exact (p,)` tells the columns that double-double
     holds without rounding that matters. With offsets the target is the response less them, `y - offset(z)`, and
-    predictions add them again. `weights` and `cluster` name the columns of each row's weight and cluster.
+    predictions add them again. `weights` and `cluster` name the columns of each row's weight and cluster;
+    `class_weight (K,)` multiplies the weights of the rows of each class, empty where all count alike.
     """
 
     formula: str
@@ -51,6 +52,7 @@ class Design:
     exact: NDArray[np.bool_]
     weights: str | None = None
     cluster: str | None = None
+    class_weight: tuple[float, ...] = ()
 
     @classmethod
     def learn(
@@ -119,8 +121,11 @@ class Design:
         y = self.encoding.response(usable.table)
         _check_finite(y[:, None], (self.target,), usable.table)
         _check_size(np.array([np.abs(y).max(initial=0.0)]), (self.target,), table.source, squares=True)
+        weight = usable.weight
+        if self.class_weight:
+            weight = np.array(self.class_weight)[y.astype(np.intp)] * (1.0 if weight is None else weight)
         return Rows(
-            self.matrix(usable.table), y, usable.weight, usable.cluster, usable.clusters, usable.table.place
+            self.matrix(usable.table), y, weight, usable.cluster, usable.clusters, usable.table.place
         )  # fmt: skip
 
     def matrix(self, table: Table, *, unseen: str = "error") -> Array:
@@ -178,6 +183,7 @@ class Design:
             "exact": self.exact.tolist(),
             "weights": self.weights,
             "cluster": self.cluster,
+            "class_weight": list(self.class_weight),
             **arrays,
         }
 
@@ -205,6 +211,7 @@ class Design:
                 exact.reshape(center.shape),
                 weights,
                 cluster,
+                tuple(map(float, values.get("class_weight", ()))),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"the design in run.json cannot be read ({error}): train again to make a new run") from None

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import DataError, FormulaError, UsageError, shown
+from ..errors import DataError, FormulaError, UsageError, nearest, shown
 from .categories import MAX_LEVELS, Categorical, labels_of
 from .formula import Factor, Formula
 from .grammar import Expression, Step, columns_of
 from .table import Table, names_of
 from .transforms import Numeric, finite_numbers, where
 
-__all__ = ["CLASS_LOSSES", "check_number", "class_labels", "learn_target", "learned_offsets"]
+__all__ = ["CLASS_LOSSES", "check_number", "class_labels", "class_weights", "learn_target", "learned_offsets"]
 
-CLASS_LOSSES = ("bce", "cross-entropy")
+Array = NDArray[np.float64]
+
+TWO_CLASS_LOSSES = ("bce", "bce-probability", "hinge")
+CLASS_LOSSES = (*TWO_CLASS_LOSSES, "cross-entropy")
 
 
 def class_labels(response: Factor, table: Table, loss: str | None) -> tuple[tuple[str, ...], str]:
     """The classes of the response in the training rows, in sorted order, and the loss that is meant.
 
-    A class loss makes every response one of classes; without a loss, a column of text is. There are no classes, and
-    the loss is "mse" unless told, where the response is a number.
+    A class loss makes every response one of classes; without a loss, a column of text is, and one of the numbers 0 and
+    1. There are no classes, and the loss is "mse" unless told, where the response is a number.
 
     Raises:
-        UsageError: a class loss for an expression, or "bce" for more than two classes.
+        UsageError: a class loss for an expression, or one for two classes for more than two classes.
         DataError: one class only, too many, or numbers that are not whole.
     """
-    text = not response.function and table[response.columns[0]].kind == "text"
-    if not (loss in CLASS_LOSSES or (loss is None and text)):
+    if not (loss in CLASS_LOSSES or (loss is None and not response.function and _are_classes(table, response))):
         return (), loss or "mse"
     if response.function:
         raise UsageError(
@@ -37,12 +40,40 @@ def class_labels(response: Factor, table: Table, loss: str | None) -> tuple[tupl
             "one column before the ~, or use --loss mse"
         )
     labels = _labels(table, response.text)
-    if loss == "bce" and len(labels) > 2:
+    if loss in TWO_CLASS_LOSSES and len(labels) > 2:
         raise UsageError(
-            f"--loss bce takes two classes, and the target {shown(response.text)} has {len(labels):,} "
+            f"--loss {loss} takes two classes, and the target {shown(response.text)} has {len(labels):,} "
             f"({names_of(labels[:12])}{', ...' * (len(labels) > 12)}): use --loss cross-entropy"
         )
     return tuple(labels), loss or ("bce" if len(labels) == 2 else "cross-entropy")
+
+
+def _are_classes(table: Table, response: Factor) -> bool:
+    """Whether a column says what it is of two things or more: texts, or 0 and 1 and nothing else."""
+    column = table[response.columns[0]]
+    if column.kind == "text":
+        return True
+    values = np.asarray(column.values, dtype=float)
+    present = values[np.isfinite(values)]
+    return column.kind == "number" and bool(np.isin(present, (0.0, 1.0)).all()) and len(np.unique(present)) == 2
+
+
+def class_weights(
+    given: str | Mapping[str, float], labels: Sequence[str], codes: Array, weight: Array | None = None
+) -> tuple[float, ...]:
+    """The weight of each class: as given by label, 1 where not; "balanced" makes each weigh the same, n / (K n_k).
+
+    >>> class_weights("balanced", ["a", "b"], np.array([0.0, 0.0, 0.0, 1.0]))
+    (0.6666666666666666, 2.0)
+    """
+    if not isinstance(given, str):
+        for label in given:
+            if str(label) not in labels:
+                raise UsageError(f"--class-weight names no class with {shown(label)}: {nearest(str(label), labels)}")
+        by_label = {str(label): float(value) for label, value in given.items()}
+        return tuple(by_label.get(label, 1.0) for label in labels)
+    totals = np.bincount(codes.astype(np.intp), weights=weight, minlength=len(labels))
+    return tuple((totals.sum() / (len(labels) * totals)).tolist())
 
 
 def learn_target(response: Factor, table: Table, classes: Sequence[str]) -> Numeric | Categorical:

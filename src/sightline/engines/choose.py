@@ -8,7 +8,7 @@ from ..errors import UsageError, nearest, shown
 from ..linear.squared_error import SquaredError
 from .autograd import Autograd
 from .base import Engine
-from .modules import WeightedMSELoss
+from .losses import Weighted
 from .problem import Problem
 from .quadratic import Quadratic
 
@@ -46,7 +46,8 @@ def why_not_quadratic(problem: Problem) -> str:
     module, loss, optimizer = problem.module, problem.loss, problem.optimizer
     if type(module) is not nn.Linear or _has_hooks(module):
         return "the model is not a plain torch.nn.Linear"
-    if type(loss) not in (nn.MSELoss, WeightedMSELoss) or getattr(loss, "reduction", "none") == "none":
+    weighted = isinstance(loss, Weighted)
+    if type(loss.inner if isinstance(loss, Weighted) else loss) is not nn.MSELoss or loss.reduction == "none":
         return "the loss is not torch.nn.MSELoss"
     if not problem.full_batch:
         return "mini-batches visit the rows themselves"
@@ -55,7 +56,7 @@ def why_not_quadratic(problem: Problem) -> str:
     if (
         problem.x.ndim != 2
         or problem.y.ndim != 2
-        or problem.y.shape[1] != module.out_features + int(type(loss) is WeightedMSELoss)
+        or problem.y.shape[1] != module.out_features + int(weighted)
     ):
         return "the rows are not a table (n, p) with targets (n, k)"
     tensors = [problem.x, problem.y, *module.parameters()]

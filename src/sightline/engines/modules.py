@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import nn
 
-__all__ = ["WeightedMSELoss", "linear_layer"]
+__all__ = ["linear_layer"]
 
 
 def linear_layer(weight: Any, bias: ArrayLike | None, *, dtype: str) -> nn.Linear:
@@ -25,16 +25,3 @@ def linear_layer(weight: Any, bias: ArrayLike | None, *, dtype: str) -> nn.Linea
     if bias is not None:
         module.bias = nn.Parameter(torch.as_tensor(bias, dtype=torch.float64).to(weights.dtype).clone())
     return module
-
-
-class WeightedMSELoss(nn.Module):
-    """Σ w (ŷ - y)² / n for targets `(n, 2)` that hold y and w beside each other, the weights w with mean 1.
-
-    So the weights travel with their rows through every batch.
-    """
-
-    reduction = "mean"
-
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The weighted mean squared error of `prediction (n, 1)`."""
-        return (target[:, 1:] * (prediction - target[:, :1]) ** 2).mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,17 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "MOST_PARAMETERS",
     "Curvature",
     "best_momentum",
     "epochs_needed",
     "epochs_per_digit",
     "epochs_per_factor",
+    "nesterov_momentum",
     "rates_per_epoch",
     "steady_momentum",
     "steady_rate",
+    "steepest_slope",
 ]
 
 Array = NDArray[np.float64]
+MOST_PARAMETERS = 2000  # whose Hessian is worth forming
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,26 @@ class Curvature:
         _, singular, directions = np.linalg.svd(R)
         singular = np.pad(singular, (0, R.shape[1] - len(singular)))
         return cls(2.0 * singular**2 / rows, directions, rank)
+
+    @classmethod
+    def of_hessian(cls, H: Array) -> Curvature:
+        """The curvature of a loss with the Hessian `H (q, q)`; what is below rounding counts as flat."""
+        values, vectors = np.linalg.eigh(H)
+        values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1].T
+        flat = 4.0 * len(H) * np.finfo(float).eps * values[:1].max(initial=0.0)
+        return cls(values, vectors, int((values > flat).sum()))
+
+    @classmethod
+    def of_products(cls, product: Callable[[Array], Array], q: int) -> Curvature:
+        """From products with a Hessian too large to be formed: its largest eigenvalue (Lanczos); the smallest counts as
+        unknown, zero.
+        """
+        from scipy.sparse.linalg import LinearOperator, eigsh
+
+        operator = LinearOperator((q, q), matvec=product, dtype=np.float64)
+        start = np.random.default_rng(0).normal(size=q)
+        values, vectors = eigsh(operator, k=1, which="LA", v0=start)
+        return cls(np.array([values[0], 0.0]), vectors.T, 2)
 
     @property
     def max(self) -> float:
@@ -72,6 +97,11 @@ class Curvature:
             return 2.0 * (1.0 + momentum) / ((1.0 + 2.0 * momentum) * self.max)
         return 2.0 * (1.0 + momentum) / ((1.0 - dampening) * self.max)
 
+    def summary(self, lr_limit: float | None = None) -> dict[str, float]:
+        """As the public contract has it; `lr_limit` where momentum is in use."""
+        limit = self.lr_limit() if lr_limit is None else lr_limit
+        return {"min": self.min, "max": self.max, "condition": self.condition, "lr_limit": limit}
+
     @property
     def best_lr(self) -> float:
         """The fixed rate with the fastest worst direction, without momentum: 2 / (λmin + λmax)."""
@@ -98,6 +128,22 @@ def rates_per_epoch(
     constant = momentum * (1.0 - a) if nesterov else np.full_like(a, momentum)
     root = np.sqrt((linear**2 - 4.0 * constant).astype(np.complex128))
     return np.asarray(np.maximum(np.abs(linear + root), np.abs(linear - root)) / 2.0)
+
+
+def steepest_slope(X: Array, weight: Array | None = None, *, intercept: bool = True) -> float:
+    """√λmax of the mean of zz' with z = (x, 1): the curvature of a loss with second derivatives below c is below c
+    times its square, and its gradient is no longer than it times the longest slope of a row.
+
+    >>> round(steepest_slope(np.array([[3.0], [-3.0]])), 12)
+    3.0
+    """
+    n, p = X.shape
+    share = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
+    if p > MOST_PARAMETERS:
+        curvature = Curvature.of_products(lambda v: X.T @ (share * (X @ v)), p)
+        return math.sqrt(curvature.max + float(intercept))
+    Z = np.column_stack([X, np.ones(n)]) if intercept else X
+    return math.sqrt(max(float(np.linalg.eigvalsh((Z * share[:, None]).T @ Z).max(initial=0.0)), 0.0))
 
 
 def best_momentum(curvature: Curvature) -> tuple[float, float]:
@@ -129,6 +175,17 @@ def steady_momentum(curvature: Curvature) -> tuple[float, float]:
 def steady_rate(curvature: Curvature, momentum: float) -> float:
     """The rate for a given momentum β: 0.9 (1 + √β)² / λmax, the largest at which nothing overshoots much."""
     return STEADY * (1.0 + math.sqrt(momentum)) ** 2 / curvature.max if curvature.rank else 1.0
+
+
+STANDARD_MOMENTUM = 0.9  # where the flattest curvature is not known
+
+
+def nesterov_momentum(curvature: Curvature, ceiling: float) -> float:
+    """(√κ - 1) / (√κ + 1) with κ = `ceiling` / λmin, for the rate 1 / `ceiling`; 0.9 where λmin is zero or unknown."""
+    if not curvature.min > 0.0:
+        return STANDARD_MOMENTUM
+    root = math.sqrt(max(ceiling / curvature.min, 1.0))
+    return (root - 1.0) / (root + 1.0)
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -5,36 +5,54 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..curvature import MOST_PARAMETERS, Curvature
+
 __all__ = ["class_curvature"]
 
 Array = NDArray[np.float64]
-MOST = 2000  # parameters whose Hessian is formed
 
 
-def class_curvature(Z: Array, probability: Array, *, weight: Array | None = None, ridge: Array | None = None) -> Array:
-    """Eigenvalues of the Hessian of Σ w ln(1 / P(own class)) / Σ w + Σ ridge θ² / 2, largest first.
+def class_curvature(
+    X: Array, probability: Array, *, intercept: bool, scores: int, weight: Array | None = None, ridge: Array
+) -> Curvature:
+    """Of Σ w ln(1 / P(own class)) / Σ w + Σ ridge θ² / 2, θ `(k q,)` the weights row by row, then the intercepts.
 
-    `Z (n, q)` with its ones, `probability (n, K)`, `ridge (q,)` of each column. Two classes have one score, so
-    H = Z'diag(w P₀P₁)Z / Σw `(q,)`; K > 2 have K, so the block of classes k and l is Z'diag(w (P_k [k = l] - P_k P_l))Z
-    / Σw, and the q directions that move all scores alike, of curvature zero without ridge, are left out `(q (K - 1),)`.
-    Empty where there are more than 2,000 parameters.
+    `X (n, p)`, `probability (n, K)`, `ridge (k q,)`. With one of the `scores` k = 1 (two classes) the Hessian is
+    Z'diag(w P₀P₁)Z / Σw; with k = K the block of classes k and l is Z'diag(w (P_k [k = l] - P_k P_l))Z / Σw, and the
+    q directions that move all scores alike have no curvature. For more than 2,000 parameters only the largest
+    eigenvalue is found, and the smallest counts as unknown, zero.
 
-    >>> class_curvature(np.ones((4, 1)), np.full((4, 2), 0.5)).tolist()
-    [0.25]
+    >>> flat = class_curvature(np.zeros((4, 0)), np.full((4, 2), 0.5), intercept=True, scores=1, ridge=np.zeros(1))
+    >>> flat.max, flat.rank
+    (0.25, 1)
     """
-    (n, q), K = Z.shape, probability.shape[1]
-    scores = 1 if K == 2 else K
-    if q * scores > MOST:
-        return np.empty(0)
+    n, p = X.shape
     share = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
     P = probability[:, 1:] if scores == 1 else probability
-    H = np.empty((scores, q, scores, q))
-    for k in range(scores):
-        for j in range(k, scores):
-            spread = share * P[:, k] * ((1.0 if j == k else 0.0) - P[:, j])
-            H[k, :, j, :] = (Z * spread[:, None]).T @ Z
-            H[j, :, k, :] = H[k, :, j, :].T
-        if ridge is not None:
-            H[k, range(q), k, range(q)] += ridge
-    values = np.linalg.eigvalsh(H.reshape(scores * q, scores * q))[::-1]
-    return np.asarray(np.maximum(values[: q if scores == 1 else q * (K - 1)], 0.0))
+    if scores * (p + int(intercept)) <= MOST_PARAMETERS:
+        return Curvature.of_hessian(_hessian(X, P, share, intercept=intercept) + np.diag(ridge))
+
+    def product(v: Array) -> Array:
+        """The Hessian times v, without forming it."""
+        W, b = v[: scores * p].reshape(scores, p), v[scores * p :]
+        t = X @ W.T + (b if intercept else 0.0)
+        bent = share[:, None] * P * (t - (P * t).sum(axis=1, keepdims=True))
+        by_weight = (bent.T @ X).ravel()
+        return np.concatenate([by_weight, bent.sum(axis=0)] if intercept else [by_weight]) + ridge * v
+
+    return Curvature.of_products(product, scores * (p + int(intercept)))
+
+
+def _hessian(X: Array, P: Array, share: Array, *, intercept: bool) -> Array:
+    """The blocks of all pairs of classes, in the order of θ."""
+    (n, p), k = X.shape, P.shape[1]
+    Z = np.column_stack([X, np.ones(n)]) if intercept else X
+    q = Z.shape[1]
+    H = np.empty((k, q, k, q))
+    for a in range(k):
+        for b in range(a, k):
+            spread = share * P[:, a] * ((1.0 if a == b else 0.0) - P[:, b])
+            H[a, :, b, :] = (Z * spread[:, None]).T @ Z
+            H[b, :, a, :] = H[a, :, b, :].T
+    order = [*(c * q + j for c in range(k) for j in range(p)), *(c * q + p for c in range(k) if intercept)]
+    return H.reshape(k * q, k * q)[np.ix_(order, order)]

@@ -1,0 +1,120 @@
+"""The losses of a fit by name: torch's own modules, with the weights of the rows beside the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["BCEOfProbability", "GaussianNLL", "HingeLoss", "Weighted", "target_tensor", "torch_loss"]
+
+
+class _Reduced(nn.Module):
+    """A loss of a row each, reduced to their mean unless `reduction` is "none"."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def each(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The loss of each row, `(n, 1)`."""
+        raise NotImplementedError
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The mean over the rows."""
+        each = self.each(prediction, target)
+        return each if self.reduction == "none" else each.mean()
+
+
+class HingeLoss(_Reduced):
+    """max(0, 1 - s z) for a score z and the sign s = 2 y - 1 of a class y that is 0 or 1.
+
+    >>> HingeLoss()(torch.tensor([[0.5], [2.0]]), torch.tensor([[1.0], [0.0]])).item()
+    1.75
+    """
+
+    def each(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Of each row."""
+        return (1.0 - (2.0 * target - 1.0) * prediction).clamp(min=0.0)
+
+
+class BCEOfProbability(_Reduced):
+    """`torch.nn.BCELoss` of the probability that a sigmoid makes of the score; it ends at 100, where p rounds to 0 or 1
+    (`BCEWithLogitsLoss` does not).
+    """
+
+    def each(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Of each row."""
+        return functional.binary_cross_entropy(torch.sigmoid(prediction), target, reduction="none")
+
+
+class GaussianNLL(_Reduced):
+    """`torch.nn.GaussianNLLLoss` for predictions `(n, 2)`: the mean, and the logarithm of the variance."""
+
+    def __init__(self, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.eps = eps
+
+    def each(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Of each row."""
+        mean, variance = prediction[:, :1], prediction[:, 1:].exp()
+        return functional.gaussian_nll_loss(mean, target, variance, eps=self.eps, reduction="none")
+
+
+class Weighted(nn.Module):
+    """Σ w ℓ(ŷ, y) / n for targets `(n, 2)` that hold y and w beside each other, the weights w with mean 1, so that they
+    travel with their rows through every batch; `inner` gives the loss of each row.
+    """
+
+    reduction = "mean"
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The weighted mean."""
+        y = target[:, 0].long() if isinstance(self.inner, nn.CrossEntropyLoss) else target[:, :1]
+        each: Tensor = self.inner(prediction, y)
+        return (target[:, 1:] * each.reshape(len(target), -1)).mean()
+
+
+MODULES: dict[str, Callable[..., nn.Module]] = {
+    "mse": nn.MSELoss,
+    "l1": nn.L1Loss,
+    "huber": nn.HuberLoss,
+    "smooth-l1": nn.SmoothL1Loss,
+    "bce": nn.BCEWithLogitsLoss,
+    "bce-probability": BCEOfProbability,
+    "cross-entropy": nn.CrossEntropyLoss,
+    "hinge": HingeLoss,
+    "poisson-nll": nn.PoissonNLLLoss,
+    "gaussian-nll": GaussianNLL,
+}
+
+
+def torch_loss(name: str, options: Mapping[str, Any], *, weighted: bool = False) -> nn.Module:
+    """The module of that name with torch's own defaults for what is not given.
+
+    >>> torch_loss("huber", {"delta": 2.0})
+    HuberLoss()
+    """
+    if weighted:
+        return Weighted(MODULES[name](reduction="none", **options))
+    return MODULES[name](**options)
+
+
+def target_tensor(
+    name: str, y: NDArray[np.float64], weight: NDArray[np.float64] | None, dtype: torch.dtype
+) -> Tensor:
+    """Targets as the module takes them: `(n, 1)`, class numbers `(n,)`, or `(n, 2)` with the weights beside."""
+    if weight is not None:
+        return torch.from_numpy(np.column_stack([y, weight])).to(dtype)
+    if name == "cross-entropy":
+        return torch.from_numpy(y.astype(np.int64))
+    return torch.from_numpy(y[:, None]).to(dtype)

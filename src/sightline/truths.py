@@ -1,0 +1,26 @@
+"""Which truth stands beside a training: that of least squares, of classes, or of any other objective."""
+
+from __future__ import annotations
+
+from .class_truth import ClassTruth
+from .general_truth import GeneralTruth
+from .objectives import objective_of
+from .parameters import Layout
+from .prepare import Prepared
+from .settings import RunSettings
+from .squared_truth import SquaredTruth
+from .truth import Truth
+
+__all__ = ["truth_of"]
+
+
+def truth_of(prepared: Prepared, settings: RunSettings, *, decay: float = 0.0) -> Truth:
+    """Solve the very objective that is trained; `decay` is on all parameters."""
+    layout = Layout(prepared.design, prepared.loss)
+    objective = objective_of(layout, prepared.rows, settings, decay=decay)
+    if prepared.loss == "mse" and not objective.lasso.any():
+        return SquaredTruth.of(layout, objective, prepared.rows, settings, pairs=prepared.pairs)
+    likelihood = prepared.loss in ("bce", "bce-probability", "cross-entropy")
+    if likelihood and not (decay or objective.lasso.any() or settings.loss_opt):
+        return ClassTruth.of(layout, objective, prepared.rows, settings, pairs=prepared.pairs)
+    return GeneralTruth.of(layout, objective, prepared.rows, settings)
