@@ -1,4 +1,4 @@
-"""The losses of linear models as a blackboard has them: from each row's prediction to the gradient."""
+"""What every loss of a linear model can tell: value, gradient, Hessian, and how it changes, to its last digits."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError, nearest, shown
-
-__all__ = ["LOSSES", "CrossEntropy", "Logistic", "Pieces", "RowLoss", "SquaredLoss", "row_loss"]
+__all__ = ["Pieces", "RowLoss"]
 
 Array = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
@@ -72,6 +70,34 @@ class RowLoss:
         """The same for a linear predictor `z (n, k)`."""
         raise NotImplementedError
 
+    def bend(self, z: Array) -> Array:
+        """∂²ℓ/∂z² of every row, `(n, k, k)`; zero where ℓ is piecewise linear, also at its kinks."""
+        raise NotImplementedError
+
+    @property
+    def steepest(self) -> float | None:
+        """The largest eigenvalue that `bend` has anywhere, so λmax of the Hessian is at most `steepest` times that of
+        Σ v xx' / n; None where there is no bound.
+        """
+        raise NotImplementedError
+
+    def difference(self, z: Array, d: Array) -> Array:
+        """ℓ(z + d) - ℓ(z) of every row, `(n,)`, with its digits also where d is tiny."""
+        raise NotImplementedError
+
+    def error_range(self, z: Array, slack: Array) -> tuple[Array, Array]:
+        """The least and largest error of each row, `(n, k)` each: they differ where z is within `slack (n, k)` of a
+        kink, and every number between is then a slope of ℓ there.
+        """
+        del slack
+        error = self.at(z).error
+        return error, error
+
+    def sharpness(self, z: Array) -> Array | float:
+        """By how much `error` changes at most for each unit that rounding moves z, `(n, k)`."""
+        del z
+        return 1.0
+
     def value(self, theta: Array) -> float:
         """L(θ), without any penalty."""
         return self._mean(self.pieces(theta).loss)
@@ -79,6 +105,34 @@ class RowLoss:
     def gradient(self, theta: Array) -> Array:
         """∂L/∂θ `(q,)`."""
         return self._backward(self.pieces(theta).error)
+
+    def gradient_of(self, error: Array) -> Array:
+        """What the gradient is for these errors `(n, k)`: `factor` / n Σ vᵢ errorᵢ xᵢ, `(q,)`."""
+        return self._backward(error)
+
+    def hessian(self, theta: Array) -> Array:
+        """∂²L/∂θ² `(q, q)`, in the order of θ."""
+        k, p = self.outputs, self.X.shape[1]
+        bend, ones = self.bend(self.predictor(theta)), int(self.intercept)
+        H = np.empty((k * (p + ones), k * (p + ones)))
+        for a in range(k):
+            for b in range(a, k):
+                block = self._block(bend[:, a, b])
+                for s, t, B in ((a, b, block), (b, a, block.T)):
+                    H[s * p : s * p + p, t * p : t * p + p] = B[:p, :p]
+                    if ones:
+                        H[s * p : s * p + p, k * p + t], H[k * p + s, t * p : t * p + p] = B[:p, p], B[p, :p]
+                        H[k * p + s, k * p + t] = B[p, p]
+        return H
+
+    def hessian_times(self, theta: Array, v: Array) -> Array:
+        """∂²L/∂θ² v `(q,)`, without the matrix."""
+        bent = np.einsum("iab,ib->ia", self.bend(self.predictor(theta)), self.predictor(v))
+        return self._backward(bent / self.factor)
+
+    def change(self, theta: Array, step: Array) -> float:
+        """L(θ + step) - L(θ), added up from the differences of rows, so that it keeps its digits for a small step."""
+        return self._mean(self.difference(self.predictor(theta), self.predictor(step)))
 
     def terms(self, theta: Array) -> Array:
         """What each row adds to the sum in the gradient, `(n, q)`: vᵢ errorᵢ xᵢ, then vᵢ errorᵢ."""
@@ -88,11 +142,16 @@ class RowLoss:
 
     def gradient_rounding(self, theta: Array, eps: float = EPS) -> Array:
         """How far rounding may have moved each element of the gradient, `(q,)`, a bound to first order in `eps`."""
+        pieces = self.pieces(theta)
+        wrong = self.predictor_rounding(theta, eps) * self.sharpness(pieces.z)
+        slack = wrong + eps * (3.0 + np.log2(len(self.X))) * np.abs(pieces.error)
+        return self._backward(slack, np.abs(self.X))
+
+    def predictor_rounding(self, theta: Array, eps: float = EPS) -> Array:
+        """How far rounding may have moved z - y, `(n, k)`."""
         W, b = self.split(theta)
         size = np.abs(self.X) @ np.abs(W).T + np.abs(b) + np.abs(self.y)[:, None]
-        error = np.abs(self.pieces(theta).error)
-        slack = eps * ((self.X.shape[1] + 3.0) * size + (3.0 + np.log2(len(self.X))) * error)
-        return self._backward(slack, np.abs(self.X))
+        return np.asarray(eps * (self.X.shape[1] + 3.0) * size)
 
     @QUIET
     def along(self, theta: Array, step: Array, t: float) -> float:
@@ -106,6 +165,12 @@ class RowLoss:
         error = self.at(self.predictor(theta) + t * shift).error
         return self.factor * self._mean((error * shift).sum(axis=1))
 
+    def _block(self, bend: Array) -> Array:
+        """Σ v bend xx' / n of the rows with their one, `(p + 1, p + 1)`."""
+        Z = np.column_stack([self.X, np.ones(len(self.X))]) if self.intercept else self.X
+        scaled = bend / len(Z) if self.weight is None else bend * self.weight / len(Z)
+        return np.asarray(Z.T @ (scaled[:, None] * Z))
+
     def _mean(self, values: Array) -> float:
         return float(values.mean() if self.weight is None else self.weight @ values / len(values))
 
@@ -117,72 +182,3 @@ class RowLoss:
         by_weight = (error.T @ (self.X if X is None else X)).ravel()
         both = np.concatenate([by_weight, error.sum(axis=0)]) if self.intercept else by_weight
         return np.asarray(self.factor / len(self.X) * both)
-
-
-class SquaredLoss(RowLoss):
-    """The mean squared error: ℓ = (ŷ - y)², ŷ = z; `torch.nn.MSELoss`.
-
-    >>> loss = SquaredLoss(np.array([[150.0], [160.0]]), np.array([55.0, 70.0]))
-    >>> theta = np.array([0.5, -25.0])
-    >>> loss.value(theta), loss.gradient(theta).tolist()
-    (125.0, [-3150.0, -20.0])
-    """
-
-    name = "mse"
-    factor = 2.0
-
-    def at(self, z: Array) -> Pieces:
-        """ŷ, ŷ - y, (ŷ - y)²."""
-        error = z - self.y[:, None]
-        return Pieces(z, z, error, error[:, 0] ** 2)
-
-
-class Logistic(RowLoss):
-    """Binary cross-entropy of a probability p = 1 / (1 + e⁻ᶻ): ℓ = -log p for y = 1, -log(1 - p) for y = 0;
-    `torch.nn.BCEWithLogitsLoss`.
-
-    >>> loss = Logistic(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]))
-    >>> round(loss.value(np.zeros(2)), 6), loss.gradient(np.zeros(2)).tolist()
-    (0.693147, [-0.25, 0.0])
-    """
-
-    name = "bce"
-
-    def at(self, z: Array) -> Pieces:
-        """p, p - y, and log(1 + eᶻ) - y z."""
-        from scipy.special import expit
-
-        p = expit(z)
-        return Pieces(z, p, p - self.y[:, None], (np.logaddexp(0.0, z) - self.y[:, None] * z)[:, 0])
-
-
-class CrossEntropy(RowLoss):
-    """Cross-entropy of the softmax: pⱼ = exp(zⱼ) / Σ exp(z), ℓ = -log p of the class y; `torch.nn.CrossEntropyLoss`.
-
-    >>> loss = CrossEntropy(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]), outputs=3)
-    >>> round(loss.value(np.zeros(6)), 6)
-    1.098612
-    """
-
-    name = "cross-entropy"
-
-    def at(self, z: Array) -> Pieces:
-        """p, p - 1 for the class that it was and p for the others, log Σ exp(z) - z of that class."""
-        from scipy.special import log_softmax
-
-        logs = log_softmax(z, axis=1)
-        rows, classes = np.arange(len(z)), self.y.astype(np.intp)
-        p = np.exp(logs)
-        error = p.copy()
-        error[rows, classes] -= 1.0
-        return Pieces(z, p, error, -logs[rows, classes])
-
-
-LOSSES: dict[str, type[RowLoss]] = {c.name: c for c in (SquaredLoss, Logistic, CrossEntropy)}
-
-
-def row_loss(name: str) -> type[RowLoss]:
-    """The loss of that name, as `--loss` has it."""
-    if name not in LOSSES:
-        raise UsageError(f"the loss {shown(name)} cannot be worked out by hand: {nearest(name, LOSSES)}")
-    return LOSSES[name]

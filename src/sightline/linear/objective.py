@@ -1,0 +1,110 @@
+"""What is minimized: the loss of a linear model with its ridge and lasso penalties."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .row_losses import RowLoss
+
+__all__ = ["Objective"]
+
+Array = NDArray[np.float64]
+FEW = 300  # unknowns, up to which the active-set method is taken
+
+
+@dataclass(frozen=True)
+class Objective:
+    """F(θ) = L(θ) + Σ ridgeⱼ θⱼ² / 2 + Σ lassoⱼ |θⱼ| with `ridge (q,)` and `lasso (q,)` at or above zero.
+
+    >>> from .row_losses import Huber
+    >>> loss = Huber(np.array([[0.0], [2.0]]), np.array([0.5, 4.0]))
+    >>> objective = Objective(loss, np.array([0.1, 0.0]), np.array([0.5, 0.0]))
+    >>> objective.value(np.array([1.0, 0.5])), objective.subgradient(np.array([1.0, 0.5])).round(12).tolist()
+    (1.05, [-0.4, -0.5])
+    """
+
+    loss: RowLoss
+    ridge: Array
+    lasso: Array
+
+    @classmethod
+    def plain(cls, loss: RowLoss) -> Objective:
+        """The loss alone."""
+        q = loss.outputs * (loss.X.shape[1] + int(loss.intercept))
+        return cls(loss, np.zeros(q), np.zeros(q))
+
+    @property
+    def penalized(self) -> bool:
+        """Whether there is any penalty."""
+        return bool(self.ridge.any() or self.lasso.any())
+
+    def value(self, theta: Array) -> float:
+        """F(θ)."""
+        return self.loss.value(theta) + self.penalty(theta)
+
+    def penalty(self, theta: Array) -> float:
+        """F(θ) - L(θ)."""
+        return float(0.5 * self.ridge @ theta**2 + self.lasso @ np.abs(theta))
+
+    def excess(self, theta: Array, reference: Array) -> float:
+        """F(θ) - F(reference), added up from the differences of rows, so that it keeps its digits near the reference.
+
+        >>> from .row_losses import SquaredLoss
+        >>> objective = Objective.plain(SquaredLoss(np.array([[1.0], [1.0]]), np.array([0.0, 2.0]), False))
+        >>> objective.value(np.array([1.0 + 2.0**-30])) - objective.value(np.array([1.0]))
+        0.0
+        >>> objective.excess(np.array([1.0 + 2.0**-30]), np.array([1.0])) == 2.0**-60
+        True
+        """
+        step = theta - reference
+        quadratic = 0.5 * float(self.ridge @ (step * (theta + reference)))
+        stays = theta * reference > 0
+        sizes = np.where(stays, np.sign(reference) * step, np.abs(theta) - np.abs(reference))
+        return self.loss.change(reference, step) + quadratic + float(self.lasso @ sizes)
+
+    def smooth_gradient(self, theta: Array) -> Array:
+        """The gradient of all but the lasso, `(q,)`."""
+        return self.loss.gradient(theta) + self.ridge * theta
+
+    def hessian(self, theta: Array) -> Array:
+        """The second derivative of all but the lasso and kinks, `(q, q)`."""
+        return self.loss.hessian(theta) + np.diag(self.ridge)
+
+    def hessian_times(self, theta: Array, v: Array) -> Array:
+        """The same times v `(q,)`, without the matrix."""
+        return self.loss.hessian_times(theta, v) + self.ridge * v
+
+    def subgradient(self, theta: Array) -> Array:
+        """The shortest subgradient at θ, `(q,)`: zero where θ is a minimum of a convex objective.
+
+        A row counts as at its kink within the rounding of its prediction, a weight only at exactly zero. Each kink may
+        take any slope between those of its sides; they are chosen by least squares in a box.
+        """
+        z = self.loss.predictor(theta)
+        low, high = self.loss.error_range(z, self.loss.predictor_rounding(theta))
+        g = self.loss.gradient_of(0.5 * (low + high)) + self.ridge * theta + self.lasso * np.sign(theta)
+        open_ = np.where(theta == 0.0, self.lasso, 0.0)
+        kinks = np.flatnonzero((high > low).any(axis=1))
+        if not len(kinks):
+            return np.asarray(np.sign(g) * np.maximum(np.abs(g) - open_, 0.0))
+        part = self.loss.of_rows(kinks.tolist())
+        half = 0.5 * (high - low)[kinks] * (1.0 if part.weight is None else part.weight[:, None])
+        rows = self.loss.factor / len(z) * half * np.column_stack([part.X, np.ones(len(kinks))])[:, : len(theta)]
+        return _shortest(g, np.vstack([rows, np.diag(open_)[open_ > 0]]))
+
+    def subgradient_norm(self, theta: Array) -> float:
+        """The Euclidean length of the shortest subgradient."""
+        return float(np.linalg.norm(self.subgradient(theta)))
+
+
+def _shortest(g: Array, rows: Array) -> Array:
+    """The shortest g + rows'u with every |u| <= 1."""
+    from scipy.optimize import lsq_linear
+
+    scale = float(np.abs(g).max(initial=0.0)) or 1.0
+    method = "bvls" if len(rows) <= FEW else "trf"
+    found = lsq_linear(rows.T / scale, -g / scale, (-1.0, 1.0), method=method, tol=1e-14)
+    return np.asarray(g + rows.T @ found.x)
