@@ -19,7 +19,7 @@ from .linear.classes.fit import ClassFit
 from .linear.classes.robust import robust_class_covariance
 from .linear.classes.softmax import softmax_optimum
 from .linear.classes.statistics import class_statistics
-from .linear.curvature import Curvature, steepest_slope
+from .linear.curvature import Curvature
 from .linear.exact import EPS, least_squares
 from .linear.inference import infer
 from .linear.objective import Objective
@@ -177,20 +177,6 @@ class ClassTruth:
     def resolution(self, eps: float = EPS) -> float:
         """Rounding of the probabilities of the rows moves the loss by as much."""
         return 4.0 * eps * self.baseline
-
-    def steepest(self, _: Array) -> float:
-        """A probability's p (1 - p), or of several its largest eigenvalue: 1/4 or 1/2."""
-        return 0.25 if self.layout.outputs == 1 else 0.5
-
-    def ceiling(self, start: Array) -> tuple[float, str]:
-        """No curvature of the loss is larger than that of rows that are all undecided (Böhning 1992)."""
-        ridge = float(self.objective.ridge.max(initial=0.0))
-        return self.steepest(start) * self.slope_bound**2 + ridge, "a bound"
-
-    @cached_property
-    def slope_bound(self) -> float:
-        """√λmax of the mean of (x, 1)(x, 1)'."""
-        return steepest_slope(self.data.X, self.objective.loss.weight, intercept=self.design.intercept)
 
     def directions(self, contraction: Array | None) -> list[Direction]:
         """Each direction that the data determine, at the optimum."""

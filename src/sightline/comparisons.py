@@ -17,6 +17,8 @@ from .linear.hypotheses import Hypotheses, linear_hypotheses
 from .linear.hypothesis_tests import ModelComparison, WaldTest, likelihood_ratio, nested_f, wald
 from .linear.projection import Projection
 from .linear.robust import cluster_sizes, robust_covariance, robust_df
+from .objectives import objective_of
+from .parameters import Layout
 from .views.subject import Subject
 
 __all__ = ["anova", "nested_test", "wald_test"]
@@ -52,7 +54,9 @@ def _class_covariance(run: Subject, read: Hypotheses) -> tuple[Array, None]:
             )
     rows, design = training_rows(run), run.design
     X = rows.X * design.scale + design.center
-    truth = ClassTruth.of(design, rows, run.settings, pairs=lambda: (Pair.of(X), Pair.of(rows.y)))
+    layout = Layout(design, run.result["loss_name"])
+    objective = objective_of(layout, rows, run.settings, decay=0.0)
+    truth = ClassTruth.of(layout, objective, rows, run.settings, pairs=lambda: (Pair.of(X), Pair.of(rows.y)))
     return truth.covariance(read.L), None
 
 

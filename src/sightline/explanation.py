@@ -73,7 +73,7 @@ def explain(run: Run, epoch: int = 1) -> Worked:
         job.engine.run_epoch(number)
     with _watching(job) as seen:
         job.engine.run_epoch(epoch)
-    theta = prepared.design.in_units(theta_of(job.problem.module))
+    theta = job.truth.layout.in_units(theta_of(job.problem.module))
     _check_size(seen, job, epoch, str(run.result["run"]))
     return _worked(run, job, epoch, seen, theta)
 
@@ -191,9 +191,10 @@ def _options(job: Job) -> dict[str, Any]:
 def _loss(job: Job) -> RowLoss:
     """The loss of all rows, as the engine has them, in their dtype."""
     x, target = (t.detach().numpy().astype(np.float64) for t in (job.problem.x, job.problem.y))
-    design, weighted = job.prepared.design, job.prepared.rows.weight is not None
-    outputs = len(design.classes) if len(design.classes) > 2 else 1
-    return row_loss(job.prepared.loss)(x, target[:, 0], design.intercept, target[:, 1] if weighted else None, outputs)
+    layout, weighted = job.truth.layout, job.prepared.rows.weight is not None
+    y = target.reshape(len(target), -1)
+    weight = y[:, 1] if weighted else None
+    return row_loss(layout.loss)(x, y[:, 0], layout.design.intercept, weight, layout.outputs)
 
 
 def _batch_rows(job: Job, epoch: int, steps: int) -> list[list[int]]:
@@ -220,8 +221,8 @@ def _worked(run: Run, job: Job, epoch: int, seen: _Seen, theta: Array) -> Worked
         str(run.result["run"]), epoch, run.epochs[-1].number, run.design, job.settings.dtype,
         job.settings.optimizer.lower(), options, seen.first, whole if seen.steps == 1 else whole.of_rows(parts[0]),
         parts[0], whole, np.broadcast_to(np.asarray(decay, dtype=float), seen.first.before.shape), batches, seen.steps,
-        job.truth.curvature, job.truth.exact.theta if whole.name == "mse" else None,
-        _rate(job, options) if gradient_descent and whole.name == "mse" else None, records[epoch - 1], records[epoch],
+        job.truth.curvature, job.truth.optimum,
+        _rate(job, options) if gradient_descent and job.truth.optimum is not None else None, records[epoch - 1], records[epoch],
         _apart(theta, records[epoch].parameters, run), run.result["frozen_at"], run.folder,
     )  # fmt: skip
 
@@ -237,6 +238,6 @@ def _apart(theta: Array, recorded: Mapping[str, Any], run: Run) -> float:
     """The largest relative distance of the repeated parameters from those of the record, in the units of the data."""
     if not recorded:
         return 0.0
-    values = np.array([np.nan if recorded[t] is None else recorded[t] for t in run.design.terms], dtype=float)
+    values = np.array([np.nan if recorded[c.term] is None else recorded[c.term] for c in run.coefficients], dtype=float)
     size = float(np.abs(values).max(initial=0.0)) or 1.0
     return float(np.abs(theta - values).max(initial=0.0)) / size

@@ -20,6 +20,7 @@ from .linear.curvature import (
 )
 from .settings import RunSettings
 from .squared_truth import SquaredTruth
+from .tuning import ceiling_of
 from .words import count
 
 __all__ = ["fixes"]
@@ -82,7 +83,7 @@ def _by_momentum(e: Evidence) -> list[str]:
     size = t.objective.loss.X.size * t.layout.outputs
     if t.optimum is None or not t.smooth or changed or size > LARGE:
         return []
-    ceiling, _ = t.ceiling(e.start)
+    ceiling, _ = ceiling_of(t, e.start)
     momentum = nesterov_momentum(t.curvature, ceiling)
     needed = _tried(e, 1.0 / ceiling, momentum, min(TOO_MANY, WORK // max(size, 1000)))
     if needed is None:

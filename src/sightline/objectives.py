@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .data.design import Design
 from .linear.objective import Objective
-from .linear.row_losses import loss_of
+from .linear.row_losses import LOSSES, Logistic
 from .parameters import Layout
 from .rows import Rows
 from .settings import RunSettings
@@ -26,7 +26,7 @@ def row_shares(rows: Rows) -> Array | None:
 def objective_of(layout: Layout, rows: Rows, settings: RunSettings, *, decay: float) -> Objective:
     """Mean loss + Σ ridge θ² / 2 + Σ lasso |θ|: `decay` on all parameters, l2 and l1 on all but the intercepts."""
     options = {FIELDS.get(name, name): value for name, value in settings.loss_opt.items()}
-    loss = loss_of(layout.loss)(
+    loss = LOSSES.get(layout.loss, Logistic)(  # bce-probability is the same function of the score as bce
         rows.X, rows.y, layout.design.intercept, row_shares(rows), layout.outputs, **options
     )
     slopes = _slopes(layout.design, layout.outputs)

@@ -28,8 +28,8 @@ KINDS = ("prediction", "confidence")
 UNSEEN = ("error", "reference", "other")
 
 
-def parameters_of(design: Design, coefficients: Sequence[Coefficient]) -> tuple[Array, Array]:
-    """Weights `(m, p)` and biases `(m,)` of the estimates; of K > 2 classes those with mean zero over the classes.
+def parameters_of(design: Design, coefficients: Sequence[Coefficient], loss: str) -> tuple[Array, Array]:
+    """Weights `(k, p)` and biases `(k,)` of the estimates; of a softmax those with mean zero over the classes.
 
     Raises UsageError for coefficients at infinity.
     """
@@ -40,7 +40,7 @@ def parameters_of(design: Design, coefficients: Sequence[Coefficient]) -> tuple[
             "fit with a penalty, such as --l2 0.01"
         )
     table = values.reshape(-1, len(design.terms))
-    if len(design.classes) > 2:
+    if loss == "cross-entropy":
         table = np.vstack([np.zeros(table.shape[1]), table])
         table -= table.mean(axis=0)
     first = int(design.intercept)

@@ -69,7 +69,8 @@ class Run:
     def model(self) -> torch.nn.Linear:
         """A `torch.nn.Linear` with the trained weights in the units of the data; it needs nothing of sightline.
 
-        One output for a number and for two classes (the log odds of the second), K for K classes. The offsets of the
+        One output for a number and for two classes (the log odds of the second), K for a softmax over K classes, two for
+        the Gaussian likelihood (mean and log variance). The offsets of the
         formula are no part of it: add them to its output.
         """
         from .engines.modules import linear_layer
@@ -79,7 +80,7 @@ class Run:
 
     @property
     def _parameters(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return parameters_of(self.design, self.coefficients)
+        return parameters_of(self.design, self.coefficients, self.result["loss_name"])
 
     def predict(
         self, table: object, interval: float | None = None, *, kind: str = "prediction", unseen: str = "error"

@@ -60,6 +60,12 @@ class RunSettings:
     l2: float | None = None
     robust: str | None = None
     cluster: str | None = None
+    l1: float | None = None
+    opt: Mapping[str, Any] = field(default_factory=dict)
+    schedule: str | None = None
+    warmup: int | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("nesterov", "standardize", "auto_momentum"):

@@ -106,10 +106,6 @@ class SquaredTruth:
         """What arithmetic with this machine epsilon can tell from zero."""
         return self.exact.resolution(eps)
 
-    def ceiling(self, _: Array) -> tuple[float, str]:
-        """λmax, which is the same everywhere."""
-        return self.curvature.max, "exact"
-
     @property
     def accuracy(self) -> dict[str, Any]:
         """To how many digits the exact column holds, and how it was found."""

@@ -62,15 +62,6 @@ class Truth(Protocol):
         """The objective at θ above its optimum."""
     def resolution(self, eps: float) -> float:
         """The smallest excess that arithmetic with this machine epsilon can tell from none."""
-    def ceiling(self, start: Array) -> tuple[float, str]:
-        """The largest curvature that training meets, and whether that is exact, a bound, or a guide."""
-    def steepest(self, start: Array) -> float:
-        """The largest second derivative of one row's loss by its score that training meets."""
-    @property
-    def slope_bound(self) -> float:
-        """How long a (sub)gradient can be where the loss of a row has slope 1 at most: √ of the largest eigenvalue of
-        the mean of (x, 1)(x, 1)'.
-        """
     def coefficients(self, estimate: Array | None = None) -> list[Coefficient]:
         """The table; `estimate` are trained coefficients in the order of `layout.names`, None for the exact ones."""
     def directions(self, contraction: Array | None) -> list[Direction]: ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .class_truth import ClassTruth
-from .general_truth import GeneralTruth
 from .objectives import objective_of
 from .parameters import Layout
 from .prepare import Prepared
@@ -23,4 +22,6 @@ def truth_of(prepared: Prepared, settings: RunSettings, *, decay: float = 0.0) -
     likelihood = prepared.loss in ("bce", "bce-probability", "cross-entropy")
     if likelihood and not (decay or objective.lasso.any() or settings.loss_opt):
         return ClassTruth.of(layout, objective, prepared.rows, settings, pairs=prepared.pairs)
+    from .general_truth import GeneralTruth
+
     return GeneralTruth.of(layout, objective, prepared.rows, settings)

@@ -10,11 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UsageError
-from .linear.curvature import Curvature, epochs_per_digit, nesterov_momentum, steady_momentum, steady_rate
+from .linear.curvature import (
+    Curvature,
+    epochs_per_digit,
+    nesterov_momentum,
+    steady_momentum,
+    steady_rate,
+    steepest_slope,
+)
 from .settings import RunSettings
 from .truth import Truth
 
-__all__ = ["Step", "choose_step"]
+__all__ = ["Step", "ceiling_of", "choose_step"]
 
 Array = NDArray[np.float64]
 OWN_RATE = {"lbfgs": 1.0, "adadelta": 1.0}  # their steps have the size of the problem already
@@ -114,9 +121,9 @@ class _Rate:
         """1 / L with Nesterov's momentum, which converges for every convex loss of curvature below L (Nesterov 2004,
         Introductory Lectures on Convex Optimization, section 2.2); a heavy ball may cycle.
         """
-        ceiling, kind = self.truth.ceiling(self.start)
+        ceiling, kind = ceiling_of(self.truth, self.start)
         lr = 1.0 / ceiling if ceiling > 0 else 1.0
-        what = f"1 / L, L {kind} of the curvature, {ceiling:.4g}"
+        what = f"1 / L, L = {ceiling:.4g} {kind} of the curvature"
         if self.settings.momentum is not None:
             return lr, self.settings.momentum, self.settings.nesterov, f"rate auto: {what}"
         momentum = nesterov_momentum(self.truth.curvature, ceiling)
@@ -127,7 +134,7 @@ class _Rate:
     def _for_single_rows(self) -> tuple[float, float, bool, str]:
         X = self.truth.objective.loss.X
         largest = float(np.einsum("ij,ij->i", X, X).max(initial=0.0)) + 1.0
-        lr = 1.0 / (self.truth.steepest(self.start) * largest)
+        lr = 1.0 / (_steepest(self.truth, self.start) * largest)
         return lr, self.settings.momentum or 0.0, self.settings.nesterov, "auto: half of what is stable for every row"
 
     def _over_kinks(self) -> tuple[float, float, bool, str]:
@@ -135,8 +142,34 @@ class _Rate:
         momentum = self.settings.momentum or 0.0
         epochs = max(self.settings.epochs or FIRST_EPOCHS, 1)
         way = 1.0 if self.truth.optimum is None else float(np.linalg.norm(self.truth.optimum - self.start))
-        lr = (way or 1.0) / (self.truth.slope_bound * math.sqrt(epochs)) * (1.0 - momentum)
+        lr = (way or 1.0) / (_slope(self.truth) * math.sqrt(epochs)) * (1.0 - momentum)
         return lr, momentum, self.settings.nesterov, f"auto: way / (slope √{epochs:,} epochs), for a loss with kinks"
+
+
+def ceiling_of(truth: Truth, start: Array) -> tuple[float, str]:
+    """The largest curvature that training from `start` meets, and what kind of knowledge that is."""
+    if truth.quadratic:
+        return truth.curvature.max, "the largest eigenvalue"
+    objective = truth.objective
+    if objective.loss.steepest is not None:
+        ridge = float(objective.ridge.max(initial=0.0))
+        return objective.loss.steepest * _slope(truth) ** 2 + ridge, "a bound"
+    points = [start, *([] if truth.optimum is None else [truth.optimum])]
+    return max(objective.curvature(point).max for point in points), "the larger at the start and at the optimum"
+
+
+def _slope(truth: Truth) -> float:
+    loss = truth.objective.loss
+    return steepest_slope(loss.X, loss.weight, intercept=loss.intercept)
+
+
+def _steepest(truth: Truth, start: Array) -> float:
+    """The largest second derivative of a row's loss by its score."""
+    loss = truth.objective.loss
+    if loss.steepest is not None:
+        return loss.steepest
+    points = [start, *([] if truth.optimum is None else [truth.optimum])]
+    return max(float(np.abs(loss.bend(loss.predictor(point))).max(initial=0.0)) for point in points)
 
 
 def _best_both(curvature: Curvature, nesterov: bool) -> tuple[float, float, str]:

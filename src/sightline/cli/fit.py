@@ -21,12 +21,24 @@ if TYPE_CHECKING:
     from .questions import Findings
 
 
+LOSS_NAMES = {
+    "mse": "squared error",
+    "l1": "absolute error",
+    "huber": "Huber loss",
+    "smooth-l1": "smooth absolute error",
+    "bce": "binary cross-entropy",
+    "bce-probability": "binary cross-entropy of the probability",
+    "cross-entropy": "cross-entropy",
+    "hinge": "hinge loss",
+    "poisson-nll": "Poisson negative log-likelihood",
+    "gaussian-nll": "Gaussian negative log-likelihood",
+}
 COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yellow", "DIVERGED": "red"}
 
 
 @click.command("fit", context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
-@click.option("--loss", metavar="NAME", help="mse, the mean squared error (default).")
+@click.option("--loss", metavar="NAME", help="mse, l1, huber, smooth-l1, bce, cross-entropy, hinge, poisson-nll, gaussian-nll (default: by the target).")
 @click.option("--optimizer", metavar="NAME", help="Any first-order optimizer of torch.optim (default sgd).")
 @click.option("--lr", type=NumberOr("auto"), metavar="X|auto", help="Learning rate (default auto: from the curvature).")
 @click.option(
@@ -95,7 +107,7 @@ def announce(job: Job) -> None:
     stable = f", stable below {plain(job.evidence.lr_limit)}" if job.evidence.is_gradient_descent else ""
     decay = f", weight decay {plain(settings.weight_decay)}" if settings.weight_decay else ""
     decay += f", l2 {plain(settings.l2)}" if settings.l2 else ""
-    error = f"squared error weighted by {settings.weights}" if settings.weights else "squared error"
+    error = LOSS_NAMES[p.loss] + (f" weighted by {settings.weights}" if settings.weights else "")
     lines = [
         f"{p.name}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, "
         f"{left_out(p) or 'none missing'}",
@@ -156,7 +168,7 @@ def progress(job: Job, *, every: bool) -> Any:
     from ..views.console import Progress
 
     return Progress(
-        sys.stderr, exact_loss=job.truth.exact.loss, epochs=job.epochs, every=every, animate=sys.stderr.isatty()
+        sys.stderr, exact_loss=job.truth.loss, epochs=job.epochs, every=every, animate=sys.stderr.isatty()
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .curvature import MOST_PARAMETERS, Curvature
 from .row_losses import RowLoss
 
 __all__ = ["Objective"]
@@ -72,6 +73,13 @@ class Objective:
     def hessian(self, theta: Array) -> Array:
         """The second derivative of all but the lasso and kinks, `(q, q)`."""
         return self.loss.hessian(theta) + np.diag(self.ridge)
+
+    def curvature(self, theta: Array) -> Curvature:
+        """Eigenvalues and directions of the Hessian at θ."""
+        q = len(theta)
+        if q <= MOST_PARAMETERS:
+            return Curvature.of_hessian(self.hessian(theta))
+        return Curvature.of_products(lambda v: self.hessian_times(theta, v), q)
 
     def hessian_times(self, theta: Array, v: Array) -> Array:
         """The same times v `(q,)`, without the matrix."""

@@ -29,7 +29,8 @@ def summary(run: Subject) -> str:
         [title + right.rjust(WIDTH - len(title))] if len(title) + len(right) + 2 <= WIDTH else [*wrapped(title), right]
     )
     trained = run.result["engine"]["name"] != "exact"
-    near = not trained or all(c.off_by is None or abs(c.off_by) < 5e-4 for c in run.coefficients)
+    apart = [abs(c.off_by) for c in run.coefficients if c.off_by is not None]
+    near = not trained or (bool(apart) and max(apart) < 5e-4)
     if run.verdict.name == "CONVERGED" or (near and run.verdict.name != "DIVERGED"):
         table = _answer_table(run)
     else:
@@ -72,7 +73,8 @@ def _gone(run: Subject) -> list[str]:
     """Why a coefficient has no value, empty where it has one."""
     terms = run.design.terms  # once for each class that has coefficients
     why = ["constant column, not estimable" if name in run.design.constant else "not estimable" for name in terms]
-    return [why[i % len(terms)] if c.exact is None else "" for i, c in enumerate(run.coefficients)]
+    gone = [c.exact is None and (c.estimate is None or not run.design.classes) for c in run.coefficients]
+    return [why[i % len(terms)] if lost else "" for i, lost in enumerate(gone)]
 
 
 def _table(names: Sequence[str], columns: Sequence[tuple[str, list[str]]], gone: Sequence[str]) -> list[str]:
