@@ -53,9 +53,10 @@ def _are_classes(table: Table, response: Factor) -> bool:
     column = table[response.columns[0]]
     if column.kind == "text":
         return True
-    values = np.asarray(column.values, dtype=float)
-    present = values[np.isfinite(values)]
-    return column.kind == "number" and bool(np.isin(present, (0.0, 1.0)).all()) and len(np.unique(present)) == 2
+    if column.kind != "number":
+        return False
+    present = column.values[np.isfinite(column.values)]
+    return bool(np.isin(present, (0.0, 1.0)).all()) and len(np.unique(present)) == 2
 
 
 def class_weights(
