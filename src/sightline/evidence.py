@@ -59,9 +59,10 @@ class Evidence:
 
     @property
     def is_gradient_descent(self) -> bool:
-        """Whether the closed forms hold: SGD on the full batch."""
-        batch = self.settings.batch_size
-        return self.settings.optimizer.lower() == "sgd" and (batch is None or batch >= self.truth.exact.rows)
+        """Whether the closed forms hold: SGD on the full batch, at one rate, with the gradient as it is."""
+        s, batch = self.settings, self.settings.batch_size
+        plain = not (s.schedule or s.warmup or s.clip_norm or s.clip_value or s.l1)
+        return plain and s.optimizer.lower() == "sgd" and (batch is None or batch >= self.truth.exact.rows)
 
     def contraction(self) -> NDArray[np.float64]:
         """The factor by which one epoch of this gradient descent shrinks the error along each direction, `(rank,)`."""

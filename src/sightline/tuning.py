@@ -39,7 +39,9 @@ def choose_step(settings: RunSettings, truth: Truth, rows: np.ndarray[Any, Any],
 
     `rows (n, p)` are in training coordinates; `distance` is how far the parameter with the longest way has to go.
     """
-    options: dict[str, Any] = {}
+    from .engines.optimizers import optimizer_options
+
+    options = optimizer_options(settings.optimizer, settings.opt)
     if settings.weight_decay is not None:
         options["weight_decay"] = settings.weight_decay
     if settings.optimizer.lower() != "sgd":
@@ -57,8 +59,12 @@ def _other_optimizer(settings: RunSettings, options: dict[str, Any], distance: f
         raise UsageError(f"--momentum auto is known for sgd only, not for {name}: give a number or leave it out")
     if settings.momentum is not None:
         options["momentum"] = settings.momentum
+    if settings.nesterov:
+        options["nesterov"] = True
     if settings.lr is not None:
         return Step({"lr": settings.lr, **options}, "as given")
+    if settings.optimizer.lower() == "lbfgs":
+        return Step({"lr": 1.0, **options}, "auto: torch's own, a whole step of Newton's kind")
     lr = float(f"{distance / 100.0:.2g}") if distance > 0 else 1e-3
     return Step(
         {"lr": lr, **options},

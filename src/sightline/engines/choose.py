@@ -52,6 +52,8 @@ def why_not_quadratic(problem: Problem) -> str:
         return "mini-batches visit the rows themselves"
     if isinstance(optimizer, NOT_FIRST_ORDER) or not type(optimizer).__module__.startswith("torch.optim"):
         return f"{type(optimizer).__name__} is not a first-order optimizer of torch.optim"
+    if type(optimizer).__name__ == "Muon":
+        return "Muon rounds its step to 8 bits, so the last bit of a gradient can turn it"
     if (
         problem.x.ndim != 2
         or problem.y.ndim != 2
