@@ -25,7 +25,7 @@ BAD = [
     *[("engine", v) for v in ["fast", "", True, 1]],
     *[("device", v) for v in ["gpu", "", True, 0]],
     *[("loss", v) for v in ["mean", "", True, 1]],
-    *[("optimizer", v) for v in ["sdg", "", True, 1, "LBFGS"]],
+    *[("optimizer", v) for v in ["sdg", "", True, 1, "SparseAdam"]],
     *[("nesterov", v) for v in ["yes", 2, math.nan]],
     *[("standardize", v) for v in ["no", 2, math.nan]],
     *[

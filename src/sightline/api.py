@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 from . import loop
 from .engines.choose import choose
 from .engines.problem import Problem
+from .engines.stepping import as_stepping
 from .errors import UsageError, shown
-from .guards import as_rows, check_loop, check_loss, check_target
+from .guards import as_rows, check_loop, check_loss, check_steps, check_target
 from .job import Job, Sink
 from .prepare import prepare_for
 from .records import Epoch
@@ -40,6 +42,11 @@ def train(
     measure: str | int | None = "auto",
     seed: int = 0,
     start: int = 0,
+    schedule: LRScheduler | None = None,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    accumulate: int = 1,
+    l1: float = 0.0,
 ) -> Iterator[Epoch]:
     """Train any module and yield one `Epoch` record for each pass over the rows, record 0 (before any update) first.
 
@@ -47,6 +54,11 @@ def train(
     model's own parameters are updated in place. Break out whenever you like; to go on later call it again with
     `start` set to the last record's number. `measure` k asks for the loss at rest at every k-th epoch; "auto" for
     every epoch where it costs (next to) nothing, else never.
+
+    `schedule` is a scheduler of torch for that optimizer, stepped after each step (OneCycleLR, CyclicLR) or after each
+    epoch (all others; ReduceLROnPlateau with the running loss). Gradients are clipped to the norm `clip_norm` or to
+    ± `clip_value` after backward, and records keep the norm before that. `accumulate` batches make one step, as one
+    batch of all their rows would. `l1` adds l1 Σ|w| over the weights, biases free, by a soft threshold after each step.
 
     Raises UsageError for shapes that would broadcast, an optimizer of another model, or settings that mean nothing;
     DataError for numbers that are not finite; each says what to do.
@@ -63,7 +75,12 @@ def train(
         raise UsageError(f"data is a {type(data).__name__}: give the pair (x, y) of tensors with one row per example")
     x, y = as_rows("x", data[0]), as_rows("y", data[1])
     check_target(loss, y)
-    problem = Problem(model, loss, optimizer, x, y, None if batch_size is None else int(batch_size), int(seed))
+    check_steps(clip_norm=clip_norm, clip_value=clip_value, accumulate=accumulate, l1=l1)
+    stepping = as_stepping(schedule, clip_norm=clip_norm, clip_value=clip_value, accumulate=int(accumulate), l1=l1)
+    size = None if batch_size is None else int(batch_size)
+    problem = Problem(model, loss, optimizer, x, y, size, int(seed), stepping=stepping)
+    if stepping.schedule is not None:
+        stepping.schedule.check_length((int(epochs) - int(start)) * problem.steps)
     chosen, _ = choose(problem, engine=engine, epochs=int(epochs))
     cheap = problem.full_batch
     every = (1 if cheap else None) if measure == "auto" else measure

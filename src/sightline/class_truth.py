@@ -60,9 +60,7 @@ class ClassTruth:
     settings: RunSettings
 
     @classmethod
-    def of(
-        cls, layout: Layout, objective: Objective, rows: Rows, settings: RunSettings, *, pairs: Pairs
-    ) -> ClassTruth:
+    def of(cls, layout: Layout, objective: Objective, rows: Rows, settings: RunSettings, *, pairs: Pairs) -> ClassTruth:
         """Maximize, with the standard errors that the settings ask for."""
         design, l2 = layout.design, _penalty(layout, settings)
         exact = least_squares(rows.X, rows.y, intercept=design.intercept, weight=rows.weight, noise=design.noise)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data.batches import epoch_order
+from .engines.stepping import NOT_SETTINGS
 from .errors import RunError, UsageError, shown
-from .job import NOT_SETTINGS, Job
+from .job import Job
 from .linear.learning_rate import judge_rate
 from .linear.row_losses import RowLoss, row_loss
 from .prepare import Prepared, prepare_for
@@ -84,6 +86,12 @@ def _check(run: Run, epoch: int) -> None:
             "this run was solved, not trained, so it has no epochs: train one with sightline fit, "
             "or see the mathematics with sightline explain --symbols"
         )
+    s = run.settings
+    if s.optimizer.lower() == "lbfgs" or s.clip_norm or s.clip_value or s.l1 or (s.accumulate or 1) > 1:
+        raise UsageError(
+            "explain writes out steps of one gradient as it is, not those of lbfgs, nor with clipping, l1 or "
+            "accumulation: explain a run without them"
+        )
     if not 1 <= epoch <= run.epochs[-1].number:
         raise UsageError(_no_such_epoch(str(run.result["run"]), run.epochs, epoch))
 
@@ -128,6 +136,7 @@ class _Seen:
 
     left: Array | None
     first: Step | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     thetas: tuple[Array, ...] = ()
     steps: int = 0
 
@@ -138,14 +147,15 @@ def _watching(job: Job) -> Iterator[_Seen]:
     optimizer, module = job.problem.optimizer, job.problem.module
     seen, step = _Seen(_gradient(job)), optimizer.step
 
+    @wraps(step)
     def watched() -> None:
-        before, state = theta_of(module), _state(job)
+        before, state, options = theta_of(module), _state(job), _options(job)
         step()
         if seen.first is None:
             gradient = _gradient(job)
             assert gradient is not None
             seen.first = Step(before, gradient, seen.left, state, theta_of(module), _state(job))
-            seen.thetas = (before,)
+            seen.thetas, seen.options = (before,), options
         if len(seen.thetas) <= MOST_STEPS:
             seen.thetas = (*seen.thetas, theta_of(module))
         seen.steps += 1
@@ -208,7 +218,7 @@ def _batch_rows(job: Job, epoch: int, steps: int) -> list[list[int]]:
 
 def _worked(run: Run, job: Job, epoch: int, seen: _Seen, theta: Array) -> Worked:
     assert seen.first is not None
-    whole, options = _loss(job), _options(job)
+    whole, options = _loss(job), seen.options
     parts = _batch_rows(job, epoch, min(seen.steps, MOST_STEPS))
     batches = []
     for rows, before, after in zip(parts, seen.thetas[:-1], seen.thetas[1:], strict=False):

@@ -39,7 +39,9 @@ def fixes(e: Evidence) -> list[str]:
     found = []
     exact = e.truth.exact
     here = e.start - exact.theta
-    if not e.truth.layout.design.standardize and not exact.penalized:  # standardizing a penalized fit changes its answer
+    if (
+        not e.truth.layout.design.standardize and not exact.penalized
+    ):  # standardizing a penalized fit changes its answer
         basis, inverse = _standardizing(exact.R, exact.rows, intercept=exact.intercept)
         curvature = Curvature.of(exact.R @ basis, rows=exact.rows, rank=exact.rank)
         found += _by_training(e, "--standardize ", curvature, inverse @ here)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+import sys
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from .errors import DataError, UsageError, shown
 
-__all__ = ["as_rows", "check_loop", "check_loss", "check_target"]
+__all__ = ["as_rows", "check_loop", "check_loss", "check_steps", "check_target"]
 
 
 def check_loop(
@@ -20,6 +21,8 @@ def check_loop(
     _whole("epochs", epochs, at_least=0)
     _whole("start", start, at_least=0)
     _whole("seed", seed, at_least=0)
+    if seed >= 2**64:
+        raise UsageError(f"seed is {shown(seed, quote=False)}: give a whole number below 2**64")
     if batch_size is not None:
         _whole("batch_size", batch_size, at_least=1)
     if measure not in ("auto", None):
@@ -37,6 +40,21 @@ def check_loop(
         lr = float(group.get("lr", 1.0))
         if not 0.0 < lr < float("inf"):
             raise UsageError(f"the optimizer's learning rate is {lr:g}: give a finite rate above 0")
+
+
+def check_steps(*, clip_norm: Any, clip_value: Any, accumulate: Any, l1: Any) -> None:
+    """Clipping bounds, number of batches for a step and factor of L1 that make sense."""
+    for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+        if value is not None and not (_is_finite(value) and value > 0):
+            raise UsageError(f"{name} is {shown(value, quote=isinstance(value, str))}: give a finite number above 0")
+    if not (_is_finite(l1) and l1 >= 0):
+        raise UsageError(f"l1 is {shown(l1, quote=isinstance(l1, str))}: give a finite number of at least 0")
+    _whole("accumulate", accumulate, at_least=1)
+
+
+def _is_finite(value: Any) -> bool:
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    return real and bool(-sys.float_info.max <= value <= sys.float_info.max)
 
 
 def _whole(name: str, value: Any, *, at_least: int) -> None:
@@ -103,9 +121,17 @@ def _check_classes(name: str, loss: nn.Module, y: Tensor) -> None:
         raise UsageError(
             f"{name} needs class numbers of shape (n,) and y has shape {tuple(y.shape)}: use y.reshape(-1)"
         )
-    ignored = getattr(loss, "ignore_index", -100)
-    if not y.is_floating_point() and bool(((y < 0) & (y != ignored)).any()):
-        raise UsageError(f"{name} needs classes numbered from 0 and y holds {int(y.min())}: number them from 0")
+    if y.is_floating_point() or not y.numel():
+        return
+    ignored, weight = getattr(loss, "ignore_index", -100), getattr(loss, "weight", None)
+    for wrong, why in (
+        (y < 0, "and classes are numbered from 0: number them from 0, or leave the row out"),
+        (y == ignored, f"which is the ignore_index, so {name} would pass over it: leave the row out"),
+        (y >= (y.max() + 1 if weight is None else len(weight)), "for which the loss has no weight: give one more"),
+    ):
+        if bool(wrong.any()):
+            place = torch.nonzero(wrong)[0].tolist()
+            raise UsageError(f"row {place[0]} of y is class {int(y[tuple(place)])}, {why}")
 
 
 FLOAT_TARGETS = {"MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCELoss", "BCEWithLogitsLoss", "PoissonNLLLoss"}

@@ -19,6 +19,7 @@ from .engines.choose import choose
 from .engines.forecast import Freeze, forecast_freeze
 from .engines.problem import Problem
 from .engines.quadratic import Quadratic
+from .engines.stepping import settings_used
 from .evidence import Evidence
 from .linear.curvature import epochs_per_digit
 from .linear.exact import EPS
@@ -44,14 +45,6 @@ __all__ = ["Job", "Sink"]
 Sink = Callable[[Epoch], None]
 Array = NDArray[np.float64]
 MOST_EPOCHS = 200_000  # without --epochs: where even the best settings stop being a way to the answer
-NOT_SETTINGS = {
-    "params",
-    "foreach",
-    "fused",
-    "differentiable",
-    "capturable",
-    "maximize",
-}  # how torch computes, not what
 STALLED = 500  # epochs without a better loss after which an optimizer without a closed form has given what it has
 OTHER_EPOCHS = 10_000  # likewise for optimizers without a closed form, and for mini-batches
 
@@ -211,7 +204,7 @@ class Job:
     def _result(
         self, coefficients: Any, verdict: Verdict, last: Epoch, excess: float, frozen_at: int | None, run: str | None
     ) -> dict[str, Any]:
-        group = {k: v for k, v in self.problem.optimizer.param_groups[0].items() if k not in NOT_SETTINGS}
+        used = settings_used(self.problem.optimizer, self.problem.stepping)
         return as_result(
             coefficients,
             verdict,
@@ -228,7 +221,7 @@ class Job:
             fit=dict(self.truth.statistics),
             curvature=self.truth.curvature.summary(self.evidence.lr_limit),
             engine={"name": self.engine_name, "reason": self.reason},
-            optimizer={"name": self.settings.optimizer.lower(), **group, "reason": self.step.reason},
+            optimizer={"name": self.settings.optimizer.lower(), **used, "reason": self.step.reason},
             accuracy=self.truth.accuracy,
         )
 

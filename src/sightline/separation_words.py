@@ -56,4 +56,3 @@ def _boundary(fit: ClassFit, direction: Array, columns: list[str]) -> str:
 def _pairs(pairs: Sequence[tuple[int, int]], labels: Sequence[str]) -> str:
     named = [f"{labels[a]} from {labels[b]}" for a, b in pairs]
     return ", ".join(named[:4]) + (", ..." if len(named) > 4 else "")
-

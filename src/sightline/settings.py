@@ -30,6 +30,7 @@ LOSS_OPTIONS: dict[str, dict[str, tuple[float, float]]] = {  # above, below
     "cross-entropy": {"label_smoothing": (0.0, 1.0)},
     "gaussian-nll": {"eps": (0.0, math.inf)},
 }
+OWN_FLAGS = ("lr", "momentum", "weight_decay")  # options of optimizers that have a flag of their own
 ROBUST = ("hc0", "hc1", "hc2", "hc3")
 
 
@@ -60,12 +61,14 @@ class RunSettings:
     l2: float | None = None
     robust: str | None = None
     cluster: str | None = None
-    l1: float | None = None
     opt: Mapping[str, Any] = field(default_factory=dict)
     schedule: str | None = None
+    schedule_opt: Mapping[str, Any] = field(default_factory=dict)
     warmup: int | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    accumulate: int | None = None
+    l1: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("nesterov", "standardize", "auto_momentum"):
@@ -98,12 +101,37 @@ class RunSettings:
         _number("level", self.level, above=0.0, below=1.0)
         _whole("epochs", self.epochs, at_least=0)
         _whole("batch-size", self.batch_size, at_least=1)
-        _whole("seed", self.seed, at_least=0)
+        _whole("seed", self.seed, at_least=0, below=2**64)
         for term, value in self.start.items():
             _number(f"start {term}", value)
         momentum = self.momentum or self.auto_momentum or (self.momentum is None and self.lr is None)
         if self.nesterov and not momentum:
             raise UsageError("--nesterov needs a momentum above 0: add --momentum 0.9")
+        self._check_steps()
+
+    def _check_steps(self) -> None:
+        """What goes around the optimizer's steps; which names and options there are is for torch to say."""
+        _number("clip-norm", self.clip_norm, above=0.0)
+        _number("clip-value", self.clip_value, above=0.0)
+        _number("l1", self.l1, at_least=0.0)
+        _whole("warmup", self.warmup, at_least=0)
+        _whole("accumulate", self.accumulate, at_least=1)
+        for name, example in (("opt", "{'betas': (0.9, 0.95)}"), ("schedule_opt", "{'eta_min': 1e-6}")):
+            if not isinstance(given := getattr(self, name), Mapping):
+                raise UsageError(f"--{name.replace('_', '-')} cannot be {shown(given)}: give a dict such as {example}")
+        if self.schedule is not None and not isinstance(self.schedule, str):
+            raise UsageError(f"--schedule cannot be {shown(self.schedule)}: give a name such as 'cosine'")
+        if self.schedule_opt and self.schedule is None:
+            raise UsageError("--schedule-opt has no effect without a schedule: add --schedule cosine, or leave it out")
+        if own := [name for name in OWN_FLAGS if name in self.opt]:
+            flag = own[0].replace("_", "-")
+            raise UsageError(f"--opt {own[0]} is --{flag}: give it once, as --{flag}")
+        cycles = str(self.schedule_opt.get("cycle_momentum", True)).lower() != "false"
+        if str(self.schedule).lower() in ("one-cycle", "cyclic") and self.momentum is not None and cycles:
+            raise UsageError(
+                f"--momentum has no effect, for the schedule {self.schedule} moves it: "
+                "add --schedule-opt cycle_momentum=false, or leave --momentum out"
+            )
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> RunSettings:
@@ -115,7 +143,7 @@ class RunSettings:
         known = {f.name for f in fields(cls)} - {"auto_momentum"}
         if unknown := [name for name in options if name not in known]:
             raise UsageError(f"fit takes no setting {shown(unknown[0])}: {nearest(unknown[0], sorted(known))}")
-        given = {name: value for name, value in options.items() if value is not None}
+        given = _flags_of_own({name: value for name, value in options.items() if value is not None})
         auto = {name for name in ("lr", "momentum") if given.get(name) == "auto"}
         given = {name: plain_number(value) for name, value in given.items() if name not in auto}
         if given.get("batch_size") == "full":
@@ -156,6 +184,31 @@ def _check_class_weight(weight: Any) -> None:
         _number(f"class-weight {label}", value, above=0.0)
 
 
+def _flags_of_own(given: dict[str, Any]) -> dict[str, Any]:
+    """The same settings, with options of the optimizer that have a flag of their own under it; twice is refused."""
+    opt = given.get("opt")
+    if not isinstance(opt, Mapping):
+        return given
+    true = {"nesterov"} if str(opt.get("nesterov")).lower() == "true" else set()
+    moved = {name: _number_of(opt[name]) for name in opt if name in OWN_FLAGS}
+    moved |= dict.fromkeys(true, True)
+    if twice := [name for name in moved if name in given]:
+        flag = twice[0].replace("_", "-")
+        raise UsageError(f"{twice[0]} is given twice, as --{flag} and as --opt {twice[0]}: leave one of them out")
+    return {**given, "opt": {k: _plain(v) for k, v in opt.items() if k not in moved}, **moved}
+
+
+def _number_of(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _plain(value: Any) -> Any:
+    return tuple(plain_number(v) for v in value) if isinstance(value, (list, tuple)) else plain_number(value)
+
+
 def plain_number(value: Any) -> Any:
     """A number of numpy as one of Python; anything else as it is."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
@@ -182,10 +235,12 @@ def _short(value: float) -> object:
     return f"{value:g}" if isinstance(value, float) else value
 
 
-def _whole(name: str, value: Any, *, at_least: int) -> None:
+def _whole(name: str, value: Any, *, at_least: int, below: float = math.inf) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int):
         raise UsageError(f"--{name} cannot be {shown(value)}: give a whole number")
     if value < at_least:
         raise UsageError(f"--{name} cannot be {value}: give a whole number of at least {at_least}")
+    if value >= below:
+        raise UsageError(f"--{name} cannot be {shown(value, quote=False)}: give a whole number below 2**64")

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.optim import Optimizer
 
 from .engines.losses import target_tensor, torch_loss
 from .engines.modules import linear_layer
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
+from .engines.schedules import make_schedule
+from .engines.stepping import Stepping
 from .errors import UsageError
 from .objectives import row_shares
 from .parameters import Layout
@@ -23,6 +26,8 @@ __all__ = ["is_decoupled", "make_problem", "theta_of"]
 
 Array = NDArray[np.float64]
 MOST_NAMES = 1000  # coefficients that a record still lists
+DECOUPLED = ("adamw", "adafactor", "muon")
+NO_DECAY = ("lbfgs", "rprop")
 
 
 def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, start: Array) -> Problem:
@@ -32,6 +37,7 @@ def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, 
     module = linear_layer(start[: k * p].reshape(k, p), bias, dtype=settings.dtype)
     optimizer = make_optimizer(settings.optimizer, _groups(module, settings), step.options)
     names = layout.names
+    size = settings.batch_size or len(rows.y)
 
     def describe(_: torch.nn.Module) -> dict[str, float]:
         return dict(zip(names, layout.in_units(theta_of(module)).tolist(), strict=True))
@@ -46,15 +52,30 @@ def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, 
         settings.batch_size,
         settings.seed,
         describe if len(names) <= MOST_NAMES else lambda _: {},
+        _stepping(settings, optimizer, batches=-(-len(rows.y) // size)),
     )
+
+
+def _stepping(settings: RunSettings, optimizer: Optimizer, *, batches: int) -> Stepping:
+    """What goes around the optimizer's steps."""
+    s, accumulate = settings, settings.accumulate or 1
+    schedule = None
+    if s.schedule or s.warmup:
+        steps, warmup = -(-batches // accumulate), s.warmup or 0
+        schedule = make_schedule(
+            s.schedule, optimizer, s.schedule_opt, epochs=s.epochs, steps_per_epoch=steps, warmup=warmup
+        )
+    return Stepping(schedule, s.clip_norm, s.clip_value, accumulate, s.l1 or 0.0)
 
 
 def _groups(module: torch.nn.Linear, settings: RunSettings) -> list[Any]:
     """The parameters to train; with a ridge penalty the slopes are a group of their own, as the intercept is free."""
     if not settings.l2:
         return [p for p in module.parameters() if p.numel()]
+    name = settings.optimizer.lower()
+    if name in NO_DECAY:
+        raise UsageError(f"--l2 is a weight decay in the gradient, and {name} has none: use --optimizer adam")
     if is_decoupled(settings):
-        name = settings.optimizer.lower()
         raise UsageError(f"--l2 is part of the loss, and {name} keeps its decay out of it: use --optimizer adam")
     groups: list[dict[str, Any]] = [
         {"params": [module.weight], "weight_decay": settings.l2 + (settings.weight_decay or 0.0)}
@@ -64,7 +85,8 @@ def _groups(module: torch.nn.Linear, settings: RunSettings) -> list[Any]:
 
 def is_decoupled(settings: RunSettings) -> bool:
     """Whether the optimizer applies its weight decay beside the gradient, not as part of the objective."""
-    return settings.optimizer.lower() == "adamw"
+    asked = str(settings.opt.get("decoupled_weight_decay", False)).lower() == "true"
+    return asked or settings.optimizer.lower() in DECOUPLED
 
 
 def theta_of(module: torch.nn.Module) -> Array:

@@ -40,6 +40,7 @@ class Truth(Protocol):
     @property
     def baseline(self) -> float:
         """The loss of the best constant: the mean, or the shares of the classes."""
+
     @property
     def rows(self) -> int: ...
     @property
@@ -55,15 +56,20 @@ class Truth(Protocol):
     @property
     def accuracy(self) -> dict[str, Any]:
         """To how many digits the exact column holds, and how it was found."""
+
     @property
     def statistics(self) -> Mapping[str, Any]:
         """Fit statistics of the optimum, with the keys of the public contract and more."""
+
     def excess(self, theta: Array) -> float:
         """The objective at θ above its optimum."""
+
     def resolution(self, eps: float) -> float:
         """The smallest excess that arithmetic with this machine epsilon can tell from none."""
+
     def coefficients(self, estimate: Array | None = None) -> list[Coefficient]:
         """The table; `estimate` are trained coefficients in the order of `layout.names`, None for the exact ones."""
+
     def directions(self, contraction: Array | None) -> list[Direction]: ...
     def covariance_factor(self) -> Array | None: ...
     def warnings(self) -> list[Warning]:

@@ -49,7 +49,9 @@ class Step:
 
 def choose_step(settings: RunSettings, truth: Truth, start: Array) -> Step:
     """The step for these settings: what was given stays, what was not is chosen; θ begins at `start (k q,)`."""
-    options: dict[str, Any] = {}
+    from .engines.optimizers import optimizer_options
+
+    options = optimizer_options(settings.optimizer, settings.opt)
     if settings.weight_decay is not None:
         options["weight_decay"] = settings.weight_decay
     if settings.optimizer.lower() != "sgd":
@@ -75,6 +77,8 @@ def _other_optimizer(settings: RunSettings, options: dict[str, Any], distance: f
         raise UsageError(f"--momentum auto is known for sgd only, not for {name}: give a number or leave it out")
     if settings.momentum is not None:
         options["momentum"] = settings.momentum
+    if settings.nesterov:
+        options["nesterov"] = True
     if settings.lr is not None:
         return Step({"lr": settings.lr, **options}, "as given")
     if name in OWN_RATE:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import NumberOr, colored, data_options, inference_options, output_option, read_start, result_options
+from .options import (
+    NumberOr,
+    colored,
+    data_options,
+    inference_options,
+    output_option,
+    read_options,
+    read_start,
+    result_options,
+    step_options,
+)
 
 if TYPE_CHECKING:
     from ..job import Job
@@ -38,8 +48,12 @@ COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yel
 
 @click.command("fit", context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
-@click.option("--loss", metavar="NAME", help="mse, l1, huber, smooth-l1, bce, cross-entropy, hinge, poisson-nll, gaussian-nll (default: by the target).")
-@click.option("--optimizer", metavar="NAME", help="Any first-order optimizer of torch.optim (default sgd).")
+@click.option(
+    "--loss",
+    metavar="NAME",
+    help="mse, l1, huber, smooth-l1, bce, cross-entropy, hinge, poisson-nll, gaussian-nll (default: by the target).",
+)
+@click.option("--optimizer", metavar="NAME", help="Any optimizer of torch.optim (default sgd).")
 @click.option("--lr", type=NumberOr("auto"), metavar="X|auto", help="Learning rate (default auto: from the curvature).")
 @click.option(
     "--momentum",
@@ -49,6 +63,7 @@ COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yel
 )
 @click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum.")
 @click.option("--weight-decay", type=float, metavar="X", help="The optimizer's own weight decay, on all parameters.")
+@step_options
 @click.option("--epochs", type=int, metavar="N", help="Exactly N epochs (default: until the answer is reached).")
 @click.option("--batch-size", type=NumberOr("full", int), metavar="N|full", help="Rows per step (default full).")
 @click.option("--seed", type=int, metavar="N", help="Seed of the order of the rows (default 0).")
@@ -74,7 +89,8 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
     from ..settings import RunSettings
 
     ways = {name: options.pop(name) for name in ("show", "log", "as_json", "quiet", "require_converged", "output")}
-    settings = RunSettings.of({**options, "start": read_start(options["start"])})
+    read = {name: read_options(f"--{name.replace('_', '-')}", options[name]) for name in ("opt", "schedule_opt")}
+    settings = RunSettings.of({**options, **read, "start": read_start(options["start"])})
     from ..job import Job
     from ..prepare import prepare_for
 
@@ -113,6 +129,7 @@ def announce(job: Job) -> None:
         f"{left_out(p) or 'none missing'}",
         f"{settings.optimizer.lower()} on the mean {error}{decay}, {rows}, {settings.dtype}, columns {columns}",
         f"{_step(job)}{stable}",
+        *_around(job),
         f"condition number {plain(job.truth.curvature.condition)}; {job.engine_name} engine: {job.reason}",
         *_forecast(job),
     ]
@@ -141,6 +158,31 @@ def _step(job: Job) -> str:
     return f"rate {plain(step.lr)}{momentum} ({step.reason})"
 
 
+def _around(job: Job) -> list[str]:
+    """The schedule of the rate, and what is done to gradients and weights beside the step."""
+    told = job.problem.stepping.told()
+    lines = []
+    if schedule := told.pop("schedule", None):
+        name, warmup = schedule.pop("name"), schedule.pop("warmup", 0)
+        options = ", ".join(f"{k} {_shortly(v)}" for k, v in schedule.items())
+        rising = f"the rate rises for {warmup:,} epochs" if warmup else ""
+        then = f"schedule {name} ({options})" if options else f"schedule {name}"
+        lines.append(" then ".join(part for part in (rising, then if name != "warm-up" else "") if part))
+    words = {"clip_norm": "gradient scaled down to norm", "clip_value": "gradient cut at ±", "l1": "l1"}
+    words["accumulate"] = "batches in each step:"
+    if told:
+        lines.append(", ".join(f"{words[k]} {_shortly(v)}".replace("± ", "±") for k, v in told.items()))
+    return lines
+
+
+def _shortly(value: object) -> str:
+    from ..words import plain
+
+    if isinstance(value, tuple):
+        return " ".join(map(_shortly, value))
+    return plain(value) if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _forecast(job: Job) -> list[str]:
     """What is known of the way before the first epoch: how long each direction takes, and where rounding ends it."""
     from ..linear.curvature import best_momentum
@@ -167,9 +209,7 @@ def progress(job: Job, *, every: bool) -> Any:
     """A sink that prints epochs to stderr."""
     from ..views.console import Progress
 
-    return Progress(
-        sys.stderr, exact_loss=job.truth.loss, epochs=job.epochs, every=every, animate=sys.stderr.isatty()
-    )
+    return Progress(sys.stderr, exact_loss=job.truth.loss, epochs=job.epochs, every=every, animate=sys.stderr.isatty())
 
 
 def train_with_signals(job: Job, output: Path, *, sinks: list[Any]) -> tuple[Run, int]:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["NumberOr", "colored", "data_options", "inference_options", "output_option", "read_start", "result_options"]
+__all__ = [
+    "NumberOr",
+    "colored",
+    "data_options",
+    "inference_options",
+    "output_option",
+    "read_options",
+    "read_start",
+    "result_options",
+    "step_options",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,6 +66,28 @@ def read_start(text: str | None) -> dict[str, float]:
     return start
 
 
+def read_options(flag: str, texts: Iterable[str]) -> dict[str, str]:
+    """`betas=0.9,0.95,eps=1e-8` as a dict; a part without "=" goes on with the value before it.
+
+    >>> read_options("--opt", ["betas=0.9,0.95", "eps=1e-8"])
+    {'betas': '0.9,0.95', 'eps': '1e-8'}
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name = ""
+        for part in text.split(","):
+            before, equals, value = (piece.strip() for piece in part.partition("="))
+            if equals and before:
+                if before in found:
+                    raise click.UsageError(f"{flag} gives {before} twice: leave one of them out")
+                name, found[before] = before, value
+            elif name and part.strip() and not equals:
+                found[name] += f",{part.strip()}"
+            else:
+                raise click.UsageError(f"{flag} cannot read '{text}': write {flag} name=value")
+    return found
+
+
 def colored(text: str, word: str, color: str) -> str:
     """The text with its first `word` in color, unless NO_COLOR is set; click takes colors out where no terminal is."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
@@ -70,6 +102,25 @@ def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return apply
+
+
+def step_options(function: F) -> F:
+    """The optimizer's own options, the schedule of the rate, and what goes around a step."""
+    return _stack(
+        click.option("--opt", multiple=True, metavar="K=V", help="The optimizer's own options: betas=0.9,0.95."),
+        click.option(
+            "--schedule",
+            metavar="NAME",
+            help="Schedule of the rate: step, multi-step, exponential, cosine, cosine-restarts, one-cycle, cyclic, "
+            "linear, constant, polynomial or plateau.",
+        ),
+        click.option("--schedule-opt", multiple=True, metavar="K=V", help="The schedule's options: eta_min=1e-6."),
+        click.option("--warmup", type=int, metavar="N", help="Let the rate rise over the first N epochs."),
+        click.option("--clip-norm", type=float, metavar="X", help="Scale gradients down to this norm."),
+        click.option("--clip-value", type=float, metavar="X", help="Cut each entry of the gradient to ±X."),
+        click.option("--accumulate", type=int, metavar="N", help="One step for every N batches."),
+        click.option("--l1", type=float, metavar="X", help="Lasso: add X times the absolute slopes; sgd only."),
+    )(function)
 
 
 def data_options(function: F) -> F:

@@ -7,6 +7,7 @@ import inspect
 import math
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import torch
@@ -15,9 +16,11 @@ from torch import Tensor, nn
 from ..data.batches import batches
 from .base import Measured
 from .problem import Problem
+from .stepping import Stepper
 
 __all__ = ["Autograd"]
 
+Batch = tuple[Tensor, Tensor]  # rows of x and y
 Kept = tuple[nn.Parameter, Tensor, Tensor | None]  # a parameter, its value, its gradient there
 
 
@@ -33,6 +36,7 @@ class Autograd:
         self.problem = problem
         self.rows = len(problem.x)
         self.module, self.loss, self.optimizer = problem.module, problem.loss, problem.optimizer
+        self.stepper = Stepper(self.module, self.optimizer, problem.stepping)
         closure = inspect.signature(type(problem.optimizer).step).parameters.get("closure")
         self._needs_closure = closure is not None and closure.default is inspect.Parameter.empty  # LBFGS
         self._is_mean = getattr(problem.loss, "reduction", "mean") == "mean"
@@ -43,29 +47,61 @@ class Autograd:
         """One pass over the rows; returns the loss, each batch's at the parameters before its own step."""
         self.module.train()
         total = 0.0
-        for x, y in self._batches(number):
-            if self._needs_closure:
-                loss = self._step_with_closure(x, y)
-            else:
-                kept = self._recall()
-                loss = self._forward_backward(x, y) if kept is None else kept
-                self.optimizer.step()
-            total += loss * (len(x) / self.rows if self._is_mean else 1.0)
+        for group in self._groups(number):
+            total += self._step_on(group)
+        self.stepper.end_epoch(total)
         return total
 
-    def _forward_backward(self, x: Tensor, y: Tensor) -> float:
-        """Forward, loss, zero_grad (of every parameter, also those that the optimizer does not hold), backward."""
+    def _step_on(self, group: list[Batch]) -> float:
+        """One step of the optimizer on these batches; returns their part of the epoch's running loss."""
+        if self._needs_closure:
+            ((x, y),) = group
+            return self._step_with_closure(x, y) * self._part(x)
+        kept = self._recall()
+        if kept is not None:
+            total = kept
+        else:
+            sizes = [self._weight_in_mean(y) for _, y in group] if len(group) > 1 else [1.0]
+            self._zero_grad()
+            total = sum(
+                self._forward_backward(x, y, share=size / sum(sizes) if self._is_mean else 1.0) * self._part(x)
+                for (x, y), size in zip(group, sizes, strict=True)
+            )
+        self.stepper.step()
+        return total
+
+    def _zero_grad(self) -> None:
+        """Of every parameter: those that the optimizer leaves alone, and those of the loss, too."""
+        self.module.zero_grad()
+        self.optimizer.zero_grad()
+
+    def _part(self, x: Tensor) -> float:
+        """What the loss of a batch counts in the running loss of the epoch."""
+        return len(x) / self.rows if self._is_mean else 1.0
+
+    def _weight_in_mean(self, y: Tensor) -> float:
+        """What the mean loss of these rows divides by: their number, or the sum of the weights of their classes."""
+        by_class = isinstance(self.loss, (nn.CrossEntropyLoss, nn.NLLLoss)) and not y.is_floating_point()
+        weight = getattr(self.loss, "weight", None) if by_class else None
+        return float(len(y)) if weight is None else float(weight[y].sum())
+
+    def _forward_backward(self, x: Tensor, y: Tensor, *, share: float = 1.0) -> float:
+        """Forward, loss, backward of the share of a step that these rows have."""
         with torch.enable_grad():
-            prediction = self.module(x)
-            if not self._checked:
-                self.problem.check_shapes(prediction)
-            loss = self.loss(prediction, y)
+            loss = self._checked_loss(x, y)
+            (loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]
+        return float(loss.item())
+
+    def _checked_loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """The loss of these rows; prediction and loss are looked at the first time."""
+        prediction = self.module(x)
+        if not self._checked:
+            self.problem.check_shapes(prediction)
+        loss: Tensor = self.loss(prediction, y)
         if not self._checked:
             self.problem.check_loss_value(loss)
             self._checked = True
-        self.module.zero_grad()
-        loss.backward()
-        return float(loss.item())
+        return loss
 
     def _recall(self) -> float | None:
         """Put back the gradients that `measure` kept, and return their loss; None if a parameter has changed since."""
@@ -87,23 +123,21 @@ class Autograd:
 
         def closure() -> Tensor:
             self.optimizer.zero_grad()
-            loss: Tensor = self.loss(self.module(x), y)
+            loss = self._checked_loss(x, y)
             loss.backward()  # type: ignore[no-untyped-call]
             first.append(float(loss.item()))
             return loss
 
-        if not self._checked:
-            self.problem.check_shapes(self.module(x))
-            self._checked = True
-        self.optimizer.step(closure)  # type: ignore[arg-type]
+        self.stepper.step(closure)
         return first[0]
 
     def measure(self, *, loss: bool) -> Measured:
         """Loss and gradient of all rows at the parameters as they are."""
-        lr = float(self.optimizer.param_groups[0]["lr"])
+        lr = self.stepper.lr
         if not loss:
             return Measured(None, None, lr, self.problem.describe(self.module))
         if self.problem.full_batch and not self._needs_closure and self.module.training and self._same_at_rest:
+            self._zero_grad()
             value = self._forward_backward(self.problem.x, self.problem.y)
             parameters = self._parameters
             norm = _norm([p.grad for p in parameters])
@@ -152,24 +186,31 @@ class Autograd:
         return both and torch.equal(training, resting)
 
     def state_dict(self) -> dict[str, Any]:
-        """Module and optimizer, as copies."""
-        return copy.deepcopy({"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()})
+        """Module, optimizer and what goes around its steps, as copies."""
+        state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return copy.deepcopy({**state, "stepping": self.stepper.state_dict()})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up module and optimizer."""
+        """Take up what `state_dict` gave."""
         self._kept = None
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        self.stepper.load_state_dict(state["stepping"])
 
-    def _batches(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _groups(self, number: int) -> Iterator[list[Batch]]:
+        """The batches of each step of the epoch."""
         p = self.problem
         if p.full_batch:
-            return iter([(p.x, p.y)])
-        return batches(p.x, p.y, size=p.batch_size or self.rows, seed=p.seed, epoch=number)
+            yield [(p.x, p.y)]
+            return
+        rest = batches(p.x, p.y, size=p.batch_size or self.rows, seed=p.seed, epoch=number)
+        while group := list(islice(rest, p.stepping.accumulate)):
+            yield group
 
     @property
     def _parameters(self) -> list[nn.Parameter]:
-        return [p for p in self.module.parameters() if p.requires_grad]
+        own = list(self.loss.parameters()) if isinstance(self.loss, nn.Module) else []
+        return [p for p in [*self.module.parameters(), *own] if p.requires_grad]
 
 
 NOT_AT_REST = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)

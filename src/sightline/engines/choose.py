@@ -53,11 +53,9 @@ def why_not_quadratic(problem: Problem) -> str:
         return "mini-batches visit the rows themselves"
     if isinstance(optimizer, NOT_FIRST_ORDER) or not type(optimizer).__module__.startswith("torch.optim"):
         return f"{type(optimizer).__name__} is not a first-order optimizer of torch.optim"
-    if (
-        problem.x.ndim != 2
-        or problem.y.ndim != 2
-        or problem.y.shape[1] != module.out_features + int(weighted)
-    ):
+    if type(optimizer).__name__ == "Muon":
+        return "Muon rounds its step to 8 bits, so the last bit of a gradient can turn it"
+    if problem.x.ndim != 2 or problem.y.ndim != 2 or problem.y.shape[1] != module.out_features + int(weighted):
         return "the rows are not a table (n, p) with targets (n, k)"
     tensors = [problem.x, problem.y, *module.parameters()]
     if any(t.device.type != "cpu" for t in tensors) or any(str(t.dtype) not in FLOATS for t in tensors):

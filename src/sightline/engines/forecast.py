@@ -31,9 +31,9 @@ def forecast_freeze(engine: Engine, problem: Problem, form: SquaredError, *, lim
     """Step a copy of model and optimizer, by the engine that will train them, until nothing in either changes any more;
     None within `limit` epochs.
 
-    Only for SGD without schedules: the state of the others counts steps and so never repeats.
+    Only for SGD at one rate: the state of the others, and of schedules, counts steps and so never repeats.
     """
-    if type(problem.optimizer) is not torch.optim.SGD or not problem.full_batch:
+    if type(problem.optimizer) is not torch.optim.SGD or not problem.full_batch or not problem.stepping.is_plain:
         return None
     module = copy.deepcopy(problem.module)
     options = {k: v for k, v in problem.optimizer.param_groups[0].items() if k != "params"}

@@ -109,9 +109,7 @@ def torch_loss(name: str, options: Mapping[str, Any], *, weighted: bool = False)
     return MODULES[name](**options)
 
 
-def target_tensor(
-    name: str, y: NDArray[np.float64], weight: NDArray[np.float64] | None, dtype: torch.dtype
-) -> Tensor:
+def target_tensor(name: str, y: NDArray[np.float64], weight: NDArray[np.float64] | None, dtype: torch.dtype) -> Tensor:
     """Targets as the module takes them: `(n, 1)`, class numbers `(n,)`, or `(n, 2)` with the weights beside."""
     if weight is not None:
         return torch.from_numpy(np.column_stack([y, weight])).to(dtype)

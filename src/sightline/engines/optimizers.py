@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MethodType
 from typing import Any
@@ -13,32 +13,70 @@ import torch
 from torch.optim import Optimizer
 
 from ..errors import UsageError, nearest, shown
+from .options import refusals_of_torch, typed_options
 
-__all__ = ["make_optimizer", "optimizer_names"]
+__all__ = ["make_optimizer", "optimizer_names", "optimizer_options"]
 
-NOT_BY_NAME = {"Optimizer", "SparseAdam", "LBFGS", "Muon"}  # need sparse gradients, a closure, or 2-d parameters only
+NOT_SGD_LIKE = {"SparseAdam", "Muon"}  # do not take every parameter of every model
+HIDDEN = {"self", "params"}
 
 
 def optimizer_names() -> dict[str, type[Optimizer]]:
-    """Every first-order optimizer of `torch.optim` by its name in small letters."""
+    """Every optimizer of `torch.optim` that trains any model, by its name in small letters."""
+    return {name: cls for name, cls in _all().items() if cls.__name__ not in NOT_SGD_LIKE}
+
+
+def _all() -> dict[str, type[Optimizer]]:
     found = {n: c for n, c in vars(torch.optim).items() if isinstance(c, type) and issubclass(c, Optimizer)}
-    return {name.lower(): cls for name, cls in sorted(found.items()) if name not in NOT_BY_NAME}
+    return {name.lower(): cls for name, cls in sorted(found.items()) if name != "Optimizer"}
+
+
+def optimizer_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the optimizer of that name, typed as torch has them.
+
+    >>> optimizer_options("lbfgs", {"max_iter": "5", "line_search_fn": "strong_wolfe"})
+    {'max_iter': 5, 'line_search_fn': 'strong_wolfe'}
+
+    Raises UsageError for an option that it does not take, with the nearest that it does.
+    """
+    cls = _class(name)
+    return typed_options(f"optimizer {cls.__name__}", cls.__init__, given, hidden=HIDDEN)
+
+
+def _class(name: str) -> type[Optimizer]:
+    known = _all()
+    if name.lower() not in known:
+        raise UsageError(
+            f"no optimizer {shown(name)}: {nearest(name.lower(), [n for n in known if n != 'sparseadam'])}"
+        )
+    if name.lower() == "sparseadam":
+        raise UsageError("optimizer SparseAdam steps sparse gradients only, and these are dense: use adam")
+    return known[name.lower()]
 
 
 def make_optimizer(name: str, parameters: Iterable[Any], options: dict[str, Any]) -> Optimizer:
     """The optimizer of that name with these options; what is not given has torch's own default."""
-    known = optimizer_names()
-    if name.lower() not in known:
-        raise UsageError(f"no optimizer {shown(name)}: {nearest(name.lower(), known)}")
-    cls = known[name.lower()]
+    cls, parameters = _class(name), list(parameters)
+    if cls.__name__ == "Muon":
+        _check_matrices(parameters)
     allowed = inspect.signature(cls.__init__).parameters
     if unknown := [option for option in options if option not in allowed]:
         raise UsageError(f"optimizer {cls.__name__} takes no {unknown[0]}: leave --{unknown[0].replace('_', '-')} out")
-    if "torch._dynamo" in sys.modules:
-        return cls(parameters, **options)
-    with _no_compiler():
-        optimizer = cls(parameters, **options)
+    with refusals_of_torch(f"optimizer {cls.__name__}", options, f"optim.{cls.__name__}"):
+        if "torch._dynamo" in sys.modules:
+            return cls(parameters, **options)
+        with _no_compiler():
+            optimizer = cls(parameters, **options)
     return _without_compiler(optimizer)
+
+
+def _check_matrices(parameters: Iterable[Any]) -> None:
+    held = [p for group in parameters for p in (group["params"] if isinstance(group, dict) else [group])]
+    if any(p.ndim != 2 for p in held):
+        raise UsageError(
+            "optimizer Muon steps matrices only, and an intercept is a single number: leave the intercept out of the "
+            "model, as in 'y ~ 0 + x', or use adamw"
+        )
 
 
 # torch imports its compiler (torch._dynamo, about a second) the first time an optimizer is built or stepped, only

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import UsageError, shown
+from .stepping import Stepping
 
 __all__ = ["Problem", "parameter_values"]
 
@@ -29,7 +31,7 @@ class Problem:
     """Module, loss, optimizer and rows, checked against the mistakes people make in this loop.
 
     `x (n, ...)` and `y (n, ...)` are tensors; `batch_size` None is the full batch; rows are shuffled by (seed, epoch).
-    `describe` turns the module into the `parameters` of a record.
+    `describe` turns the module into the `parameters` of a record; `stepping` is what goes around the optimizer's step.
     """
 
     module: nn.Module
@@ -40,6 +42,7 @@ class Problem:
     batch_size: int | None = None
     seed: int = 0
     describe: Callable[[nn.Module], Mapping[str, Any]] = parameter_values
+    stepping: Stepping = field(default_factory=Stepping)
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
@@ -55,6 +58,7 @@ class Problem:
                 "the optimizer holds parameters of another model, which no gradient will ever reach: "
                 "build it from this model, for example torch.optim.SGD(model.parameters(), lr=...)"
             )
+        self.stepping.check(self.optimizer, batches=self.batches)
 
     def _check_input(self) -> None:
         """Refuse rows that the first matrix product would refuse without saying what to do."""
@@ -86,6 +90,16 @@ class Problem:
         """Whether one epoch is one step on all rows."""
         return self.batch_size is None or self.batch_size >= len(self.x)
 
+    @property
+    def batches(self) -> int:
+        """How many batches an epoch has."""
+        return 1 if self.batch_size is None else -(-len(self.x) // self.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """How many steps of the optimizer an epoch has."""
+        return -(-self.batches // self.stepping.accumulate)
+
     def check_loss_value(self, loss: object) -> None:
         """Refuse what `backward` cannot start from: a loss that is not one number, or on which no parameter has a
         say.
@@ -99,9 +113,13 @@ class Problem:
             )
 
     def check_shapes(self, prediction: object) -> None:
-        """Refuse a prediction (n, 1) against a target (n,), which the loss would broadcast to (n, n)."""
+        """Refuse a prediction (n, 1) against a target (n,), which the loss would broadcast to (n, n); and classes that
+        the prediction has no score for.
+        """
         if not isinstance(prediction, Tensor) or not prediction.ndim:
             return
+        if isinstance(self.loss, (nn.CrossEntropyLoss, nn.NLLLoss)):
+            check_classes(self.loss, prediction, self.y)
         target = self.y[: len(prediction)]
         got, want = tuple(prediction.shape), tuple(target.shape)
         name = (
@@ -128,6 +146,29 @@ ELEMENTWISE = frozenset(
         "SoftMarginLoss",
     }
 )
+
+
+def check_classes(loss: nn.Module, prediction: Tensor, y: Tensor) -> None:
+    """Refuse a class beyond the scores of the model, by its row, and class weights of another number."""
+    name = type(loss).__name__
+    if prediction.ndim < 2:
+        raise UsageError(f"{name} needs scores (n, classes) and the model predicts shape {tuple(prediction.shape)}")
+    count, weight = prediction.shape[1], getattr(loss, "weight", None)
+    if weight is not None and len(weight) != count:
+        raise UsageError(f"{name} has {len(weight)} weights and the model predicts {count} classes: give one for each")
+    if y.is_floating_point():
+        if y.shape[1:] != prediction.shape[1:]:
+            raise UsageError(
+                f"{name} with floats as target needs a probability for each class, and the model predicts shape "
+                f"{tuple(prediction.shape)} but y has {tuple(y.shape)}: give one shape, or class numbers with y.long()"
+            )
+        return
+    if bool((y >= count).any()):
+        place = torch.nonzero(y >= count)[0].tolist()
+        raise UsageError(
+            f"row {place[0]} of y is class {int(y[tuple(place)])} and the model predicts {count} classes, "
+            f"0 to {count - 1}: number the classes from 0, or give the model {int(y.max()) + 1} outputs"
+        )
 
 
 def _reshape_remedy(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:

@@ -15,6 +15,7 @@ from torch import nn
 from ..linear.squared_error import SquaredError
 from .base import Measured
 from .problem import Problem
+from .stepping import Stepper
 
 __all__ = ["Quadratic"]
 
@@ -31,6 +32,7 @@ class Quadratic:
         self.problem, self.form = problem, form
         self.rows = len(problem.x)
         self.module, self.optimizer = problem.module, problem.optimizer
+        self.stepper = Stepper(problem.module, problem.optimizer, problem.stepping)
         self._seen: tuple[Array, Array | None, tuple[float, Array, Array]] | None = None
 
     def run_epoch(self, number: int) -> float:  # noqa: ARG002 - the order of the rows does not matter here
@@ -39,12 +41,13 @@ class Quadratic:
         _set_gradient(self.module.weight, by_weight)
         if self.module.bias is not None:
             _set_gradient(self.module.bias, by_bias)
-        self.optimizer.step()
+        self.stepper.step()
+        self.stepper.end_epoch(self.form.minimum + excess)
         return self.form.minimum + excess
 
     def measure(self, *, loss: bool) -> Measured:
         """Loss and gradient norm from the moments."""
-        lr = float(self.optimizer.param_groups[0]["lr"])
+        lr = self.stepper.lr
         if not loss:
             return Measured(None, None, lr, self.problem.describe(self.module))
         excess, by_weight, by_bias = self._evaluate()
@@ -68,17 +71,19 @@ class Quadratic:
         return values
 
     def state_dict(self) -> dict[str, Any]:
-        """Module and optimizer, as copies."""
-        return copy.deepcopy({"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()})
+        """Module, optimizer and what goes around its steps, as copies."""
+        state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return copy.deepcopy({**state, "stepping": self.stepper.state_dict()})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up module and optimizer."""
+        """Take up what `state_dict` gave."""
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        self.stepper.load_state_dict(state["stepping"])
 
 
 def _set_gradient(parameter: torch.Tensor, gradient: Array) -> None:
-    rounded = torch.from_numpy(gradient).to(parameter.dtype)
+    rounded = torch.from_numpy(gradient).to(parameter.dtype, copy=True)  # clipping changes it in place
     if parameter.grad is None:
         parameter.grad = rounded
     else:
