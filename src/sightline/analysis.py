@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+LIKELIHOODS = ("mse", "bce", "bce-probability", "cross-entropy")
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,9 @@ def residuals(run: Subject) -> Residuals:
     rows, design = training_rows(run), run.design
     if design.classes:
         raise UsageError("this is about residuals of a number, and the target has classes: ask --test or --versus")
+    if run.result["loss_name"] != "mse" or run.settings.l1:
+        loss = "lasso" if run.settings.l1 else f"{run.result['loss_name']} loss"
+        raise UsageError(f"this is about least squares, and the run has the {loss}: fit with --loss mse")
     exact = np.array([0.0 if c.exact is None else float(c.exact) for c in run.coefficients])
     slopes = exact[int(design.intercept) :]
     theta = slopes * design.scale
@@ -202,6 +206,9 @@ def _leave_one_out(r: Residuals) -> Validation:
 
 
 def refuse_penalized(run: Subject, what: str) -> None:
-    """What is asked has an answer without a penalty only."""
-    if run.settings.l2 or run.settings.weight_decay:
-        raise UsageError(f"{what} belongs to least squares without a penalty: leave --l2 and --weight-decay out")
+    """Refuse a question that the pull of a penalty makes meaningless, or that this loss has no answer to."""
+    s, loss = run.settings, run.result["loss_name"]
+    if s.l2 or s.l1 or s.weight_decay:
+        raise UsageError(f"a penalty pulls this fit to zero, so {what} is not defined: fit without it")
+    if loss not in LIKELIHOODS or s.loss_opt:
+        raise UsageError(f"{what} is known for least squares and for likelihoods of classes, not for the {loss} loss")

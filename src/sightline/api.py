@@ -25,7 +25,7 @@ from .runs.store import default_output
 from .settings import RunSettings
 from .solution import solved
 
-SOLVE_SETTINGS = ("level", "loss", "weights", "l2", "robust", "cluster")
+SOLVE_SETTINGS = ("level", "loss", "loss_opt", "class_weight", "weights", "l1", "l2", "robust", "cluster")
 
 __all__ = ["fit", "load", "solve", "train"]
 

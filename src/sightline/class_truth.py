@@ -97,7 +97,7 @@ class ClassTruth:
         c = Pair.of(np.moveaxis(combinations.reshape(len(combinations), m, len(terms)), 1, 2)[:, order])
         if self.settings.robust is None and self.data.cluster is None:
             return self.fit.covariance(c)
-        return _robust(self.fit, self.data, self.settings, c, _in_units(self.design, self.rows, self.kept))
+        return _robust(self.fit, self.data, self.settings, c, _in_units(self.design, self.data, self.kept))
 
     @property
     def terms(self) -> list[str]:

@@ -232,7 +232,8 @@ def _worked(run: Run, job: Job, epoch: int, seen: _Seen, theta: Array) -> Worked
         job.settings.optimizer.lower(), options, seen.first, whole if seen.steps == 1 else whole.of_rows(parts[0]),
         parts[0], whole, np.broadcast_to(np.asarray(decay, dtype=float), seen.first.before.shape), batches, seen.steps,
         job.truth.curvature, job.truth.optimum,
-        _rate(job, options) if gradient_descent and job.truth.optimum is not None else None, records[epoch - 1], records[epoch],
+        _rate(job, options) if gradient_descent and job.truth.optimum is not None else None,
+        records[epoch - 1], records[epoch],
         _apart(theta, records[epoch].parameters, run), run.result["frozen_at"], run.folder,
     )  # fmt: skip
 

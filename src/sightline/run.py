@@ -69,9 +69,9 @@ class Run:
     def model(self) -> torch.nn.Linear:
         """A `torch.nn.Linear` with the trained weights in the units of the data; it needs nothing of sightline.
 
-        One output for a number and for two classes (the log odds of the second), K for a softmax over K classes, two for
-        the Gaussian likelihood (mean and log variance). The offsets of the
-        formula are no part of it: add them to its output.
+        One output for a number and for two classes (the log odds of the second), K for a softmax over K classes, two
+        for the Gaussian likelihood (mean and log variance). The offsets of the formula are no part of it: add them to
+        its output.
         """
         from .engines.modules import linear_layer
 

@@ -22,7 +22,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 LOSSES = (
-    "mse", "l1", "huber", "smooth-l1", "bce", "bce-probability", "cross-entropy", "hinge", "poisson-nll", "gaussian-nll",
+    "mse", "l1", "huber", "smooth-l1", "poisson-nll", "gaussian-nll", "bce", "bce-probability", "cross-entropy",
+    "hinge",
 )  # fmt: skip
 LOSS_OPTIONS: dict[str, dict[str, tuple[float, float]]] = {  # above, below
     "huber": {"delta": (0.0, math.inf)},

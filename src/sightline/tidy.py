@@ -105,7 +105,7 @@ def augmented(run: Subject) -> Columns:
 
 def _of_classes(run: Subject) -> Columns:
     rows, design = training_rows(run), run.design
-    weight, bias = parameters_of(design, run.coefficients)
+    weight, bias = parameters_of(design, run.coefficients, run.result["loss_name"])
     P = class_probabilities((rows.X * design.scale + design.center) @ weight.T + bias)
     codes = rows.y.astype(np.intp)
     return {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .errors import UsageError
 from .linear.curvature import (
+    MOST_PARAMETERS,
     Curvature,
     epochs_per_digit,
     nesterov_momentum,
@@ -21,10 +22,11 @@ from .linear.curvature import (
 from .settings import RunSettings
 from .truth import Truth
 
-__all__ = ["Step", "ceiling_of", "choose_step"]
+__all__ = ["Step", "adaptive_limit", "ceiling_of", "choose_step"]
 
 Array = NDArray[np.float64]
 OWN_RATE = {"lbfgs": 1.0, "adadelta": 1.0}  # their steps have the size of the problem already
+ADAPTIVE = ("adam", "adamw", "nadam", "rmsprop")
 UNKNOWN_WAY = 10.0  # to an optimum at infinity, in standardized columns: odds of e to that power are near certainty
 FIRST_EPOCHS = 1000  # that a rate for steps over kinks is made for, where no number of epochs was asked for
 
@@ -160,6 +162,25 @@ def ceiling_of(truth: Truth, start: Array) -> tuple[float, str]:
         return objective.loss.steepest * _slope(truth) ** 2 + ridge, "a bound"
     points = [start, *([] if truth.optimum is None else [truth.optimum])]
     return max(objective.curvature(point).max for point in points), "the larger at the start and at the optimum"
+
+
+def adaptive_limit(settings: RunSettings, step: Step, truth: Truth, start: Array) -> float | None:
+    """The rate at which an optimizer that divides by the size of the gradient would be stable if it kept dividing by
+    that of the start: 2 (1 + β) / ((1 - β) λmax(D⁻¹H)), D = |gradient|, β its momentum; None for other optimizers.
+
+    A guide only: the divisor changes all the time (Cohen et al. 2022, Adaptive gradient methods at the edge of
+    stability).
+    """
+    name = settings.optimizer.lower()
+    if name not in ADAPTIVE or not truth.smooth or len(start) > MOST_PARAMETERS:
+        return None
+    gradient = np.abs(truth.objective.smooth_gradient(start))
+    if not gradient.min(initial=math.inf) > 0.0:
+        return None
+    root = 1.0 / np.sqrt(gradient)
+    steepest = float(np.linalg.eigvalsh(truth.objective.hessian(start) * root * root[:, None])[-1])
+    beta = float(step.options.get("betas", (0.9, 0.0))[0]) if name != "rmsprop" else 0.0
+    return 2.0 * (1.0 + beta) / ((1.0 - beta) * steepest) if steepest > 0 else None
 
 
 def _slope(truth: Truth) -> float:

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .announce import announce
 from .options import (
     NumberOr,
     colored,
     data_options,
     inference_options,
+    loss_options,
     output_option,
+    read_loss,
     read_options,
     read_start,
     result_options,
@@ -25,34 +28,17 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..job import Job
-    from ..prepare import Prepared
     from ..records import Epoch, Stop
     from ..run import Run
     from .questions import Findings
 
 
-LOSS_NAMES = {
-    "mse": "squared error",
-    "l1": "absolute error",
-    "huber": "Huber loss",
-    "smooth-l1": "smooth absolute error",
-    "bce": "binary cross-entropy",
-    "bce-probability": "binary cross-entropy of the probability",
-    "cross-entropy": "cross-entropy",
-    "hinge": "hinge loss",
-    "poisson-nll": "Poisson negative log-likelihood",
-    "gaussian-nll": "Gaussian negative log-likelihood",
-}
 COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yellow", "DIVERGED": "red"}
 
 
 @click.command("fit", context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
-@click.option(
-    "--loss",
-    metavar="NAME",
-    help="mse, l1, huber, smooth-l1, bce, cross-entropy, hinge, poisson-nll, gaussian-nll (default: by the target).",
-)
+@loss_options
 @click.option("--optimizer", metavar="NAME", help="Any optimizer of torch.optim (default sgd).")
 @click.option("--lr", type=NumberOr("auto"), metavar="X|auto", help="Learning rate (default auto: from the curvature).")
 @click.option(
@@ -90,7 +76,7 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
 
     ways = {name: options.pop(name) for name in ("show", "log", "as_json", "quiet", "require_converged", "output")}
     read = {name: read_options(f"--{name.replace('_', '-')}", options[name]) for name in ("opt", "schedule_opt")}
-    settings = RunSettings.of({**options, **read, "start": read_start(options["start"])})
+    settings = RunSettings.of({**options, **read, **read_loss(options), "start": read_start(options["start"])})
     from ..job import Job
     from ..prepare import prepare_for
 
@@ -109,100 +95,6 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
         return 128 + signalled
     failed = run.verdict.name == "DIVERGED" or (ways["require_converged"] and run.verdict.name != "CONVERGED")
     return 4 if failed else 0
-
-
-def announce(job: Job) -> None:
-    """What will be trained, and how; a rate that must diverge is said before it does."""
-    from ..views.console import warning_text
-    from ..views.statistics import wrapped
-    from ..words import count, plain
-
-    p, settings = job.prepared, job.settings
-    rows = "full batch" if job.problem.full_batch else f"batches of {settings.batch_size:,}"
-    columns = "standardized" if p.design.standardize else "not standardized"
-    stable = f", stable below {plain(job.evidence.lr_limit)}" if job.evidence.is_gradient_descent else ""
-    decay = f", weight decay {plain(settings.weight_decay)}" if settings.weight_decay else ""
-    decay += f", l2 {plain(settings.l2)}" if settings.l2 else ""
-    error = LOSS_NAMES[p.loss] + (f" weighted by {settings.weights}" if settings.weights else "")
-    lines = [
-        f"{p.name}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, "
-        f"{left_out(p) or 'none missing'}",
-        f"{settings.optimizer.lower()} on the mean {error}{decay}, {rows}, {settings.dtype}, columns {columns}",
-        f"{_step(job)}{stable}",
-        *_around(job),
-        f"condition number {plain(job.truth.curvature.condition)}; {job.engine_name} engine: {job.reason}",
-        *_forecast(job),
-    ]
-    text = "\n".join(part for line in lines for part in wrapped(line, indent="  "))
-    text += "".join("\n" + warning_text(w) for w in job.warnings if w.code == "SL-LR-LIMIT")
-    click.echo(text + "\n", err=True)
-
-
-def left_out(p: Prepared) -> str:
-    """Which rows take no part, and why."""
-    from ..words import count
-
-    where = ", ".join(f"{n:,} in {name}" for name, n in p.missing.by_column.items())
-    parts = [f"{count(p.missing.rows, 'row')} left out for missing values ({where})"] if p.missing.rows else []
-    parts += [f"{count(p.zero_weight, 'row')} of weight 0 left out"] if p.zero_weight else []
-    return ", ".join(parts)
-
-
-def _step(job: Job) -> str:
-    """Rate and momentum, and where they come from."""
-    from ..words import plain
-
-    step = job.step
-    kind = "Nesterov momentum" if step.options.get("nesterov") else "momentum"
-    momentum = f" and {kind} {plain(step.momentum)}" if step.momentum else ""
-    return f"rate {plain(step.lr)}{momentum} ({step.reason})"
-
-
-def _around(job: Job) -> list[str]:
-    """The schedule of the rate, and what is done to gradients and weights beside the step."""
-    told = job.problem.stepping.told()
-    lines = []
-    if schedule := told.pop("schedule", None):
-        name, warmup = schedule.pop("name"), schedule.pop("warmup", 0)
-        options = ", ".join(f"{k} {_shortly(v)}" for k, v in schedule.items())
-        rising = f"the rate rises for {warmup:,} epochs" if warmup else ""
-        then = f"schedule {name} ({options})" if options else f"schedule {name}"
-        lines.append(" then ".join(part for part in (rising, then if name != "warm-up" else "") if part))
-    words = {"clip_norm": "gradient scaled down to norm", "clip_value": "gradient cut at ±", "l1": "l1"}
-    words["accumulate"] = "batches in each step:"
-    if told:
-        lines.append(", ".join(f"{words[k]} {_shortly(v)}".replace("± ", "±") for k, v in told.items()))
-    return lines
-
-
-def _shortly(value: object) -> str:
-    from ..words import plain
-
-    if isinstance(value, tuple):
-        return " ".join(map(_shortly, value))
-    return plain(value) if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _forecast(job: Job) -> list[str]:
-    """What is known of the way before the first epoch: how long each direction takes, and where rounding ends it."""
-    from ..linear.curvature import best_momentum
-    from ..words import about, plain
-
-    e, c = job.evidence, job.truth.curvature
-    if not e.is_gradient_descent or c.condition < 1.5:
-        return []
-    best = best_momentum(c)
-    lines = [f"best rate {plain(c.best_lr)} without momentum, {plain(best[0])} with momentum {plain(best[1])}"]
-    directions = job.truth.directions(e.contraction())
-    shown = directions if len(directions) <= 4 else [*directions[:2], *directions[-2:]]
-    for d in shown:
-        digit = "never settles" if d.epochs_per_digit is None else f"{about(d.epochs_per_digit)} epochs per digit"
-        constant = "" if d.time_constant is None else f", time constant {about(d.time_constant)}"
-        mostly = max(d.mix, key=lambda term: abs(d.mix[term]))
-        lines.append(f"  curvature {plain(d.curvature)} (mostly {mostly}): {digit}{constant}")
-    if job.freeze is not None and e.frozen_at is not None:
-        lines.append(f"forecast: {job.settings.dtype} rounding freezes every parameter at epoch {job.freeze.epoch:,}")
-    return lines
 
 
 def progress(job: Job, *, every: bool) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -13,7 +13,9 @@ __all__ = [
     "colored",
     "data_options",
     "inference_options",
+    "loss_options",
     "output_option",
+    "read_loss",
     "read_options",
     "read_start",
     "result_options",
@@ -104,6 +106,39 @@ def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
+def loss_options(function: F) -> F:
+    """The loss and its own options."""
+    return _stack(
+        click.option(
+            "--loss",
+            metavar="NAME",
+            help="mse, l1, huber, smooth-l1, poisson-nll, gaussian-nll for numbers; bce, cross-entropy, hinge for "
+            "classes (default: as the target is).",
+        ),
+        click.option(
+            "--loss-opt", multiple=True, metavar="K=V", help="The loss's options, such as delta=1.5 of huber."
+        ),
+        click.option("--class-weight", metavar="W", help="balanced, or a weight for each label: yes=2,no=1."),
+    )(function)
+
+
+def read_loss(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `loss_options` as settings."""
+    given = {name: _float(value) for name, value in read_options("--loss-opt", options["loss_opt"]).items()}
+    weight = options["class_weight"]
+    if weight is not None and "=" in weight:
+        weight = {label: _float(value) for label, value in read_options("--class-weight", [weight]).items()}
+    return {"loss": options["loss"], "loss_opt": given, "class_weight": weight}
+
+
+def _float(text: str) -> float | str:
+    """The number, or what is none, for the settings to refuse."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def step_options(function: F) -> F:
     """The optimizer's own options, the schedule of the rate, and what goes around a step."""
     return _stack(
@@ -119,7 +154,6 @@ def step_options(function: F) -> F:
         click.option("--clip-norm", type=float, metavar="X", help="Scale gradients down to this norm."),
         click.option("--clip-value", type=float, metavar="X", help="Cut each entry of the gradient to ±X."),
         click.option("--accumulate", type=int, metavar="N", help="One step for every N batches."),
-        click.option("--l1", type=float, metavar="X", help="Lasso: add X times the absolute slopes; sgd only."),
     )(function)
 
 
@@ -148,7 +182,8 @@ output_option = click.option(
 def inference_options(function: F) -> F:
     """Weights, ridge, and the kind of standard errors and intervals."""
     return _stack(
-        click.option("--weights", metavar="COLUMN", help="Weight each row's squared error by this column."),
+        click.option("--weights", metavar="COLUMN", help="Weight each row's loss by this column."),
+        click.option("--l1", type=float, metavar="X", help="Lasso: add X times the absolute slopes; trained by sgd."),
         click.option("--l2", type=float, metavar="X", help="Ridge: add X/2 times the squared slopes; intercept free."),
         click.option("--robust", metavar="KIND", help="Standard errors for unequal variances: hc0, hc1, hc2, hc3."),
         click.option("--cluster", metavar="COLUMN", help="Standard errors for rows that come in groups."),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .fit import left_out, report
-from .options import data_options, inference_options, output_option, result_options
+from .announce import left_out
+from .fit import report
+from .options import data_options, inference_options, loss_options, output_option, read_loss, result_options
 from .questions import Findings, ask, question_options
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("solve", context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
-@click.option(
-    "--loss", metavar="NAME", help="mse (numbers), bce (two classes) or cross-entropy (default: as the target)."
-)
+@loss_options
 @inference_options
 @question_options
 @click.option("--prove", is_flag=True, help="Solve it again in exact rational arithmetic, and compare.")
@@ -33,8 +32,8 @@ def solve_command(data: str, formula: str | None, target: str | None, **options:
     from ..settings import RunSettings
     from ..solution import solved
 
-    given = {name: options[name] for name in ("level", "loss", "weights", "l2", "robust", "cluster")}
-    settings = RunSettings.of(given)
+    given = {name: options[name] for name in ("level", "weights", "l1", "l2", "robust", "cluster")}
+    settings = RunSettings.of({**given, **read_loss(options)})
 
     source = open_source(data) if data == "-" else data  # standard input can be read once
 

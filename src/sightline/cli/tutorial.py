@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .fit import announce, show_window, train_with_signals
+from .announce import announce
+from .fit import show_window, train_with_signals
 from .options import output_option
 
 if TYPE_CHECKING:

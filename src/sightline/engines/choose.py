@@ -47,7 +47,8 @@ def why_not_quadratic(problem: Problem) -> str:
     if type(module) is not nn.Linear or _has_hooks(module):
         return "the model is not a plain torch.nn.Linear"
     weighted = isinstance(loss, Weighted)
-    if type(loss.inner if isinstance(loss, Weighted) else loss) is not nn.MSELoss or loss.reduction == "none":
+    kind = loss.inner if isinstance(loss, Weighted) else loss
+    if type(kind) is not nn.MSELoss or getattr(loss, "reduction", "none") == "none":
         return "the loss is not torch.nn.MSELoss"
     if not problem.full_batch:
         return "mini-batches visit the rows themselves"
