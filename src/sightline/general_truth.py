@@ -1,0 +1,201 @@
+"""The truth of any other objective: absolute, Huber, Poisson, Gaussian, hinge losses, and whatever has a lasso."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data.design import Design
+from .data.table import names_of
+from .linear.curvature import Curvature
+from .linear.exact import EPS, least_squares
+from .linear.inference import infer
+from .linear.objective import Objective
+from .linear.optimum import Inference, Optimum, inference, optimum, trusted
+from .parameters import Layout
+from .records import Coefficient, Direction, Warning
+from .rows import Rows
+from .settings import RunSettings
+from .truth import about_constant, collinear, directions_of
+
+__all__ = ["GeneralTruth"]
+
+Array = NDArray[np.float64]
+KINKED = ("l1", "hinge")
+
+
+@dataclass(frozen=True)
+class GeneralTruth:
+    """The minimum of an objective, found in training coordinates in float64."""
+
+    quadratic: ClassVar[bool] = False
+
+    layout: Layout
+    objective: Objective
+    found: Optimum
+    data: Rows
+    settings: RunSettings
+
+    @classmethod
+    def of(cls, layout: Layout, objective: Objective, rows: Rows, settings: RunSettings) -> GeneralTruth:
+        """Minimize the very objective that is trained."""
+        return cls(layout, objective, optimum(objective), rows, settings)
+
+    @property
+    def design(self) -> Design:
+        """The design of the columns."""
+        return self.layout.design
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the loss of a row has no kinks; those of a lasso are taken by the proximal step."""
+        return self.layout.loss not in KINKED
+
+    @property
+    def optimum(self) -> Array | None:
+        """θ*, None where the loss falls for ever."""
+        return self.found.theta if self.found.finite else None
+
+    @property
+    def loss(self) -> float:
+        """The mean loss there, without penalties."""
+        return self.found.loss
+
+    @cached_property
+    def inference(self) -> Inference:
+        """Covariance of θ, and the statistics of the fit."""
+        return inference(self.objective, self.found, robust=self.settings.robust, clusters=self.data.cluster)
+
+    @property
+    def statistics(self) -> Mapping[str, Any]:
+        """Those of the public contract, None where they are not defined for this loss."""
+        none = dict.fromkeys(("sigma", "r2", "adj_r2", "f", "f_p", "aic", "bic"))
+        return {**none, **asdict(self.inference.statistics)}
+
+    @property
+    def baseline(self) -> float:
+        """The loss of the best constant."""
+        return float(self.statistics["baseline_loss"])
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return len(self.data)
+
+    @property
+    def rank(self) -> int:
+        """How many coefficients the rows determine."""
+        return int(self.statistics["df_model"]) + self.layout.outputs * int(self.design.intercept)
+
+    @property
+    def df(self) -> int:
+        """Residual degrees of freedom."""
+        return int(self.statistics["df_resid"])
+
+    @property
+    def accuracy(self) -> dict[str, Any]:
+        """To how many digits the exact column holds, and how it was found."""
+        U = self.layout.map_units()
+        digits = trusted(U @ self.found.limit, np.abs(U) @ self.found.error + 4.0 * EPS * np.abs(U) @ np.abs(self.found.limit))
+        return {"digits": round(digits, 1), "path": self.found.path, "reason": self.found.reason}
+
+    @cached_property
+    def curvature(self) -> Curvature:
+        """At the optimum, of the parameters that a lasso has not put to zero."""
+        point = self.found.limit
+        if not self.objective.lasso.any():
+            return self.objective.curvature(point)
+        free = (point != 0.0) | (self.objective.lasso == 0.0)
+        return Curvature.of_hessian(self.objective.hessian(point) * np.outer(free, free))
+
+    def excess(self, theta: Array) -> float:
+        """The objective at θ above its optimum, or its infimum."""
+        if self.optimum is None:
+            return self.objective.value(theta) - self.found.value
+        return self.objective.excess(theta, self.optimum)
+
+    def resolution(self, eps: float = EPS) -> float:
+        """What rounding of the rows' losses can move, and what is not known of the optimum."""
+        return 4.0 * eps * abs(self.baseline) + self.found.gap
+
+    def directions(self, contraction: Array | None) -> list[Direction]:
+        """Each direction that the data determine, at the optimum."""
+        known = self.smooth and self.optimum is not None
+        return directions_of(self.curvature, self.layout, contraction) if known else []
+
+    def covariance_factor(self) -> None:
+        """Intervals of predictions are those of least squares."""
+
+    def coefficients(self, estimate: Array | None = None) -> list[Coefficient]:
+        """The table, with standard errors where the loss has them."""
+        if estimate is None:
+            return list(self._table)
+        return [self._reached(c, at) for c, at in zip(self._table, estimate.tolist(), strict=True)]
+
+    def _reached(self, c: Coefficient, at: float) -> Coefficient:
+        if c.exact is None:
+            return c
+        off_by = (at - c.exact) / c.std_error if c.std_error and math.isfinite(at) else None
+        return replace(c, estimate=at, off_by=off_by)
+
+    @cached_property
+    def _table(self) -> tuple[Coefficient, ...]:
+        U = self.layout.map_units()
+        exact = U @ self.found.limit
+        if len(self.found.at_infinity):
+            away = (self.found.at_infinity @ U.T).sum(axis=0)
+            exact = np.where(np.abs(away) > 1e-9 * np.abs(away).max(), np.copysign(np.inf, away), exact)
+        errors = self._errors(U)
+        terms = self.design.terms
+        table = []
+        for j, (name, value, error) in enumerate(zip(self.layout.names, exact.tolist(), errors, strict=True)):
+            if terms[j % len(terms)] in self.design.constant:
+                table.append(Coefficient(name, None, None, None, None, None, None, None, None))
+                continue
+            i = infer(value, error if math.isfinite(value) else None, df=None, level=self.settings.level)
+            table.append(Coefficient(name, value, value, i.std_error, i.t, i.p, i.low, i.high, 0.0 if error else None))
+        return tuple(table)
+
+    def _errors(self, U: Array) -> list[float | None]:
+        C = self.inference.covariance
+        if C is None:
+            return [None] * len(U)
+        return [math.sqrt(v) if v > 0 else None for v in np.einsum("ij,jk,ik->i", U, C, U).tolist()]
+
+    def warnings(self) -> list[Warning]:
+        """What to know about columns and rows."""
+        return [*map(about_constant, self.design.constant), *self._about_columns(), *self._about_answer()]
+
+    def _about_columns(self) -> list[Warning]:
+        if self.found.unique:
+            return []
+        rows, design = self.data, self.design
+        exact = least_squares(rows.X, rows.y, intercept=design.intercept, weight=rows.weight, noise=design.noise)
+        if exact.rank >= len(design.terms) - len(design.constant):
+            text = f"more than one set of coefficients has the smallest {self.layout.loss} loss: one of them is shown"
+            return [Warning("SL-FLAT", text, ("add --l2 0.001, which makes the answer unique",))]
+        return [
+            Warning(
+                "SL-COLLINEAR",
+                f"columns {', '.join(group)} are collinear: one is a combination of the others, so their coefficients "
+                "are not determined; the solution of least norm is shown",
+                (f"remove {group[-1]} from the formula",),
+            )
+            for group in collinear(design, exact)
+        ]
+
+    def _about_answer(self) -> list[Warning]:
+        if self.found.finite:
+            return []
+        gone = [c.term for c in self._table if c.exact is not None and math.isinf(c.exact)]
+        text = (
+            f"the loss falls for ever as {names_of(gone[:6])}{', ...' * (len(gone) > 6)} go to infinity: the limit is "
+            "shown"
+        )
+        return [Warning("SL-INFINITE", text, ("--l2 0.01  # a penalty keeps them finite",))]
