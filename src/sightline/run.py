@@ -162,7 +162,8 @@ class Run:
 
     def augment(self, frame: str | None = None) -> Any:
         """Each row trained on, as `tidy`: place, target, fitted value, residual, leverage, σ without the row, Cook's
-        distance, standardized and studentized residual, of the exact answer; of classes their probabilities.
+        distance, standardized and studentized residual, of the exact answer. Of classes the prediction, probabilities
+        and the row's part of the deviance; of two also log odds as `fitted`, the deviance residual and its influence.
 
         Raises RunError where the rows of a loaded run are gone.
         """
