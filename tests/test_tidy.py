@@ -144,7 +144,7 @@ def test_columns_are_those_of_broom_in_its_order():
     broom = "r.squared adj.r.squared sigma statistic p.value df logLik AIC BIC deviance df.residual nobs"
     ours = [name.replace("_", ".").replace("log.lik", "logLik") for name in run.glance()][:12]
     assert ours == [n.lower() if n in ("AIC", "BIC") else n for n in broom.split()]
-    assert list(run.tidy())[:7] == "term estimate std_error statistic p_value conf_low conf_high".split()
+    assert list(run.tidy())[:7] == ["term", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"]
     assert list(run.augment()) == [
         "row", "mpg", "fitted", "residual", "leverage", "sigma", "cooks_distance", "standardized_residual",
         "studentized_residual",
@@ -182,7 +182,9 @@ def test_three_ways_to_have_a_summary():
     """As text, as plain values, as a DataFrame: the same numbers."""
     run = sightline.solve(CARS, "mpg ~ wt")
     frame, values, text = run.tidy("pandas"), run.to_dict(), run.summary()
-    assert frame["estimate"].tolist() == [c["estimate"] for c in values["coef"]] == [c.estimate for c in run.coefficients]
+    assert (
+        frame["estimate"].tolist() == [c["estimate"] for c in values["coef"]] == [c.estimate for c in run.coefficients]
+    )
     assert frame["term"].tolist() == [c["term"] for c in values["coef"]] == ["Intercept", "wt"]
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     for word in ("Intercept", "37.285", "-5.344", "0.7528"):

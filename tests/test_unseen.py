@@ -117,7 +117,9 @@ def test_metrics_of_classes():
     run = sl.solve(train, "k ~ x + g")
     test, as_reference = {**train, "g": list("abzbaz")}, {**train, "g": list("ababaa")}
     assert run.evaluate(test, unseen="reference") == {**run.evaluate(as_reference), "unseen": 2}
-    kept = {name: [v for v, label in zip(values, test["g"], strict=True) if label != "z"] for name, values in test.items()}
+    kept = {
+        name: [v for v, label in zip(values, test["g"], strict=True) if label != "z"] for name, values in test.items()
+    }
     assert run.evaluate(test, unseen="other") == {**run.evaluate(kept), "unseen": 2}
 
 
@@ -128,9 +130,11 @@ def test_metrics_refuse_an_unseen_category_by_default():
     assert run.evaluate(TRAIN)["unseen"] == 0
     with pytest.raises(UsageError, match="unseen categories cannot be taken as 'othr': did you mean 'other'"):
         run.evaluate(TEST, unseen="othr")
-    with pytest.raises(DataError, match="every row of .* has a category that the model was not trained on, so none is"):
+    with pytest.raises(
+        DataError, match=r"every row of .* has a category that the model was not trained on, so none is"
+    ):
         run.evaluate({"y": [1.0], "x": [1], "g": ["new"]}, unseen="other")
-    with pytest.raises(DataError, match="the model needs column 'y', and .* has none"):
+    with pytest.raises(DataError, match=r"the model needs column 'y', and .* has none"):
         run.evaluate({"x": [1], "g": ["a"]})
 
 

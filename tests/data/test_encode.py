@@ -391,7 +391,9 @@ def test_an_identifier_is_no_category_unless_it_must_be():
 def test_a_hundred_thousand_categories_are_said(text):
     n = 100_000
     data = table(y=[float(i % 7) for i in range(n)], x=[1.0] * n, k=list(range(n)), g=[f"n{i}" for i in range(n)])
-    message = "column '[gk]' has 100,000 categories, and each takes a coefficient of its own, more than 10,000: leave it"
+    message = (
+        "column '[gk]' has 100,000 categories, and each takes a coefficient of its own, more than 10,000: leave it"
+    )
     with pytest.raises(DataError, match=message):
         learn(text, data)
 

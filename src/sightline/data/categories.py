@@ -48,8 +48,8 @@ class Categorical:
             )
         if len(levels) > MOST_CODED:
             raise DataError(
-                f"column {shown(name)} has {len(levels):,} categories, and each takes a coefficient of its own, more than "
-                f"{MOST_CODED:,}: leave it out of the formula, or join its rare categories to one"
+                f"column {shown(name)} has {len(levels):,} categories, and each takes a coefficient of its own, more "
+                f"than {MOST_CODED:,}: leave it out of the formula, or join its rare categories to one"
             )
         if len(levels) > MAX_LEVELS and not factor.function:
             raise DataError(

@@ -257,8 +257,8 @@ def _empty(table: Table, width: int) -> Array:
     except MemoryError:
         raise DataError(
             f"the formula makes {width:,} columns of the {table.rows:,} rows of {table.source}, "
-            f"{8 * width * table.rows / 1e9:,.0f} GB, more than there is memory: leave out interactions or columns with "
-            "many categories, or use fewer rows"
+            f"{8 * width * table.rows / 1e9:,.0f} GB, more than there is memory: leave out interactions or columns "
+            "with many categories, or use fewer rows"
         ) from None
 
 

@@ -19,8 +19,8 @@ class ClassInfluence:
     """One value for each row, `(n,)`; NaN where it is not defined.
 
     With P the probability of the second class, its variance v = P (1 - P), q coefficients and prior weight w:
-    `deviance` ±√(-2 w ln P(own class)), positive for the second class; `leverage` h, the diagonal of the hat matrix of √(w v) Z;
-    `sigma` √((Σ d² - d²/(1 - h)) / (n - q - 1)), R's `influence(fit)$sigma`; `cook` r² h / (q (1 - h)²) of the
+    `deviance` d = ±√(-2 w ln P(own class)), positive for the second class; `leverage` h, the diagonal of the hat matrix
+    of √(w v) Z; `sigma` √((Σ d² - d²/(1 - h)) / (n - q - 1)), R's `influence(fit)$sigma`; `cook` r² h / (q (1 - h)²) of the
     Pearson residual r = (y - P) √(w / v); `standardized` d / √(1 - h), R's `rstandard`.
     """
 
