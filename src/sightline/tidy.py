@@ -116,7 +116,7 @@ def _penalized(run: Subject) -> bool:
 
 
 def _sigma_without(run: Subject, found: Influence) -> Array:
-    """σ of the fit without each row `(n,)`: σ t / t* of its residuals t and t*; where both are zero, σ √(df/(df - 1))."""
+    """σ of the fit without each row `(n,)`: σ t / t* of its residuals t and t*; both zero, σ √(df/(df - 1))."""
     sigma, df = float(run.result["fit"]["sigma"] or np.nan), run.result["fit"]["df_resid"]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = found.standardized / found.studentized

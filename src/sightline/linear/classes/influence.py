@@ -20,8 +20,8 @@ class ClassInfluence:
 
     With P the probability of the second class, its variance v = P (1 - P), q coefficients and prior weight w:
     `deviance` d = ±√(-2 w ln P(own class)), positive for the second class; `leverage` h, the diagonal of the hat matrix
-    of √(w v) Z; `sigma` √((Σ d² - d²/(1 - h)) / (n - q - 1)), R's `influence(fit)$sigma`; `cook` r² h / (q (1 - h)²) of the
-    Pearson residual r = (y - P) √(w / v); `standardized` d / √(1 - h), R's `rstandard`.
+    of √(w v) Z; `sigma` √((Σ d² - d²/(1 - h)) / (n - q - 1)), R's `influence(fit)$sigma`; `cook` r² h / (q (1 - h)²)
+    of the Pearson residual r = (y - P) √(w / v); `standardized` d / √(1 - h), R's `rstandard`.
     """
 
     deviance: Array
