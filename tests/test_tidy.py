@@ -74,6 +74,123 @@ def test_of_classes(formula, loss):
     assert augment["deviance"].sum() == pytest.approx(glance["deviance"], rel=1e-10)
 
 
+@pytest.mark.parametrize("weights", [None, "mpg"])
+def test_influence_on_two_classes_is_that_of_statsmodels(weights):
+    """R's definitions for a glm; statsmodels takes weights as counts of equal rows, which is the same likelihood."""
+    run = sightline.solve(CARS, "am ~ wt + hp", loss="bce", weights=weights)
+    w = np.ones(len(CARS)) if weights is None else np.asarray(CARS[weights], dtype=float)
+    X = sm.add_constant(CARS[["wt", "hp"]])
+    fit = sm.GLM(CARS.am, X, family=sm.families.Binomial(), freq_weights=w).fit(tol=1e-14, maxiter=100)
+    v = fit.mu * (1.0 - fit.mu)
+    half = np.sqrt(w * v)[:, None] * X.to_numpy()
+    h = np.diag(half @ np.linalg.solve(half.T @ half, half.T))
+    d = fit.resid_deviance * np.sqrt(w)
+    augment = run.augment()
+    expected = {
+        "fitted": np.log(fit.mu / (1.0 - fit.mu)),
+        "residual": d,
+        "deviance": d**2,
+        "leverage": h,
+        "sigma": np.sqrt((d @ d - d**2 / (1.0 - h)) / (32 - 3 - 1)),
+        "cooks_distance": w * (CARS.am - fit.mu) ** 2 / v * h / (1.0 - h) ** 2 / 3,
+        "standardized_residual": d / np.sqrt(1.0 - h),
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(augment[name], values, rtol=1e-6, atol=1e-12, err_msg=name)
+    if weights is None:
+        np.testing.assert_allclose(augment["cooks_distance"], fit.get_influence().cooks_distance[0], rtol=1e-6)
+        np.testing.assert_allclose(augment["leverage"], fit.get_influence().hat_matrix_diag, rtol=1e-6)
+    assert sum(augment["deviance"]) == pytest.approx(run.glance()["deviance"][0], rel=1e-10)
+
+
+def rounds_to(value, text):
+    """Whether the value rounds to the number that is printed."""
+    return float(f"{value:.{len(text.lstrip('-0.').replace('.', ''))}g}") == float(text)
+
+
+def test_what_broom_prints_of_a_logistic_regression():
+    """tidy, glance and augment of glm(am ~ wt, mtcars, family = "binomial") in the manual of broom."""
+    run = sightline.solve(CARS, "am ~ wt", loss="bce")
+    tidy, glance, augment = run.tidy(), run.glance(), run.augment()
+    printed = [("12.0", "4.51", "2.67", "0.00759"), ("-4.02", "1.44", "-2.80", "0.00509")]
+    for i, row in enumerate(printed):
+        for name, text in zip(("estimate", "std_error", "statistic", "p_value"), row, strict=True):
+            assert rounds_to(tidy[name][i], text), (name, tidy[name][i], text)
+    for name, text in {"null_deviance": "43.2", "df_null": "31", "log_lik": "-9.59", "aic": "23.2", "bic": "26.1",
+                       "deviance": "19.2", "df_residual": "30", "nobs": "32"}.items():  # fmt: skip
+        assert rounds_to(glance[name][0], text), (name, glance[name][0])
+    for name, text in {"fitted": "1.50", "residual": "0.635", "leverage": "0.126", "sigma": "0.803",
+                       "cooks_distance": "0.0184", "standardized_residual": "0.680"}.items():  # fmt: skip
+        assert rounds_to(augment[name][0], text), (name, augment[name][0])
+
+
+def test_what_broom_prints_of_a_linear_fit():
+    """tidy and glance of lm(mpg ~ wt, mtcars) in the manual of broom."""
+    run = sightline.solve(CARS, "mpg ~ wt")
+    tidy, glance = run.tidy(), {name: values[0] for name, values in run.glance().items()}
+    printed = [("37.3", "1.88", "19.9", "8.24e-19"), ("-5.34", "0.559", "-9.56", "1.29e-10")]
+    for i, row in enumerate(printed):
+        for name, text in zip(("estimate", "std_error", "statistic", "p_value"), row, strict=True):
+            assert f"{tidy[name][i]:.3g}" == text
+    printed = {"r_squared": "0.753", "adj_r_squared": "0.745", "sigma": "3.05", "statistic": "91.4", "p_value": "1.29e-10",
+               "df": "1", "log_lik": "-80", "aic": "166", "bic": "170", "deviance": "278", "df_residual": "30",
+               "nobs": "32"}  # fmt: skip
+    for name, text in printed.items():
+        assert f"{glance[name]:.3g}" == text, name
+
+
+def test_columns_are_those_of_broom_in_its_order():
+    run = sightline.solve(CARS, "mpg ~ wt")
+    broom = "r.squared adj.r.squared sigma statistic p.value df logLik AIC BIC deviance df.residual nobs"
+    ours = [name.replace("_", ".").replace("log.lik", "logLik") for name in run.glance()][:12]
+    assert ours == [n.lower() if n in ("AIC", "BIC") else n for n in broom.split()]
+    assert list(run.tidy())[:7] == ["term", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"]
+    assert list(run.augment()) == [
+        "row", "mpg", "fitted", "residual", "leverage", "sigma", "cooks_distance", "standardized_residual",
+        "studentized_residual",
+    ]  # fmt: skip
+
+
+def test_the_mean_alone_has_no_f_as_in_broom():
+    run = sightline.solve(CARS, "mpg ~ 1")
+    glance = run.glance()
+    assert glance["statistic"] == glance["p_value"] == glance["df"] == [None]
+    assert glance["r_squared"] == glance["adj_r_squared"] == [0.0]
+
+
+def test_a_row_without_a_residual_and_one_that_stands_alone():
+    """σ without a row on the line is √(rss / (df - 1)); the row that alone has x = 1 has no σ without it."""
+    run = sightline.solve({"y": [1.0, 2, 3, 9], "x": [0, 0, 0, 1]}, "y ~ x")
+    sigma = run.augment()["sigma"]
+    assert sigma[1] == pytest.approx(2.0**0.5, rel=1e-12)
+    assert np.isnan(sigma[3])
+    run = sightline.solve({"y": [-1.0, 1, 0, 1, -1], "x": [-1, -1, 0, 1, 1]}, "y ~ x")
+    augment = run.augment()
+    assert augment["residual"][2] == 0.0
+    assert augment["sigma"][2] == pytest.approx((4 / 2) ** 0.5, rel=1e-14)
+
+
+def test_a_penalty_has_fitted_values_but_no_leverage():
+    run = sightline.solve(CARS, "mpg ~ wt", l2=0.5)
+    augment = run.augment()
+    assert list(augment) == ["row", "mpg", "fitted", "residual"]
+    np.testing.assert_allclose(augment["fitted"], run.predict(CARS), rtol=1e-12)
+    assert "leverage" not in sightline.solve(CARS, "am ~ wt", loss="bce", l2=0.1).augment()
+
+
+def test_three_ways_to_have_a_summary():
+    """As text, as plain values, as a DataFrame: the same numbers."""
+    run = sightline.solve(CARS, "mpg ~ wt")
+    frame, values, text = run.tidy("pandas"), run.to_dict(), run.summary()
+    assert (
+        frame["estimate"].tolist() == [c["estimate"] for c in values["coef"]] == [c.estimate for c in run.coefficients]
+    )
+    assert frame["term"].tolist() == [c["term"] for c in values["coef"]] == ["Intercept", "wt"]
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    for word in ("Intercept", "37.285", "-5.344", "0.7528"):
+        assert word in text
+
+
 def test_frames_of_other_libraries_and_of_none():
     run = sightline.solve(CARS, "mpg ~ wt")
     assert run.tidy("pyarrow").column_names[:2] == ["term", "estimate"]

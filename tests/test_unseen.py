@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
@@ -97,3 +98,65 @@ def test_the_command_line_says_how_many(run, tmp_path, capsys):
     assert all(rows[:3])
     assert said == "column 'g' of new.csv: 2 rows with a category not trained on, taken as the reference category\n"
     assert predict("--unseen", "nothing")[0] == 2
+
+
+TEST = {"y": [1.5, 2.5, 9.0, None, 5.0], "x": [1, 2, 3, 4, None], "g": ["a", "new", "newer", "new", "a"]}
+
+
+@pytest.mark.parametrize(("unseen", "like", "rows"), [("reference", ["a", "a", "a"], 3), ("other", ["a"], 1)])
+def test_metrics_are_those_of_the_rows_taken_so(unseen, like, rows):
+    run = sl.solve(TRAIN, "y ~ x + g")
+    found = run.evaluate(TEST, unseen=unseen)
+    predicted = run.predict({"x": TEST["x"][:rows], "g": like})
+    assert found["mse"] == pytest.approx(float(np.mean((predicted - TEST["y"][:rows]) ** 2)), rel=1e-14)
+    assert (found["rows"], found["missing"], found["unseen"]) == (rows, 2, 2)
+
+
+def test_metrics_of_classes():
+    train = {"k": ["p", "q", "p", "q", "q", "p"], "x": [1, 2, 3, 4, 5, 6], "g": list("aabbab")}
+    run = sl.solve(train, "k ~ x + g")
+    test, as_reference = {**train, "g": list("abzbaz")}, {**train, "g": list("ababaa")}
+    assert run.evaluate(test, unseen="reference") == {**run.evaluate(as_reference), "unseen": 2}
+    kept = {
+        name: [v for v, label in zip(values, test["g"], strict=True) if label != "z"] for name, values in test.items()
+    }
+    assert run.evaluate(test, unseen="other") == {**run.evaluate(kept), "unseen": 2}
+
+
+def test_metrics_refuse_an_unseen_category_by_default():
+    run = sl.solve(TRAIN, "y ~ x + g")
+    with pytest.raises(DataError, match=r"row 1, column g: 'new' is no category that the model was trained on"):
+        run.evaluate(TEST)
+    assert run.evaluate(TRAIN)["unseen"] == 0
+    with pytest.raises(UsageError, match="unseen categories cannot be taken as 'othr': did you mean 'other'"):
+        run.evaluate(TEST, unseen="othr")
+    with pytest.raises(
+        DataError, match=r"every row of .* has a category that the model was not trained on, so none is"
+    ):
+        run.evaluate({"y": [1.0], "x": [1], "g": ["new"]}, unseen="other")
+    with pytest.raises(DataError, match=r"the model needs column 'y', and .* has none"):
+        run.evaluate({"x": [1], "g": ["a"]})
+
+
+def test_evaluate_on_the_command_line_says_how_many(tmp_path, capsys):
+    from sightline.cli import main
+
+    folder = sl.solve(TRAIN, "y ~ x + g", output=tmp_path / "runs").folder
+    (tmp_path / "new.csv").write_text("y,x,g\n1.5,1,a\n2.5,2,new\n9,3,newer\n,4,new\n5,,a\n")
+
+    def evaluate(*options):
+        with pytest.raises(SystemExit) as stop:
+            main(["evaluate", str(folder), str(tmp_path / "new.csv"), *options])
+        done = capsys.readouterr()
+        return int(stop.value.code or 0), done.out, done.err
+
+    code, out, said = evaluate()
+    assert (code, out) == (3, "")
+    assert "new.csv line 3, column g: 'new' is no category that the model was trained on" in said
+    code, out, said = evaluate("--unseen", "other", "--json")
+    assert (code, json.loads(out)["rows"]) == (0, 1)
+    assert said == "column 'g' of new.csv: 2 rows with a category not trained on, left out\n"
+    code, out, said = evaluate("--unseen", "reference")
+    assert (code, out.splitlines()[0].split()) == (0, ["rows", "3"])
+    assert said == "column 'g' of new.csv: 2 rows with a category not trained on, taken as the reference category\n"
+    assert evaluate("--unseen", "nothing")[0] == 2

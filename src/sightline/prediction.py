@@ -92,41 +92,54 @@ def known_rows(design: Design, data: object, unseen: str = "error") -> Known:
         UsageError: another word for `unseen`.
         DataError: a column that is missing; an unseen category, when it is used.
     """
-    if unseen not in UNSEEN:
-        raise UsageError(f"unseen categories cannot be taken as {shown(unseen)}: {nearest(str(unseen), UNSEEN)}")
+    _check_unseen(unseen)
     everything = _read(design, data)
-    keep = _complete(design, everything)
+    keep = _complete(everything)
     if unseen == "other" and keep.any():
-        strange = np.zeros(int(keep.sum()), dtype=bool)
-        for rows in design.encoding.unseen(everything.take(keep)).values():
-            strange |= rows
-        keep[keep] = ~strange
+        keep[keep] = ~_strange(design, everything.take(keep))
     return Known(design, everything.take(keep), keep, unseen)
 
 
-def unseen_counts(design: Design, data: object) -> dict[str, int]:
-    """For each column how many rows have a category that training did not have, where there are any."""
-    everything = _read(design, data)
-    found = design.encoding.unseen(everything.take(_complete(design, everything)))
+def unseen_counts(design: Design, data: object, *, target: bool = False) -> dict[str, int]:
+    """For each column how many rows have a category that training did not have, where there are any.
+
+    Of the rows with a value in every column of the features, and with `target` in those of the target too.
+    """
+    everything = _read(design, data, design.target_columns if target else ())
+    found = design.encoding.unseen(everything.take(_complete(everything)))
     return {name: int(strange.sum()) for name, strange in found.items() if strange.any()}
 
 
-def _read(design: Design, data: object) -> Table:
+def _check_unseen(unseen: str) -> None:
+    if unseen not in UNSEEN:
+        raise UsageError(f"unseen categories cannot be taken as {shown(unseen)}: {nearest(str(unseen), UNSEEN)}")
+
+
+def _read(design: Design, data: object, also: Sequence[str] = ()) -> Table:
     source = open_source(data)
-    for name in design.columns:
+    names = tuple(dict.fromkeys([*design.columns, *also]))
+    for name in names:
         if name not in source.columns:
             raise DataError(
                 f"the model needs column {shown(name)}, and {source.name} has none: {nearest(name, source.columns)}"
             )
-    return source.read(design.columns)
+    return source.read(names)
 
 
-def _complete(design: Design, table: Table) -> NDArray[np.bool_]:
+def _complete(table: Table) -> NDArray[np.bool_]:
     """The rows with a value in every column."""
     missing = np.zeros(table.rows, dtype=bool)
-    for name in design.columns:
+    for name in table.columns:
         missing |= table[name].missing
     return ~missing
+
+
+def _strange(design: Design, table: Table) -> NDArray[np.bool_]:
+    """The rows with a category that training did not have."""
+    strange = np.zeros(table.rows, dtype=bool)
+    for rows in design.encoding.unseen(table).values():
+        strange |= rows
+    return strange
 
 
 def values_of(known: Known, weight: Array, bias: Array) -> Array:
@@ -171,13 +184,29 @@ def classes_of(probability: Array, labels: tuple[str, ...]) -> NDArray[Any]:
     return found
 
 
-def evaluate(design: Design, data: object, weight: Array, bias: Array) -> dict[str, Any]:
-    """Metrics on the rows of a table that has the target, less the offsets as in training; see `linear.metrics`."""
-    names = dict.fromkeys([*design.columns, *design.target_columns])
-    complete, missing = complete_rows(open_source(data).read(names), names)
-    scores = Known(design, complete, np.ones(complete.rows, dtype=bool)).scores(weight, bias)
-    observed = design.encoding.response(complete)
-    counts = {"rows": complete.rows, "missing": missing.rows}
+def evaluate(design: Design, data: object, weight: Array, bias: Array, *, unseen: str = "error") -> dict[str, Any]:
+    """Metrics on the rows of a table that has the target, less the offsets as in training; see `linear.metrics`.
+
+    A category that training did not have is an error, the "reference", or ("other") its row is left out; `unseen`
+    counts these rows.
+
+    Raises:
+        UsageError: another word for `unseen`.
+        DataError: a column that is missing, an unseen category, no row that is left.
+    """
+    _check_unseen(unseen)
+    everything = _read(design, data, design.target_columns)
+    complete, missing = complete_rows(everything, tuple(everything.columns))
+    strange = _strange(design, complete)
+    used = complete.take(~strange) if unseen == "other" else complete
+    if not used.rows:
+        raise DataError(
+            f"every row of {used.source} has a category that the model was not trained on, so none is left to "
+            "evaluate: take these as the reference category, or train again with such rows"
+        )
+    scores = Known(design, used, np.ones(used.rows, dtype=bool), unseen).scores(weight, bias)
+    observed = design.encoding.response(used)
+    counts = {"rows": used.rows, "missing": missing.rows, "unseen": int(strange.sum())}
     if design.classes:
         return {**counts, **classification_metrics(observed.astype(np.intp), class_probabilities(scores))}
     return {**counts, **regression_metrics(observed, scores[:, 0])}

@@ -112,9 +112,12 @@ class Run:
             raise UsageError("this model predicts a number and has no probabilities: use predict")
         return probabilities(known_rows(self.design, table, unseen), *self._parameters)
 
-    def evaluate(self, table: object) -> dict[str, Any]:
-        """Metrics on the rows of a table that has the target too; see `linear.metrics`."""
-        return evaluate(self.design, table, *self._parameters)
+    def evaluate(self, table: object, *, unseen: str = "error") -> dict[str, Any]:
+        """Metrics on the rows of a table that has the target too; see `linear.metrics`.
+
+        `unseen` is as in `predict`, and with "other" such rows are left out; the entry `unseen` counts them.
+        """
+        return evaluate(self.design, table, *self._parameters, unseen=unseen)
 
     def figure(self) -> Figure:
         """The data with the trained and the exact line (several columns: observed against predicted), and the loss."""
@@ -160,7 +163,8 @@ class Run:
 
     def augment(self, frame: str | None = None) -> Any:
         """Each row trained on, as `tidy`: place, target, fitted value, residual, leverage, σ without the row, Cook's
-        distance, standardized and studentized residual, of the exact answer; of classes their probabilities.
+        distance, standardized and studentized residual, of the exact answer. Of classes the prediction, probabilities
+        and the row's part of the deviance; of two also log odds as `fitted`, the deviance residual and its influence.
 
         Raises RunError where the rows of a loaded run are gone.
         """

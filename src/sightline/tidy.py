@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .analysis import residual_sum_of_squares, residuals, training_rows
-from .linear.influence import influence_of
+from .analysis import design_matrix, residual_sum_of_squares, residuals, training_rows
+from .linear.classes.influence import logistic_influence
+from .linear.influence import Influence, influence_of
 from .linear.metrics import class_probabilities
 from .prediction import classes_of, parameters_of
 from .views.subject import Subject
 
 __all__ = ["as_frame", "augmented", "glanced", "tidied"]
 
+Array = NDArray[np.float64]
 Columns = dict[str, list[Any]]
 
 
@@ -70,7 +73,7 @@ def glanced(run: Subject) -> Columns:
             "sigma": s["sigma"],
             "statistic": s["f"],
             "p_value": s["f_p"],
-            "df": s["df_model"],
+            "df": s["df_model"] or None,  # broom has none where there is no F
             "log_lik": s["log_likelihood"],
             "aic": s["aic"],
             "bic": s["bic"],
@@ -83,35 +86,65 @@ def glanced(run: Subject) -> Columns:
 
 
 def augmented(run: Subject) -> Columns:
-    """One row for each row that was trained on, named by its place in the data."""
+    """One row for each row that was trained on, named by its place in the data.
+
+    What belongs to a fit without a penalty, from the leverage on, is left out of one with a penalty.
+    """
     if run.design.classes:
         return _of_classes(run)
     r = residuals(run)
-    found = influence_of(r.fit)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sigma = float(run.result["fit"]["sigma"] or np.nan) * found.standardized / found.studentized
-    return {
+    columns = {
         "row": [r.rows.place(i) for i in range(len(r.y))],
         run.design.target: r.y.tolist(),
         "fitted": r.fitted.tolist(),
         "residual": r.residual.tolist(),
+    }
+    if _penalized(run):
+        return columns
+    found = influence_of(r.fit)
+    return columns | {
         "leverage": found.leverage.tolist(),
-        "sigma": sigma.tolist(),
+        "sigma": _sigma_without(run, found).tolist(),
         "cooks_distance": found.cook.tolist(),
         "standardized_residual": found.standardized.tolist(),
         "studentized_residual": found.studentized.tolist(),
     }
 
 
+def _penalized(run: Subject) -> bool:
+    return bool(run.settings.l2 or run.settings.weight_decay)
+
+
+def _sigma_without(run: Subject, found: Influence) -> Array:
+    """σ of the fit without each row `(n,)`: σ t / t* of its residuals t and t*; both zero, σ √(df/(df - 1))."""
+    sigma, df = float(run.result["fit"]["sigma"] or np.nan), run.result["fit"]["df_resid"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = found.standardized / found.studentized
+    unmoved = np.sqrt(df / (df - 1)) if df > 1 else np.nan
+    return np.asarray(sigma * np.where(found.standardized == 0.0, unmoved, ratio))
+
+
 def _of_classes(run: Subject) -> Columns:
     rows, design = training_rows(run), run.design
     weight, bias = parameters_of(design, run.coefficients, run.result["loss_name"])
-    P = class_probabilities((rows.X * design.scale + design.center) @ weight.T + bias)
-    codes = rows.y.astype(np.intp)
-    return {
+    scores = (rows.X * design.scale + design.center) @ weight.T + bias
+    P, codes = class_probabilities(scores), rows.y.astype(np.intp)
+    prior = np.ones(len(rows)) if rows.weight is None else rows.weight
+    columns: Columns = {
         "row": [rows.place(i) for i in range(len(rows))],
         design.target: [design.classes[k] for k in codes],
         "predicted": classes_of(P, design.classes).tolist(),
         **{f"p({label})": P[:, k].tolist() for k, label in enumerate(design.classes)},
-        "deviance": (-2.0 * np.log(P[np.arange(len(P)), codes])).tolist(),
+        "deviance": (-2.0 * prior * np.log(P[np.arange(len(P)), codes])).tolist(),
+    }
+    if len(design.classes) > 2 or _penalized(run):
+        return columns
+    found = logistic_influence(design_matrix(run, rows), codes, P, rows.weight)
+    return columns | {
+        "fitted": scores[:, 0].tolist(),
+        "residual": found.deviance.tolist(),
+        "leverage": found.leverage.tolist(),
+        "sigma": found.sigma.tolist(),
+        "cooks_distance": found.cook.tolist(),
+        "standardized_residual": found.standardized.tolist(),
     }

@@ -101,6 +101,28 @@ FORMULAS = {
     "brackets": ("weight ~ height[0]", 2, "may not use '\\['"),
     "import": ("weight ~ __import__('os')", 2, "unknown function"),
     "unclosed": ("weight ~ (height", 2, "never closed"),
+    "closed too often": ("weight ~ height)", 2, "this '\\)' has no '\\(' before it"),
+    "nothing on the left": ("~ height", 2, "no response"),
+    "nothing on the right": ("weight ~", 2, "nothing follows the ~"),
+    "a method": ("weight ~ height.mean()", 2, "unknown function 'height.mean': there are: log"),
+    "a call": ("weight ~ max(height)", 2, "unknown function 'max'"),
+    "a lambda": ("weight ~ (lambda: height)()", 2, "operator is missing before '\\('"),
+    "a comprehension": ("weight ~ [h for h in height]", 2, "may not use '\\['"),
+    "a set": ("weight ~ {h for h in height}", 2, "may not use '{'"),
+    "an f-string": ("weight ~ f'{height}'", 2, "text in quotes, which may only stand in C"),
+    "dunder": ("weight ~ __builtins__", 3, "no column '__builtins__'"),
+    "a backslash": ("weight ~ height\\x", 2, r"may not use '\\'"),
+    "a name in quotes": ('weight ~ "height"', 2, "goes between backticks"),
+    "a quote in a name": ("weight ~ hei'ght", 2, "quote is never closed"),
+    "an open backtick": ("weight ~ `height", 2, "backtick is never closed"),
+    "a column between backticks": ("weight ~ `hei``ght`", 3, "no column 'hei`ght' in the data: did you mean 'height'"),
+    "an emoji": ("weight ~ \N{THUMBS UP SIGN}", 2, "may not use '\N{THUMBS UP SIGN}'"),
+    "an emoji between backticks": ("weight ~ `\N{THUMBS UP SIGN}`", 3, "no column '\N{THUMBS UP SIGN}'"),
+    "HTML": ("weight ~ <b>height</b>", 2, "may not use '<'"),
+    "10,000 characters": ("weight ~ " + "x" * 9_991, 3, "no column 'xxxxxxxxxxxxxxxx.*[.]{3}'"),
+    "more than 10,000 characters": ("weight ~ " + "x" * 10_000, 2, "has 10,009 characters, more than 10,000: shorten"),
+    "a million brackets": ("weight ~ " + "(" * 10**6 + "height" + ")" * 10**6, 2, "has 2,000,015 characters"),
+    "9,000 brackets": ("weight ~ " + "(" * 9_000, 2, "nested deeper than 100 levels"),
     "two tildes": ("weight ~ height ~ height", 2, "2 ~: write one"),
     "nothing to fit": ("weight ~ 0", 2, "nothing is fitted"),
     "outside the domain": (
@@ -116,8 +138,11 @@ def test_formulas(cli, heights_csv, formula, code, remedy):
     done = cli("fit", heights_csv, formula)
     assert done.code == code
     assert_sentence(done, remedy)
-    if "~" in formula and code == 2 and formula.strip():
-        assert "^" in done.err.splitlines()[-1]
+    if "~" in formula and len(formula) <= 10_000 and "log(height" not in formula:
+        line, mark = done.err.splitlines()[1:]
+        assert "^" in mark
+        assert set(mark) <= {" ", "^"}
+        assert max(len(line), len(mark)) < 100
 
 
 OPTIONS = {

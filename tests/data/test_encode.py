@@ -387,6 +387,27 @@ def test_an_identifier_is_no_category_unless_it_must_be():
     assert len(learn("y ~ C(id)", data).terms) == 1000
 
 
+@pytest.mark.parametrize("text", ["y ~ C(g)", "y ~ g", "y ~ x + C(g)", "y ~ C(k)"])
+def test_a_hundred_thousand_categories_are_said(text):
+    n = 100_000
+    data = table(y=[float(i % 7) for i in range(n)], x=[1.0] * n, k=list(range(n)), g=[f"n{i}" for i in range(n)])
+    message = (
+        "column '[gk]' has 100,000 categories, and each takes a coefficient of its own, more than 10,000: leave it"
+    )
+    with pytest.raises(DataError, match=message):
+        learn(text, data)
+
+
+def test_a_design_beyond_the_memory_is_said(monkeypatch):
+    def refuse(shape, *_):
+        raise MemoryError(shape)
+
+    monkeypatch.setattr("sightline.data.encode.np.empty", refuse)
+    message = r"makes 9 columns of the 40 rows of data\.csv, 0 GB, more than there is memory: leave out interactions"
+    with pytest.raises(DataError, match=message):
+        learn("y ~ a*b*x - a:b:x", DATA).matrix(DATA)
+
+
 def test_a_design_of_absurd_width_is_refused():
     ids = [f"n{i:04}" for i in range(400)]
     data = table(y=list(range(400)), a=ids, b=ids)

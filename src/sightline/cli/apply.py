@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +14,10 @@ import click
 from ..errors import RunError, UsageError, shown
 
 if TYPE_CHECKING:
-    from ..data.design import Design
     from ..data.sources import Source
+
+
+UNSEEN_HELP = "A category that training did not have: error (default), reference (take it as that), other "
 
 
 @click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,19 +28,14 @@ if TYPE_CHECKING:
 @click.option(
     "--kind", default="prediction", help="Of one new observation: prediction (default); of the mean: confidence."
 )
-@click.option(
-    "--unseen",
-    default="error",
-    metavar="WHAT",
-    help="A category that training did not have: error (default), reference (take it as that), other (no prediction).",
-)
+@click.option("--unseen", default="error", metavar="WHAT", help=UNSEEN_HELP + "(no prediction).")
 def predict_command(run: str, data: str, output: str | None, interval: float | None, kind: str, unseen: str) -> int:
     """Predictions of RUN (an id or a folder) for the rows of DATA, as CSV; empty where a value is missing.
 
     Classes come with the probability of each.
     """
     from ..data.sources import open_source
-    from ..prediction import classes_of
+    from ..prediction import classes_of, unseen_counts
     from ..run import load
 
     model, source = load(run), open_source(data)
@@ -51,7 +49,8 @@ def predict_command(run: str, data: str, output: str | None, interval: float | N
         result = model.predict(source, interval, kind=kind, unseen=unseen)
         columns = result if isinstance(result, dict) else {"prediction": result}
     if unseen != "error":
-        _say_unseen(model.design, source, unseen)
+        otherwise = "left without a prediction"
+        _say_unseen(source, unseen_counts(model.design, source), unseen, otherwise=otherwise)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -71,12 +70,11 @@ def predict_command(run: str, data: str, output: str | None, interval: float | N
     return 0
 
 
-def _say_unseen(design: Design, source: Source, unseen: str) -> None:
-    from ..prediction import unseen_counts
+def _say_unseen(source: Source, counts: Mapping[str, int], unseen: str, *, otherwise: str) -> None:
     from ..words import count
 
-    for name, rows in unseen_counts(design, source).items():
-        what = "taken as the reference category" if unseen == "reference" else "left without a prediction"
+    for name, rows in counts.items():
+        what = "taken as the reference category" if unseen == "reference" else otherwise
         said = f"column {shown(name)} of {source.name}: {count(rows, 'row')} with a category not trained on, {what}"
         click.echo(said, err=True)
 
@@ -90,13 +88,20 @@ def _cell(value: object) -> str:
 @click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run")
 @click.argument("data")
+@click.option("--unseen", default="error", metavar="WHAT", help=UNSEEN_HELP + "(leave the row out).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def evaluate_command(run: str, data: str, as_json: bool) -> int:
+def evaluate_command(run: str, data: str, unseen: str, as_json: bool) -> int:
     """The metrics of RUN (an id or a folder) on the rows of DATA, which must have the target too."""
+    from ..data.sources import open_source
+    from ..prediction import unseen_counts
     from ..run import load
     from ..words import plain
 
-    metrics = load(run).evaluate(data)
+    model, source = load(run), open_source(data)
+    metrics = model.evaluate(source, unseen=unseen)
+    if metrics["unseen"]:
+        counts = unseen_counts(model.design, source, target=True)
+        _say_unseen(source, counts, unseen, otherwise="left out")
     if as_json:
         click.echo(json.dumps(metrics))
         return 0

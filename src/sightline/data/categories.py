@@ -16,7 +16,7 @@ from .transforms import finite_numbers, where
 
 __all__ = ["MAX_LEVELS", "Categorical", "labels_of"]
 
-MAX_LEVELS = 1_000
+MAX_LEVELS, MOST_CODED = 1_000, 10_000  # of a column of text without C(...), and with it
 Array = NDArray[np.float64]
 
 
@@ -45,6 +45,11 @@ class Categorical:
         if len(levels) == 1:
             raise DataError(
                 f"column {shown(name)} has one category only ({shown(levels[0])}): remove it from the formula"
+            )
+        if len(levels) > MOST_CODED:
+            raise DataError(
+                f"column {shown(name)} has {len(levels):,} categories, and each takes a coefficient of its own, more "
+                f"than {MOST_CODED:,}: leave it out of the formula, or join its rare categories to one"
             )
         if len(levels) > MAX_LEVELS and not factor.function:
             raise DataError(

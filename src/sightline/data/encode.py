@@ -107,7 +107,7 @@ class Encoding:
             f.codes(table, unseen=unseen) if isinstance(f, Categorical) else f.values(table) for f in self.factors
         ]
         ends = np.cumsum([0, *map(self._width, self.products)])
-        X = np.empty((table.rows, ends[-1]))
+        X = _empty(table, int(ends[-1]))
         for product, (start, end) in zip(self.products, pairwise(ends), strict=True):
             pairs = zip(product.factors, product.full, strict=True)
             block = reduce(_times, (self._block(place, values[place], full=full) for place, full in pairs))
@@ -249,6 +249,17 @@ class Encoding:
             f"{where(table, row, *names)}: the product {shown(self._names(product)[0], quote=False)} is too "
             "large; correct the cells, or divide the columns, as in I(x/1000)"
         )
+
+
+def _empty(table: Table, width: int) -> Array:
+    try:
+        return np.empty((table.rows, width))
+    except MemoryError:
+        raise DataError(
+            f"the formula makes {width:,} columns of the {table.rows:,} rows of {table.source}, "
+            f"{8 * width * table.rows / 1e9:,.0f} GB, more than there is memory: leave out interactions or columns "
+            "with many categories, or use fewer rows"
+        ) from None
 
 
 def _times(left: Array, right: Array) -> Array:

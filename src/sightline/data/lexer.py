@@ -186,6 +186,8 @@ class Cursor:
             return self.error(
                 f"an operator is missing before {text}: write + between two terms, or * or : for interactions"
             )
+        if word.text == "(":
+            return self.error("an operator is missing before '(': write + or * between the two")
         if word.text == ")" and not self.depth:
             return self.error("this ')' has no '(' before it: remove it")
         if word.text in "/,=:~":
