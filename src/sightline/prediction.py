@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .class_metrics import class_metrics, parameters
 from .data.design import Design
 from .data.sources import open_source
 from .data.table import Table
-from .data.usable import complete_rows
+from .data.usable import usable_rows
 from .errors import DataError, UsageError, nearest, shown
 from .linear.inference import t_interval, z_interval
-from .linear.metrics import class_probabilities, classification_metrics, regression_metrics
+from .linear.metrics import class_probabilities, regression_metrics
 from .records import Coefficient
 
 __all__ = [
@@ -39,12 +40,7 @@ def parameters_of(design: Design, coefficients: Sequence[Coefficient]) -> tuple[
             "the classes are separated and coefficients are at infinity, so there is no model to predict with: "
             "fit with a penalty, such as --l2 0.01"
         )
-    table = values.reshape(-1, len(design.terms))
-    if len(design.classes) > 2:
-        table = np.vstack([np.zeros(table.shape[1]), table])
-        table -= table.mean(axis=0)
-    first = int(design.intercept)
-    return table[:, first:], table[:, 0] if first else np.zeros(len(table))
+    return parameters(design, values)
 
 
 @dataclass(frozen=True)
@@ -172,12 +168,20 @@ def classes_of(probability: Array, labels: tuple[str, ...]) -> NDArray[Any]:
 
 
 def evaluate(design: Design, data: object, weight: Array, bias: Array) -> dict[str, Any]:
-    """Metrics on the rows of a table that has the target, less the offsets as in training; see `linear.metrics`."""
+    """Metrics on the rows of a table that has the target, less the offsets as in training; see `linear.metrics`.
+
+    Of classes see `class_metrics`; their rows are weighted by the column of the run's weights where the table has it,
+    and `weights` names it.
+    """
     names = dict.fromkeys([*design.columns, *design.target_columns])
-    complete, missing = complete_rows(open_source(data).read(names), names)
-    scores = Known(design, complete, np.ones(complete.rows, dtype=bool)).scores(weight, bias)
-    observed = design.encoding.response(complete)
-    counts = {"rows": complete.rows, "missing": missing.rows}
+    source = open_source(data)
+    by = design.weights if design.classes and design.weights in source.columns else None
+    usable = usable_rows(source.read(dict.fromkeys([*names, *filter(None, [by])])), names, weights=by)
+    table = usable.table
+    scores = Known(design, table, np.ones(table.rows, dtype=bool)).scores(weight, bias)
+    observed = design.encoding.response(table)
+    counts = {"rows": table.rows, "missing": usable.missing.rows}
     if design.classes:
-        return {**counts, **classification_metrics(observed.astype(np.intp), class_probabilities(scores))}
+        found = class_metrics(design.classes, observed.astype(np.intp), class_probabilities(scores), usable.weight)
+        return {**counts, "weights": by, **found}
     return {**counts, **regression_metrics(observed, scores[:, 0])}

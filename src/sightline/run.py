@@ -176,7 +176,7 @@ class Run:
 
 
 def as_result(coefficients: Sequence[Coefficient], verdict: Verdict, **values: Any) -> dict[str, Any]:
-    """The object of the public contract, in its order."""
+    """The object of the public contract, in its order; `metrics` only where the target has classes."""
     keys = (
         "run", "formula", "rows", "df", "loss_name", "loss", "exact_loss", "excess", "epochs", "verdict", "frozen_at",
         "coef", "fit", "curvature", "engine", "warnings", "optimizer", "accuracy",
@@ -187,7 +187,8 @@ def as_result(coefficients: Sequence[Coefficient], verdict: Verdict, **values: A
         "coef": [asdict(c) for c in coefficients],
         "warnings": [{"code": w.code, "text": w.text, "fix": list(w.fix)} for w in verdict.warnings],
     }
-    return {key: values[key] for key in keys}
+    found = {key: values[key] for key in keys}
+    return found if values.get("metrics") is None else {**found, "metrics": values["metrics"]}
 
 
 def save_run(run: Run, folder: RunFolder, status: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .class_metrics import metrics_of
 from .class_truth import ClassTruth
 from .evidence import Evidence
 from .prepare import Prepared
@@ -108,5 +109,6 @@ def _classes(prepared: Prepared, settings: RunSettings) -> _Answer:
         "fit": {**dict.fromkeys(("sigma", "r2", "adj_r2", "f", "f_p")), **asdict(truth.statistics)},
         "curvature": truth.curvature(),
         "accuracy": truth.accuracy,
+        "metrics": metrics_of(prepared.design, prepared.rows, truth.fit.probabilities),
     }
     return _Answer(truth.coefficients(), verdict, truth.fit.coefficients.hi.size, None, (), values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -94,11 +93,18 @@ def _cell(value: object) -> str:
 def evaluate_command(run: str, data: str, as_json: bool) -> int:
     """The metrics of RUN (an id or a folder) on the rows of DATA, which must have the target too."""
     from ..run import load
+    from ..runs.files import finite, json_text
     from ..words import plain
 
-    metrics = load(run).evaluate(data)
+    model = load(run)
+    metrics = model.evaluate(data)
     if as_json:
-        click.echo(json.dumps(metrics))
+        click.echo(json_text(finite(metrics)))
+        return 0
+    if model.design.classes:
+        from ..views.class_report import evaluation_lines
+
+        click.echo("\n".join(evaluation_lines(metrics)))
         return 0
     for name, value in metrics.items():
         click.echo(f"{name:<14} {value if isinstance(value, int) else plain(value, 6)}")
