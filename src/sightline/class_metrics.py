@@ -67,7 +67,8 @@ def parameters(design: Design, values: Array) -> tuple[Array, Array]:
     table = values.reshape(-1, len(design.terms))
     if len(design.classes) > 2:
         table = np.vstack([np.zeros(table.shape[1]), table])
-        table = table - table.mean(axis=0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            table = table - table.mean(axis=0)
     first = int(design.intercept)
     return table[:, first:], table[:, 0] if first else np.zeros(len(table))
 
