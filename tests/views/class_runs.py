@@ -18,11 +18,11 @@ def trained(data, formula, *, epochs=60, lr=None, **options):
     """The exact answer with the estimates that `epochs` steps of plain PyTorch reach from zero, all of them recorded."""
     run = sightline.solve(data, formula, **options)
     design, rows = run.design, run.rows
-    K, m = len(design.classes), len(design.classes) - 1
+    m = len(design.classes) - 1
     X = torch.tensor(np.column_stack([rows.X, np.ones(len(rows))]))
     y, w = torch.tensor(rows.y.astype(int)), None if rows.weight is None else torch.tensor(rows.weight)
     theta = torch.zeros(X.shape[1], m, dtype=torch.float64, requires_grad=True)
-    lr = lr or 2.0 * K / float(torch.linalg.matrix_norm(X, 2) ** 2 / len(X))
+    lr = lr or 2.0 / float(torch.linalg.matrix_norm(X, 2) ** 2 / len(X))
     records = []
     for number in range(epochs + 1):
         theta.grad = None

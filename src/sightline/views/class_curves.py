@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 def sigmoid(axes: Axes, view: ClassView) -> None:
     """Trained and exact curve, observed shares in groups of rows, rows as ticks, the crossing of 0.5."""
-    x, second = view.X[:, 0], view.labels[1]
+    x, second = view.X[:, 0], view.names[1]
     term = view.terms[0]
     grid = span(x)
     axes.axhline(0.5, color="#bbbbbb", linewidth=0.9)
@@ -47,12 +47,12 @@ def sigmoid(axes: Axes, view: ClassView) -> None:
     axes.set_ylim(-0.14, 1.14)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
     name_axes(axes, term, f"P({second})", "")
-    head(axes, f"From which {term} on is it {second}?", _sigmoid_reading(view, at, term))
+    head(axes, f"Where does {term} part the classes?", _sigmoid_reading(view, at, term))
     legend_below(axes)
 
 
 def _sigmoid_reading(view: ClassView, at: float | None, term: str) -> str:
-    first, second = view.run.design.classes
+    first, second = view.names
     if at is None:
         return f"The curve is flat: {term} does not tell {first} from {second}."
     low, high = (first, second) if view.trained[-1] > 0 else (second, first)
@@ -77,7 +77,7 @@ def _ticks(axes: Axes, view: ClassView) -> None:
         axes.vlines(x[codes == k], low, high, color=POINT, alpha=alpha, linewidth=1.1, zorder=2)
         left = (view.trained[-1] > 0) == (k == 1)
         axes.text(
-            0.012 if left else 0.988, (low + high + 0.28) / 2.56, as_text(view.labels[k]), transform=axes.transAxes,
+            0.012 if left else 0.988, (low + high + 0.28) / 2.56, as_text(view.names[k]), transform=axes.transAxes,
             fontsize=8.5, color=POINT, va="center", ha="left" if left else "right", zorder=6,
             bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip
@@ -112,7 +112,7 @@ def curves(axes: Axes, view: ClassView) -> None:
     x, codes = scattered(view.X[points, 0]), view.codes[points]
     alpha = float(np.clip(60.0 / len(codes), 0.12, 0.6))
     for k in range(K):
-        axes.plot(grid, P[:, k], color=CLASS_COLORS[k], linewidth=2.2, label=view.labels[k], zorder=4)
+        axes.plot(grid, P[:, k], color=CLASS_COLORS[k], linewidth=2.2, label=view.names[k], zorder=4)
         if view.differs and exact is not None:
             axes.plot(grid, exact[:, k], color=CLASS_COLORS[k], linewidth=1.3, linestyle="--", zorder=3)
         top = -0.03 - 0.05 * k
@@ -130,7 +130,7 @@ def curves(axes: Axes, view: ClassView) -> None:
 def _curves_reading(view: ClassView, grid: Array, P: Array, term: str) -> str:
     best = P.argmax(axis=1)
     turns = np.flatnonzero(np.diff(best))
-    names = view.run.design.classes
+    names = view.names
     if not len(turns):
         return f"{names[best[0]]} is the most likely class everywhere: {view.accuracy()}."
     parts = [f"{names[best[t]]} up to {plain(float(grid[t : t + 2].mean()), 3)}" for t in turns[:3]]

@@ -74,5 +74,5 @@ def loss_reading(run: Subject) -> str:
             f"The classes are separated, so the loss falls towards {plain(exact, 3)} for ever and the coefficients "
             f"grow; after {count(epochs, 'epoch')} {above} is left."
         )
-    near = "rounding" if loss - exact <= 4e-16 * abs(loss) else f"{above} above the exact answer"
+    near = "as near as rounding lets it" if loss - exact <= 4e-16 * abs(loss) else f"{above} above the exact answer"
     return f"After {count(epochs, 'epoch')} the loss is {plain(loss, 6)}{start}: {near}."

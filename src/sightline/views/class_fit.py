@@ -32,8 +32,8 @@ def data_panel(axes: Axes, view: ClassView) -> None:
         _map(axes, view)
     elif view.probability is None:
         text = (
-            "The coefficients are at infinity: the columns separate classes, so there is no finite score to draw. The "
-            "warning names the boundary; --l2 0.01 gives a finite model."
+            "The columns separate the classes, so coefficients are at infinity and rows have no finite score to draw "
+            "(warning SL-SEPARABLE). --l2 0.01 keeps them finite."
         )
         message(axes, DATA, text)
     elif K == 2:
@@ -61,7 +61,7 @@ def _map(axes: Axes, view: ClassView) -> None:
             _boundaries(axes, x, y, Q, style)
             axes.plot([], [], label=f"{name} boundary", **style)  # type: ignore[arg-type]
     points = sample(len(view.codes))
-    for k, label in enumerate(view.labels):
+    for k, label in enumerate(view.names):
         at = view.X[points][view.codes[points] == k]
         many = len(view.codes) > 400
         axes.scatter(
@@ -96,7 +96,7 @@ def _map_reading(view: ClassView) -> str:
     if view.probability is None:
         return (
             "A line separates classes, so the coefficients are at infinity and no single line is the answer: the "
-            "warning names one; --l2 0.01 gives a finite model."
+            "warning names one; --l2 0.01 keeps them finite."
         )
     unsure = percent(float(np.average(view.probability.max(axis=1) < 0.8, weights=view.weight)))
     return f"The model is {view.accuracy()}; for {unsure} of rows no class has a probability of 0.8, near the lines."

@@ -23,8 +23,8 @@ __all__ = ["calibration_panel", "calibration_reading", "confusion_panel", "confu
 Array = NDArray[np.float64]
 Bins = Sequence[Mapping[str, Any]]
 INFINITE = (
-    "The coefficients are at infinity, so that rows have no finite score to rank. A penalty, such as --l2 0.01, keeps "
-    "them finite."
+    "The columns separate the classes, so coefficients are at infinity and rows have no finite score (warning "
+    "SL-SEPARABLE). --l2 0.01 keeps them finite."
 )
 MOST_COUNTS = 14  # larger matrices are colors only
 MOST_CLASSES = 40
@@ -37,7 +37,7 @@ def calibration_panel(axes: Axes, view: ClassView) -> None:
     if not bins:
         message(axes, title, INFINITE)
         return
-    what = f"P({view.labels[1]})" if len(view.labels) == 2 else "P(predicted class)"
+    what = f"P({view.names[1]})" if len(view.labels) == 2 else "P(predicted class)"
     x, y = ([b[name] for b in bins] for name in ("predicted", "observed"))
     spread = [[b["observed"] - b["low"] for b in bins], [b["high"] - b["observed"] for b in bins]]
     rows = np.array([b["rows"] for b in bins], dtype=float)
@@ -77,7 +77,7 @@ def calibration_reading(bins: Bins, what: str) -> str:
     off = [b for b in bins if not b["low"] - 1e-12 <= b["predicted"] <= b["high"] + 1e-12]
     lead = f"{what} is off by {100 * error:.1f} points on average"
     if not off:
-        return f"{lead}, and every interval holds what was stated: yes, as far as these rows can tell."
+        return f"{lead}, and every interval holds what was stated: nothing in these {_rows(total)} speaks against it."
     worst = max(off, key=lambda b: float(b["rows"] * abs(b["observed"] - b["predicted"])))
     way = "lower" if worst["observed"] < worst["predicted"] else "higher"
     return (
@@ -87,9 +87,13 @@ def calibration_reading(bins: Bins, what: str) -> str:
     )
 
 
+def _rows(total: float) -> str:
+    return f"{total:,.0f} rows" if float(total).is_integer() else f"{total:,.1f} weighted rows"
+
+
 def roc_panel(axes: Axes, view: ClassView) -> None:
     """Of two classes: the share found against the share of false alarms at each threshold."""
-    first, second = view.labels
+    first, second = view.names
     title = f"Is {second} ranked above {first}?"
     if view.probability is None:
         message(axes, title, INFINITE)
@@ -116,10 +120,10 @@ def roc_panel(axes: Axes, view: ClassView) -> None:
 
 
 def _roc_reading(view: ClassView, area: float, usual: tuple[float, float], best: tuple[float, float, float]) -> str:
-    first, second = view.labels
+    first, second = view.names
     said = (
-        f"A {second} row scores above a {first} row in {percent(area)} of pairs. At 0.5 it finds {percent(usual[1])} "
-        f"of {second} and calls {percent(usual[0])} of {first} so"
+        f"Rows of {second} score above those of {first} in {percent(area)} of pairs. At 0.5 it finds "
+        f"{percent(usual[1])} of {second} and calls {percent(usual[0])} of {first} so"
     )
     if best[:2] == usual:
         return f"{said}; no other threshold tells them apart better."
@@ -154,7 +158,7 @@ def confusion_panel(axes: Axes, view: ClassView) -> None:
     axes.set_yticks(list(ticks), names, fontsize=size)
     if turned:
         axes.xaxis.set_label_coords(0.5, -0.2)
-    head(axes, title, confusion_reading(counts, view.run.design.classes))
+    head(axes, title, confusion_reading(counts, view.names))
 
 
 def _counts(view: ClassView) -> Array | None:

@@ -22,7 +22,7 @@ MOST_CLASSES = 26
 
 def scores_panel(axes: Axes, view: ClassView) -> None:
     """The log odds of the rows, the second class upwards and the first downwards; wrong ones are dark."""
-    scores, (first, second) = view.log_odds(view.trained), view.labels
+    scores, (first, second) = view.log_odds(view.trained), view.names
     assert scores is not None
     w = np.ones(len(scores)) if view.weight is None else view.weight
     low, high = (float(v) for v in np.quantile(scores, [0.002, 0.998]))
@@ -37,7 +37,7 @@ def scores_panel(axes: Axes, view: ClassView) -> None:
     for k, sign, color in ((0, -1.0, CLASS_COLORS[0]), (1, 1.0, CLASS_COLORS[1])):
         rows = np.histogram(shown[view.codes == k], edges, weights=w[view.codes == k])[0]
         wrong = (edges[:-1] < -step / 2.0) == (k == 1)
-        axes.bar(edges[:-1], sign * rows, label=view.labels[k], alpha=0.45, **bar(color))
+        axes.bar(edges[:-1], sign * rows, label=view.names[k], alpha=0.45, **bar(color))
         axes.bar(edges[:-1][wrong], sign * rows[wrong], **bar(color))
         _exact_outline(axes, view, k, edges, sign)
     axes.axhline(0.0, color=INK, linewidth=0.9, zorder=4)
@@ -61,7 +61,7 @@ def _exact_outline(axes: Axes, view: ClassView, k: int, edges: Array, sign: floa
 
 
 def _scores_reading(view: ClassView, scores: Array, w: Array) -> str:
-    first, second = view.run.design.classes
+    first, second = view.names
     total = [float(w[view.codes == k].sum()) for k in (0, 1)]
     wrong = [float(w[(view.codes == k) & ((scores > 0) == (k == 0))].sum()) for k in (0, 1)]
     near = float(w[np.abs(scores) < np.log(4.0)].sum() / w.sum())
@@ -98,7 +98,7 @@ def sureness(axes: Axes, view: ClassView) -> None:
 
 
 def _sureness_reading(view: ClassView, medians: dict[int, float], hidden: int) -> str:
-    names = view.run.design.classes
+    names = view.names
     low, high = min(medians, key=lambda k: medians[k]), max(medians, key=lambda k: medians[k])
     left = f" ({count(hidden, 'surer class')} not shown)" if hidden else ""
     return (

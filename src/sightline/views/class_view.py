@@ -56,6 +56,14 @@ class ClassView:
         )  # fmt: skip
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The labels as a sentence says them: numbers with the name of the target before them."""
+        if not all(label.lstrip("-").replace(".", "").isdigit() for label in self.labels):
+            return self.labels
+        target = _short(self.run.design.target, 15 - max(map(len, self.labels)))
+        return tuple(f"{target} {label}" for label in self.labels)
+
+    @property
     def terms(self) -> tuple[str, ...]:
         """The names of the columns, short enough for a picture."""
         return tuple(_short(term, 28) for term in self.run.design.encoding.terms)
@@ -88,12 +96,14 @@ class ClassView:
         assert self.probability is not None
         right = np.average(self.probability.argmax(axis=1) == self.codes, weights=self.weight)
         shares = np.bincount(self.codes, weights=self.weight)
-        most, guess = self.run.design.classes[int(shares.argmax())], percent(float(shares.max() / shares.sum()))
+        most, guess = self.names[int(shares.argmax())], percent(float(shares.max() / shares.sum()))
         return f"right for {percent(float(right))} of rows (always guessing {most}: {guess})"
 
     def crossing(self, values: tuple[float, ...]) -> float | None:
         """Of two classes and one column, where both are equally likely: -intercept / slope."""
         slope, bias = values[-1], values[0] if self.run.design.intercept else 0.0
+        if math.isinf(slope) and not self.run.design.intercept:
+            return 0.0
         if not (math.isfinite(slope) and math.isfinite(bias) and slope):
             return self._step() if math.isinf(slope) else None
         return -bias / slope

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -33,8 +32,7 @@ def grid_of_panels(lines: int, columns: int) -> tuple[Figure, list[Axes]]:
 def head(axes: Axes, title: str, reading: str) -> None:
     """The title, and the reading below it, both above the panel."""
     width = axes.get_window_extent().width / axes.figure.dpi * 72.0
-    whole = as_text(reading, 400).replace(" %", "\N{NO-BREAK SPACE}%")
-    lines = textwrap.wrap(whole, int(width / CHARACTER), break_on_hyphens=False)[:3]
+    lines = _lines(reading, int(width / CHARACTER), most=3)
     axes.set_title("")
     for text, points, size, color in ((as_text(title), 49.0, 12.0, "black"), ("\n".join(lines), 46.0, READING, INK)):
         axes.annotate(
@@ -48,8 +46,8 @@ def legend_below(axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     labels = [as_text(label, 34) for label in labels]
     if handles:
-        columns = max(1, min(len(handles), 92 // (max(map(len, labels)) + 7)))
-        columns = -(-len(handles) // -(-len(handles) // columns))
+        fits = sum(len(label) + 7 for label in labels) <= 92
+        columns = len(handles) if fits else max(2, min(4, 92 // (max(map(len, labels)) + 7)))
         axes.legend(
             handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.145), ncol=columns,
             frameon=False, fontsize=8.5, handlelength=2.0, columnspacing=1.4,
@@ -65,5 +63,19 @@ def message(axes: Axes, title: str, text: str) -> None:
     for side in axes.spines.values():
         side.set_visible(False)
     axes.set_facecolor("#f6f6f6")
-    lines: Sequence[str] = textwrap.wrap(as_text(text, 400), 52, break_on_hyphens=False)
-    axes.text(0.5, 0.5, "\n".join(lines), ha="center", va="center", color=INK, fontsize=10.0, transform=axes.transAxes)
+    axes.text(
+        0.5,
+        0.5,
+        "\n".join(_lines(text, 52, most=6)),
+        ha="center",
+        va="center",
+        color=INK,
+        fontsize=10.0,
+        transform=axes.transAxes,
+    )
+
+
+def _lines(text: str, width: int, most: int) -> list[str]:
+    """A number stays with its unit, an option with its value."""
+    whole = as_text(text, 600).replace(" %", "\N{NO-BREAK SPACE}%").replace("--l2 ", "--l2\N{NO-BREAK SPACE}")
+    return textwrap.wrap(whole, width, break_on_hyphens=False, max_lines=most, placeholder=" …")
