@@ -22,6 +22,7 @@ LAYERS = [
         "arrays",
         "truth",
         "class_truth",
+        "class_metrics",
         "proof",
         "tuning",
         "evidence",

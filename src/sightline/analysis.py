@@ -210,7 +210,8 @@ def refuse_penalized(run: Subject, what: str) -> None:
     s, loss = run.settings, run.result["loss_name"]
     if s.l2 or s.l1 or s.weight_decay:
         raise UsageError(
-            f"{what} belongs to least squares without a penalty: leave --l2 and --weight-decay out" + ", and --l1" * bool(s.l1)
+            f"{what} belongs to least squares without a penalty: leave --l2 and --weight-decay out"
+            + ", and --l1" * bool(s.l1)
         )
     if loss not in LIKELIHOODS or s.loss_opt:
         raise UsageError(f"{what} is known for least squares and for likelihoods of classes, not for the {loss} loss")

@@ -102,7 +102,9 @@ class GeneralTruth:
     def accuracy(self) -> dict[str, Any]:
         """To how many digits the exact column holds, and how it was found."""
         U = self.layout.map_units()
-        digits = trusted(U @ self.found.limit, np.abs(U) @ self.found.error + 4.0 * EPS * np.abs(U) @ np.abs(self.found.limit))
+        digits = trusted(
+            U @ self.found.limit, np.abs(U) @ self.found.error + 4.0 * EPS * np.abs(U) @ np.abs(self.found.limit)
+        )
         return {"digits": round(digits, 1), "path": self.found.path, "reason": self.found.reason}
 
     @cached_property

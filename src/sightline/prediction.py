@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .class_metrics import class_metrics, parameters
 from .data.design import Design
 from .data.sources import open_source
 from .data.table import Table
-from .data.usable import complete_rows
+from .data.usable import usable_rows
 from .errors import DataError, UsageError, nearest, shown
 from .linear.inference import t_interval, z_interval
-from .linear.metrics import class_probabilities, classification_metrics, regression_metrics
+from .linear.metrics import class_probabilities, regression_metrics
 from .records import Coefficient
 
 __all__ = [
@@ -39,12 +40,7 @@ def parameters_of(design: Design, coefficients: Sequence[Coefficient], loss: str
             "the classes are separated and coefficients are at infinity, so there is no model to predict with: "
             "fit with a penalty, such as --l2 0.01"
         )
-    table = values.reshape(-1, len(design.terms))
-    if loss == "cross-entropy":
-        table = np.vstack([np.zeros(table.shape[1]), table])
-        table -= table.mean(axis=0)
-    first = int(design.intercept)
-    return table[:, first:], table[:, 0] if first else np.zeros(len(table))
+    return parameters(design, values, loss)
 
 
 @dataclass(frozen=True)
@@ -187,18 +183,23 @@ def classes_of(probability: Array, labels: tuple[str, ...]) -> NDArray[Any]:
 def evaluate(design: Design, data: object, weight: Array, bias: Array, *, unseen: str = "error") -> dict[str, Any]:
     """Metrics on the rows of a table that has the target, less the offsets as in training; see `linear.metrics`.
 
-    A category that training did not have is an error, the "reference", or ("other") its row is left out; `unseen`
-    counts these rows.
+    Of classes see `class_metrics`; their rows are weighted by the column of the run's weights where the table has it,
+    and `weights` names it. A category that training did not have is an error, the "reference", or ("other") its row is
+    left out; `unseen` counts these rows.
 
     Raises:
         UsageError: another word for `unseen`.
         DataError: a column that is missing, an unseen category, no row that is left.
     """
     _check_unseen(unseen)
-    everything = _read(design, data, design.target_columns)
-    complete, missing = complete_rows(everything, tuple(everything.columns))
-    strange = _strange(design, complete)
-    used = complete.take(~strange) if unseen == "other" else complete
+    source = open_source(data)
+    by = design.weights if design.classes and design.weights in source.columns else None
+    everything = _read(design, source, [*design.target_columns, *filter(None, [by])])
+    names = [name for name in everything.columns if name != by or name in design.columns]
+    usable = usable_rows(everything, names, weights=by)
+    strange = _strange(design, usable.table)
+    keep = ~strange if unseen == "other" else np.ones(len(strange), dtype=bool)
+    used, prior = usable.table.take(keep), None if usable.weight is None else usable.weight[keep]
     if not used.rows:
         raise DataError(
             f"every row of {used.source} has a category that the model was not trained on, so none is left to "
@@ -206,7 +207,8 @@ def evaluate(design: Design, data: object, weight: Array, bias: Array, *, unseen
         )
     scores = Known(design, used, np.ones(used.rows, dtype=bool), unseen).scores(weight, bias)
     observed = design.encoding.response(used)
-    counts = {"rows": used.rows, "missing": missing.rows, "unseen": int(strange.sum())}
+    counts = {"rows": used.rows, "missing": usable.missing.rows, "unseen": int(strange.sum())}
     if design.classes:
-        return {**counts, **classification_metrics(observed.astype(np.intp), class_probabilities(scores))}
+        found = class_metrics(design.classes, observed.astype(np.intp), class_probabilities(scores), prior)
+        return {**counts, "weights": by, **found}
     return {**counts, **regression_metrics(observed, scores[:, 0])}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .class_metrics import without_probabilities
 from .data.design import Design
 from .data.sources import open_source
 from .errors import RunError, UsageError
@@ -97,7 +98,8 @@ class Run:
         if self.design.classes:
             if interval is not None:
                 raise UsageError("intervals are for predictions of a number: ask classes for their probabilities")
-            return classes_of(self.probabilities(table, unseen=unseen), self.design.classes)
+            known = known_rows(self.design, table, unseen)
+            return classes_of(probabilities(known, weight, bias), self.design.classes)
         if interval is None:
             return values_of(known_rows(self.design, table, unseen), weight, bias)
         about = Uncertainty(self.result["fit"]["sigma"], self.result["df"], self.covariance_factor)
@@ -110,6 +112,8 @@ class Run:
         """
         if not self.design.classes:
             raise UsageError("this model predicts a number and has no probabilities: use predict")
+        if self.result["loss_name"] == "hinge":
+            raise UsageError("the hinge loss gives scores, not probabilities: use predict, or fit with --loss bce")
         return probabilities(known_rows(self.design, table, unseen), *self._parameters)
 
     def evaluate(self, table: object, *, unseen: str = "error") -> dict[str, Any]:
@@ -117,7 +121,8 @@ class Run:
 
         `unseen` is as in `predict`, and with "other" such rows are left out; the entry `unseen` counts them.
         """
-        return evaluate(self.design, table, *self._parameters, unseen=unseen)
+        found = evaluate(self.design, table, *self._parameters, unseen=unseen)
+        return without_probabilities(found) if self.result["loss_name"] == "hinge" else found
 
     def figure(self) -> Figure:
         """The data with the trained and the exact line (several columns: observed against predicted), and the loss."""
@@ -181,7 +186,7 @@ class Run:
 
 
 def as_result(coefficients: Sequence[Coefficient], verdict: Verdict, **values: Any) -> dict[str, Any]:
-    """The object of the public contract, in its order."""
+    """The object of the public contract, in its order; `metrics` only where the target has classes."""
     keys = (
         "run", "formula", "rows", "df", "loss_name", "loss", "exact_loss", "excess", "epochs", "verdict", "frozen_at",
         "coef", "fit", "curvature", "engine", "warnings", "optimizer", "accuracy",
@@ -192,7 +197,8 @@ def as_result(coefficients: Sequence[Coefficient], verdict: Verdict, **values: A
         "coef": [asdict(c) for c in coefficients],
         "warnings": [{"code": w.code, "text": w.text, "fix": list(w.fix)} for w in verdict.warnings],
     }
-    return {key: values[key] for key in keys}
+    found = {key: values[key] for key in keys}
+    return found if values.get("metrics") is None else {**found, "metrics": values["metrics"]}
 
 
 def save_run(run: Run, folder: RunFolder, status: str) -> None:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .class_metrics import metrics_of, probabilities_at
+from .class_truth import ClassTruth
 from .prepare import Prepared
 from .records import Verdict
 from .run import Run, as_result, save_run
 from .runs.store import RunFolder
 from .settings import RunSettings
+from .truth import Truth
 from .truths import truth_of
 
 __all__ = ["solved"]
@@ -43,6 +49,7 @@ def solved(prepared: Prepared, settings: RunSettings, output: Path | None) -> Ru
         engine={"name": "exact", "reason": "asked to solve, no training"},
         optimizer={"name": "none"},
         accuracy=truth.accuracy,
+        metrics=metrics_of(prepared.design, prepared.rows, _probabilities(truth, prepared), prepared.loss),
     )
     run = Run(
         result, prepared.design, coefficients, verdict, (), None, prepared.manifest(), "float64",
@@ -56,3 +63,12 @@ def solved(prepared: Prepared, settings: RunSettings, output: Path | None) -> Ru
         save_model(folder.path, run.model.state_dict())
     save_run(run, folder, "done")
     return replace(run, folder=folder.path)
+
+
+def _probabilities(truth: Truth, prepared: Prepared) -> NDArray[np.float64] | None:
+    """P(class) of the rows at the optimum, or at its limit."""
+    if isinstance(truth, ClassTruth):
+        return truth.fit.probabilities
+    design, rows = prepared.design, prepared.rows
+    exact = [c.exact for c in truth.coefficients()]
+    return probabilities_at(design, rows.X * design.scale + design.center, exact) if design.classes else None

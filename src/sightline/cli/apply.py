@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -95,6 +94,7 @@ def evaluate_command(run: str, data: str, unseen: str, as_json: bool) -> int:
     from ..data.sources import open_source
     from ..prediction import unseen_counts
     from ..run import load
+    from ..runs.files import finite, json_text
     from ..words import plain
 
     model, source = load(run), open_source(data)
@@ -103,7 +103,12 @@ def evaluate_command(run: str, data: str, unseen: str, as_json: bool) -> int:
         counts = unseen_counts(model.design, source, target=True)
         _say_unseen(source, counts, unseen, otherwise="left out")
     if as_json:
-        click.echo(json.dumps(metrics))
+        click.echo(json_text(finite(metrics)))
+        return 0
+    if model.design.classes:
+        from ..views.class_report import evaluation_lines
+
+        click.echo("\n".join(evaluation_lines(metrics)))
         return 0
     for name, value in metrics.items():
         click.echo(f"{name:<14} {value if isinstance(value, int) else plain(value, 6)}")

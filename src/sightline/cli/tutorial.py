@@ -89,14 +89,15 @@ def _data(folder: Path) -> Path:
 
 def _save(run: Run) -> None:
     from ..views import figures as draw
+    from ..views.drawing import save
 
     assert run.folder is not None
     rows: Any = run.rows
     folder = run.folder / "figures"
-    draw.save(draw.scatter_figure(rows.X[:, 0], rows.y, "height", "weight"), folder / "raw-data.png")
+    save(draw.scatter_figure(rows.X[:, 0], rows.y, "height", "weight"), folder / "raw-data.png")
     for epoch in run.epochs[1:]:
-        draw.save(draw.epoch_figure(run, epoch), folder / f"epoch-{epoch.number:02d}.png")
-    draw.save(draw.loss_figure(run), folder / "loss.png")
+        save(draw.epoch_figure(run, epoch), folder / f"epoch-{epoch.number:02d}.png")
+    save(draw.loss_figure(run), folder / "loss.png")
 
 
 def _tell(run: Run, *, figures: bool) -> None:

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .classification import areas, calibration, calibration_error, confusion_matrix, per_class, stated
+
 __all__ = ["class_probabilities", "classification_metrics", "regression_metrics"]
+
+NAMES = (
+    "log_loss", "accuracy", "brier", "auc", "balanced_accuracy", "baseline_accuracy", "baseline_log_loss",
+    "expected_calibration_error",
+)  # fmt: skip
 
 
 def regression_metrics(observed: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float | None]:
@@ -44,39 +51,47 @@ def class_probabilities(scores: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(softmax(scores, axis=1), dtype=np.float64)
 
 
-def classification_metrics(codes: NDArray[np.intp], probability: NDArray[np.float64]) -> dict[str, float | None]:
-    """Log-loss -mean ln P(own class), accuracy, Brier score and AUC for `codes (n,)` and `probability (n, K)`.
+def classification_metrics(
+    codes: NDArray[np.intp], probability: NDArray[np.float64], weight: NDArray[np.float64] | None = None
+) -> dict[str, float | None]:
+    """How well `probability (n, K)` fits `codes (n,)`; a row of weight w counts as w rows.
 
-    The Brier score is mean (P - 1)² of the second class where there are two, else the mean of Σ over all classes
-    (Brier 1950). AUC is the chance that a row of the second class scores above one of the first (ties half); with more
-    classes the mean over ordered pairs (Hand and Till 2001). None where a class has no row.
+    `log_loss` is -mean ln P(own class), and `baseline_log_loss` what always stating the shares of the classes gives;
+    `accuracy` the share of rows whose most probable class (the first of equals) is their own, `baseline_accuracy` that
+    of always guessing the most frequent class, `balanced_accuracy` the mean recall of the classes that have rows.
+    `brier` is mean (P - 1)² of the second class where there are two, else the mean of Σ over all classes (Brier 1950).
+    `auc` is the chance that a row of the second class scores above one of the first (ties half); with more classes the
+    mean over ordered pairs (Hand and Till 2001), None where a class has no row. `expected_calibration_error` is that of
+    ten bins; see `linear.classification`.
 
     >>> found = classification_metrics(np.array([0, 1]), np.array([[0.5, 0.5], [0.25, 0.75]]))
-    >>> {name: round(value, 4) for name, value in found.items()}
-    {'log_loss': 0.4904, 'accuracy': 1.0, 'brier': 0.1562, 'auc': 1.0}
+    >>> {name: round(found[name], 4) for name in ("log_loss", "accuracy", "brier", "auc", "baseline_accuracy")}
+    {'log_loss': 0.4904, 'accuracy': 1.0, 'brier': 0.1562, 'auc': 1.0, 'baseline_accuracy': 0.5}
     """
     n, K = probability.shape
-    own = probability[np.arange(n), codes]
+    if not n:
+        return dict.fromkeys(NAMES)
     with np.errstate(divide="ignore"):
-        log_loss = float(-np.mean(np.log(own)))
-    off = (probability - np.eye(K)[codes]) ** 2
-    pairs = [(a, b) for a in range(K) for b in range(K) if a != b and (K > 2 or b == 1)]
-    areas = [_area(probability[codes == a, b], probability[codes == b, b]) for a, b in pairs]
-    known = [area for area in areas if area is not None]
-    return {
-        "log_loss": log_loss,
-        "accuracy": float(np.mean(probability.argmax(axis=1) == codes)),
-        "brier": float(np.mean(off.sum(axis=1) / (2.0 if K == 2 else 1.0))),
-        "auc": float(np.mean(known)) if len(known) == len(areas) else None,
-    }
+        log_own = np.log(probability[np.arange(n), codes])
+    off = ((probability - np.eye(K)[codes]) ** 2).sum(axis=1)
+    counts = confusion_matrix(codes, probability.argmax(axis=1), K, weight)
+    shares = counts.sum(axis=1) / counts.sum()
+    seen = shares[shares > 0]
+    values = (
+        -np.average(log_own, weights=weight),
+        np.trace(counts) / counts.sum(),
+        np.average(off / (2.0 if K == 2 else 1.0), weights=weight),
+        _mean_area(areas(codes, probability, weight)),
+        np.nanmean(per_class(counts)["recall"]),
+        shares.max(),
+        0.0 - seen @ np.log(seen),
+        calibration_error(calibration(*stated(codes, probability), weight=weight)),
+    )
+    return {name: None if np.isnan(value) else float(value) for name, value in zip(NAMES, values, strict=True)}
 
 
-def _area(negative: NDArray[np.float64], positive: NDArray[np.float64]) -> float | None:
-    """The share of pairs in which the positive one is above, by ranks (Mann and Whitney 1947)."""
-    from scipy.stats import rankdata
-
-    a, b = len(negative), len(positive)
-    if not a or not b:
-        return None
-    ranks = rankdata(np.concatenate([positive, negative]))[:b]
-    return float((ranks.sum() - b * (b + 1) / 2.0) / (a * b))
+def _mean_area(area: NDArray[np.float64]) -> float:
+    """Of two classes that of the second; of more the mean over ordered pairs."""
+    if len(area) == 2:
+        return float(area[0, 1])
+    return float(area[~np.eye(len(area), dtype=bool)].mean())

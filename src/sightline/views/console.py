@@ -12,6 +12,7 @@ from typing import TextIO
 
 from ..records import Coefficient, Epoch, Verdict, Warning
 from ..words import count, duration, plain
+from .class_report import metrics_lines
 from .statistics import above, distance_lines, p_value, statistics_lines, wrapped
 from .subject import Subject
 
@@ -35,7 +36,7 @@ def summary(run: Subject) -> str:
         table = _answer_table(run)
     else:
         table = _distance_table(run)
-    return "\n".join([*head, *table, "", *statistics_lines(run), *distance_lines(run)])
+    return "\n".join([*head, *table, "", *statistics_lines(run), *metrics_lines(run), *distance_lines(run)])
 
 
 def _answer_table(run: Subject) -> list[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..linear.influence import Influence
 from ..linear.smooth import lowess
 from ..rows import Rows
-from .figures import EXACT, INK, POINT, TRAINED, save
+from .drawing import EXACT, INK, POINT, TRAINED, save
 
 __all__ = ["diagnostic_figure", "save_diagnostics"]
 

@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
 from ..records import Epoch
-from ..words import plain
+from .class_figures import class_epoch_figure, class_overview
+from .drawing import EXACT, INK, POINT, TRAINED, as_text, draw_loss, log_epochs, name_axes, sample, save, single
 from .subject import Subject
 
-__all__ = [
-    "epoch_figure",
-    "loss_figure",
-    "name_axes",
-    "overview",
-    "paths_figure",
-    "save",
-    "save_figures",
-    "scatter_figure",
-]
+__all__ = ["epoch_figure", "loss_figure", "overview", "paths_figure", "save_figures", "scatter_figure"]
 
 Array = NDArray[np.float64]
-POINT, TRAINED, EXACT, INK = "#0e1cae", "#d62728", "#222222", "#444444"
 MOST_PATHS = 20
-MOST_POINTS = 5000  # more would only blacken the picture; a seeded sample of them is drawn
 
 
 def overview(run: Subject) -> Figure:
     """Two panels: the data with the trained and the exact answer, and the loss above the exact one."""
+    if run.design.classes:
+        return class_overview(run)
     figure = Figure(figsize=(11, 4.4))  # margins by hand: an automatic layout draws everything twice
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.075, right=0.985, top=0.92, bottom=0.125, wspace=0.2)
     if not _draw_fit(left, run, None):
         left.text(0.5, 0.5, "the training data are not at hand", ha="center", va="center", color=INK)
         left.set_axis_off()
-    _draw_loss(right, run.epochs, run.result["exact_loss"], _unit(run))
+    draw_loss(right, run.epochs, run.result["exact_loss"], _unit(run))
     return figure
 
 
 def epoch_figure(run: Subject, epoch: Epoch) -> Figure:
     """The data, the model's line at this epoch, and the exact line."""
-    figure, axes = _single()
+    if run.design.classes:
+        return class_epoch_figure(run, epoch)
+    figure, axes = single()
     _draw_fit(axes, run, epoch)
     axes.set_title(f"Epoch {epoch.number}")  # the classic title
     return figure
@@ -57,7 +48,7 @@ def epoch_figure(run: Subject, epoch: Epoch) -> Figure:
 
 def scatter_figure(x: Array, y: Array, x_name: str, y_name: str) -> Figure:
     """The raw data."""
-    figure, axes = _single()
+    figure, axes = single()
     axes.scatter(x, y, s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data")
     name_axes(axes, x_name, y_name, "Raw data")
     axes.legend()
@@ -66,14 +57,16 @@ def scatter_figure(x: Array, y: Array, x_name: str, y_name: str) -> Figure:
 
 def loss_figure(run: Subject) -> Figure:
     """The loss above the exact loss, by epoch, on a logarithmic axis."""
-    figure, axes = _single()
-    _draw_loss(axes, run.epochs, run.result["exact_loss"], _unit(run))
+    figure, axes = single()
+    draw_loss(axes, run.epochs, run.result["exact_loss"], _unit(run))
     return figure
 
 
 def _unit(run: Subject) -> str:
-    """The unit of a squared error: that of the target, squared."""
-    return f", in ({_plain(run.design.target, 14)})²"
+    """The unit of a squared error: that of the target, squared; that of classes has none."""
+    if run.design.classes:
+        return ""
+    return f", in ({as_text(run.design.target, 14)})²"
 
 
 def paths_figure(run: Subject) -> Figure:
@@ -88,21 +81,14 @@ def paths_figure(run: Subject) -> Figure:
     numbers = [e.number for e in run.epochs[:shown]]
     for j, c in enumerate(known):
         style = "-" if j < 10 else "-."
-        axes.plot(numbers, paths[:shown, j], style, color=f"C{j % 10}", linewidth=1.1, label=_plain(c.term, 18))
+        axes.plot(numbers, paths[:shown, j], style, color=f"C{j % 10}", linewidth=1.1, label=as_text(c.term, 18))
     axes.axhline(0.0, color=EXACT, linestyle="--", linewidth=1.2, label="exact")
     axes.set_yscale("symlog", linthresh=1.0)
     axes.yaxis.set_major_formatter(ScalarFormatter())
-    _log_epochs(axes, numbers)
+    log_epochs(axes, numbers)
     name_axes(axes, "epoch", "distance from exact, in standard errors", "Coefficients on their way")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a picture; a character that the font lacks is drawn as a box, without a word."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(path, dpi=100)
 
 
 def save_figures(run: Subject, *, every: bool) -> list[Path]:
@@ -122,12 +108,6 @@ def save_figures(run: Subject, *, every: bool) -> list[Path]:
     for name, figure in figures:
         save(figure, folder / name)
     return sorted(folder.glob("*.png"))
-
-
-def _single() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.4, 4.8))
-    figure.subplots_adjust(left=0.13, right=0.97, top=0.92, bottom=0.115)
-    return figure, figure.subplots()
 
 
 def _draw_fit(axes: Axes, run: Subject, epoch: Epoch | None) -> bool:
@@ -156,7 +136,7 @@ def _draw_line(
     axes: Axes, run: Subject, x: Array, y: Array, trained: list[float], exact: list[float], seen: Sequence[Epoch]
 ) -> None:
     """Points and both lines; `seen` are the epochs whose lines the picture leaves room for."""
-    points = _sample(len(y))
+    points = sample(len(y))
     axes.scatter(
         x[points], y[points], s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data", zorder=3
     )
@@ -183,7 +163,7 @@ def _line(run: Subject, values: Sequence[float], x: Array) -> Array:
 
 
 def _equation(run: Subject, values: Sequence[float]) -> str:
-    slope = f"{values[-1]:#.4g} × {_plain(run.design.encoding.terms[0], 20)}"
+    slope = f"{values[-1]:#.4g} × {as_text(run.design.encoding.terms[0], 20)}"
     if not run.design.intercept:
         return slope
     return f"{slope} {'−' if values[0] < 0 else '+'} {abs(values[0]):#.4g}"
@@ -205,57 +185,9 @@ def _heights(run: Subject, ends: Array, y: Array, epochs: Sequence[Epoch]) -> tu
 def _draw_predicted(axes: Axes, run: Subject, X: Array, y: Array, trained: list[float]) -> None:
     slopes = np.array(trained[1:] if run.design.intercept else trained)
     predicted = X @ slopes + (trained[0] if run.design.intercept else 0.0)
-    points = _sample(len(y))
+    points = sample(len(y))
     axes.scatter(predicted[points], y[points], s=18, alpha=0.6, color=POINT, linewidths=0, label="rows", zorder=3)
     ends = [float(y.min()), float(y.max())]
     axes.plot(ends, ends, color=EXACT, linestyle="--", label="observed = predicted")
     name_axes(axes, f"predicted {run.design.target}", f"observed {run.design.target}", "Observed against predicted")
     axes.legend()
-
-
-def _draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None, unit: str = "") -> None:
-    """Loss above exact where that is known, else the loss."""
-    floor = exact_loss or 0.0
-    points = [(e.number, e.loss) for e in epochs if e.loss is not None and math.isfinite(e.loss)]
-    numbers = [n for n, _ in points]
-    above = [max(loss - floor, 4e-16 * abs(loss)) for _, loss in points]
-    axes.plot(numbers, above, color=TRAINED, linewidth=2.0, marker="o" if len(points) <= 40 else "", markersize=3.5)
-    axes.set_yscale("log")
-    _log_epochs(axes, numbers)
-    title = "Loss" if exact_loss is None else f"Loss above the exact {plain(exact_loss, 6)}"
-    name_axes(axes, "epoch", f"{'loss' if exact_loss is None else 'loss - exact loss'}{unit}", title)
-
-
-def _log_epochs(axes: Axes, numbers: Sequence[int]) -> None:
-    """Whole epochs on the axis, logarithmic where there are many."""
-    if numbers and numbers[-1] > 200:
-        axes.set_xscale("symlog", linthresh=1.0)
-        axes.set_xlim(0, numbers[-1] * 1.2)
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _sample(n: int) -> Any:
-    if n <= MOST_POINTS:
-        return slice(None)
-    return np.random.default_rng(0).choice(n, MOST_POINTS, replace=False)
-
-
-def name_axes(axes: Axes, x: str, y: str, title: str) -> None:
-    """Names, a quiet grid, no box."""
-    axes.set_xlabel(_plain(x))
-    axes.set_ylabel(_plain(y))
-    axes.set_title(_plain(title))
-    axes.grid(True, color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for axis in (axes.xaxis, axes.yaxis):
-        if isinstance(formatter := axis.get_major_formatter(), ScalarFormatter) and axis.get_scale() == "linear":
-            formatter.set_powerlimits((-3, 5))  # short numbers, so that names have room
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-
-
-def _plain(text: str, limit: int = 60) -> str:
-    """A name as text, never as mathematics: matplotlib reads dollar signs as formulas."""
-    short = text if len(text) <= limit else text[: limit - 3] + "..."
-    return "".join(c if c.isprintable() else "?" for c in short).replace("$", r"\$")

@@ -64,7 +64,7 @@ def _of_classes(run: Subject) -> list[str]:
         lines.append(
             f"pseudo-R2: McFadden {s['mcfadden']:.4f}, Cox-Snell {s['cox_snell']:.4f}, Nagelkerke {s['nagelkerke']:.4f}"
         )
-    return [*lines, f"always predicting the shares of the classes: loss {plain(s['baseline_loss'], 6)}"]
+    return lines
 
 
 def _kind(run: Subject) -> list[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..worked import Worked
-from .figures import EXACT, INK, POINT, TRAINED, name_axes, save
+from .drawing import EXACT, INK, POINT, TRAINED, name_axes, save
 from .notation import number
 
 __all__ = ["save_step_figure", "step_figure"]

@@ -1,0 +1,87 @@
+"""What all pictures share: colors, axes with names, the loss by epoch, writing to a file."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+from ..records import Epoch
+from ..words import plain
+
+__all__ = [
+    "EXACT", "INK", "POINT", "TRAINED", "as_text", "draw_loss", "log_epochs", "name_axes", "sample", "save", "single",
+]  # fmt: skip
+
+POINT, TRAINED, EXACT, INK = "#0e1cae", "#d62728", "#222222", "#444444"
+MOST_POINTS = 5000  # more would only blacken the picture; a seeded sample of them is drawn
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture; a character that the font lacks is drawn as a box, without a word."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(path, dpi=100)
+
+
+def single() -> tuple[Figure, Axes]:
+    """A picture of one panel."""
+    figure = Figure(figsize=(6.4, 4.8))
+    figure.subplots_adjust(left=0.13, right=0.97, top=0.92, bottom=0.115)
+    return figure, figure.subplots()
+
+
+def draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None, unit: str = "") -> None:
+    """Loss above exact where that is known, else the loss."""
+    floor = exact_loss or 0.0
+    points = [(e.number, e.loss) for e in epochs if e.loss is not None and math.isfinite(e.loss)]
+    numbers = [n for n, _ in points]
+    above = [max(loss - floor, 4e-16 * abs(loss)) for _, loss in points]
+    axes.plot(numbers, above, color=TRAINED, linewidth=2.0, marker="o" if len(points) <= 40 else "", markersize=3.5)
+    axes.set_yscale("log")
+    log_epochs(axes, numbers)
+    title = "Loss" if exact_loss is None else f"Loss above the exact {plain(exact_loss, 6)}"
+    name_axes(axes, "epoch", f"{'loss' if exact_loss is None else 'loss - exact loss'}{unit}", title)
+
+
+def log_epochs(axes: Axes, numbers: Sequence[int]) -> None:
+    """Whole epochs on the axis, logarithmic where there are many."""
+    if numbers and numbers[-1] > 200:
+        axes.set_xscale("symlog", linthresh=1.0)
+        axes.set_xlim(0, numbers[-1] * 1.2)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def sample(n: int) -> Any:
+    """All of n rows, or a seeded sample."""
+    if n <= MOST_POINTS:
+        return slice(None)
+    return np.random.default_rng(0).choice(n, MOST_POINTS, replace=False)
+
+
+def name_axes(axes: Axes, x: str, y: str, title: str) -> None:
+    """Names, a quiet grid, no box."""
+    axes.set_xlabel(as_text(x))
+    axes.set_ylabel(as_text(y))
+    axes.set_title(as_text(title))
+    axes.grid(True, color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for axis in (axes.xaxis, axes.yaxis):
+        if isinstance(formatter := axis.get_major_formatter(), ScalarFormatter) and axis.get_scale() == "linear":
+            formatter.set_powerlimits((-3, 5))  # short numbers, so that names have room
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def as_text(text: str, limit: int = 60) -> str:
+    """A name as text, never as mathematics: matplotlib reads dollar signs as formulas."""
+    short = text if len(text) <= limit else text[: limit - 3] + "..."
+    return "".join(c if c.isprintable() else "?" for c in short).replace("$", r"\$")
