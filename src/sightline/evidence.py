@@ -61,7 +61,7 @@ class Evidence:
     def is_gradient_descent(self) -> bool:
         """Whether the closed forms hold: SGD on the full batch, at one rate, with the gradient as it is."""
         s, batch = self.settings, self.settings.batch_size
-        plain = not (s.schedule or s.warmup or s.clip_norm or s.clip_value or s.l1)
+        plain = not (s.schedule is not None or s.warmup or s.clip_norm or s.clip_value or s.l1)
         return plain and s.optimizer.lower() == "sgd" and (batch is None or batch >= self.truth.exact.rows)
 
     def contraction(self) -> NDArray[np.float64]:
