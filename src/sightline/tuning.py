@@ -73,7 +73,7 @@ def _other_optimizer(settings: RunSettings, options: dict[str, Any], distance: f
 
 
 def _sgd(settings: RunSettings, curvature: Curvature, rows: np.ndarray[Any, Any]) -> tuple[float, float, str]:
-    lr, momentum = settings.lr, settings.momentum
+    lr, momentum = settings.lr, 0.0 if settings.cycles_momentum else settings.momentum
     batched = settings.batch_size is not None and settings.batch_size < len(rows)
     if lr is not None:
         if momentum is None and settings.auto_momentum:
