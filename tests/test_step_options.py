@@ -226,7 +226,9 @@ def test_fit_is_the_plain_loop_with_them():
     assert run.to_dict()["optimizer"]["schedule"] == {"name": "step", "step_size": 20}
 
 
-@pytest.mark.parametrize("more", [{}, {"opt": {"line_search_fn": "strong_wolfe"}}, {"lr": 0.5}])
+@pytest.mark.parametrize(
+    "more", [{}, {"standardize": False}, {"opt": {"line_search_fn": "none"}}, {"lr": 0.5}, {"opt": {"max_iter": 2}}]
+)
 def test_lbfgs_by_name_converges(more):
     run = sightline.fit(HEIGHTS, FORMULA, output=False, optimizer="LBFGS", **more)
     assert run.verdict.name == "CONVERGED"

@@ -64,7 +64,9 @@ def _other_optimizer(settings: RunSettings, options: dict[str, Any], distance: f
     if settings.lr is not None:
         return Step({"lr": settings.lr, **options}, "as given")
     if settings.optimizer.lower() == "lbfgs":
-        return Step({"lr": 1.0, **options}, "auto: torch's own, a whole step of Newton's kind")
+        return Step(
+            {"lr": 1.0, "line_search_fn": "strong_wolfe", **options}, "auto: whole steps of Newton's kind, line search"
+        )
     lr = float(f"{distance / 100.0:.2g}") if distance > 0 else 1e-3
     return Step(
         {"lr": lr, **options},
