@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,11 @@ def _sigma_without(run: Subject, found: Influence) -> Array:
 
 def _of_classes(run: Subject) -> Columns:
     rows, design = training_rows(run), run.design
+<<<<<<< HEAD
     weight, bias = parameters_of(design, run.coefficients, run.result["loss_name"])
+=======
+    weight, bias = parameters_of(design, [replace(c, estimate=c.exact) for c in run.coefficients])
+>>>>>>> part-c
     scores = (rows.X * design.scale + design.center) @ weight.T + bias
     P, codes = class_probabilities(scores), rows.y.astype(np.intp)
     prior = np.ones(len(rows)) if rows.weight is None else rows.weight
