@@ -86,6 +86,11 @@ class GeneralTruth:
         return float(self.statistics["baseline_loss"])
 
     @property
+    def scale(self) -> float:
+        """The baseline; of likelihoods, whose zero means nothing, how far it is above the optimum, if that is more."""
+        return max(abs(self.baseline), self.baseline - self.loss)
+
+    @property
     def rows(self) -> int:
         """How many rows."""
         return len(self.data)
@@ -126,7 +131,7 @@ class GeneralTruth:
 
     def resolution(self, eps: float = EPS) -> float:
         """What rounding of the rows' losses can move, and what is not known of the optimum."""
-        return 4.0 * eps * abs(self.baseline) + self.found.gap
+        return 4.0 * eps * self.scale + self.found.gap
 
     def directions(self, contraction: Array | None) -> list[Direction]:
         """Each direction that the data determine, at the optimum."""
@@ -170,7 +175,7 @@ class GeneralTruth:
         C = self.inference.covariance
         if C is None:
             return [None] * len(U)
-        return [math.sqrt(v) if v > 0 else None for v in np.einsum("ij,jk,ik->i", U, C, U).tolist()]
+        return [math.sqrt(v) if v > 0 else None for v in ((U @ C) * U).sum(axis=1).tolist()]
 
     def warnings(self) -> list[Warning]:
         """What to know about columns and rows."""

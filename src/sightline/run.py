@@ -220,7 +220,7 @@ def _with_infinity(c: Coefficient, infinite: Mapping[str, bool]) -> Coefficient:
     if c.term not in infinite:
         return c
     value = math.inf if infinite[c.term] else -math.inf
-    return replace(c, estimate=value, exact=value)
+    return replace(c, estimate=value if c.estimate is None else c.estimate, exact=value)
 
 
 def load(folder: str | Path) -> Run:
