@@ -41,9 +41,9 @@ def _by_training(
     momentum = momentum or curvature.condition > 50.0
     lr, beta = steady_momentum(curvature) if momentum else (curvature.best_lr, 0.0)
     needed = epochs_needed(curvature, distance, lr, beta, goal=e.tolerance / 100.0, limit=TOO_MANY)
-    if needed is None:
-        return []
     s = e.settings
+    if needed is None or s.opt or s.schedule is not None or s.clip_norm or s.clip_value:  # no option takes these back
+        return []
     options = f"{prefix}--lr auto" + (" --momentum auto" if momentum or s.momentum else "")
     options += "" if s.optimizer.lower() == "sgd" else " --optimizer sgd"
     options += " --no-nesterov" if s.nesterov else ""
@@ -52,6 +52,7 @@ def _by_training(
     options += " --dtype float64" if too_coarse else ""
     if s.epochs is not None and s.epochs < needed:
         options += f" --epochs {needed}"
+    options += (" --warmup 0" if s.warmup else "") + (" --accumulate 1" if (s.accumulate or 1) > 1 else "")
     digit = epochs_per_digit(float(curvature.contraction(lr, beta).max(initial=0.0)))
     calm = ", held back from overshooting" if momentum and lr < best_momentum(curvature)[0] else ""
     few = count(min(needed, 1) if digit < 0.1 else needed, "epoch")
