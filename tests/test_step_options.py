@@ -342,3 +342,23 @@ def test_explain_works_out_a_step_at_the_rate_of_its_epoch(heights_csv, tmp_path
     )
     with pytest.raises(UsageError, match="nor with clipping, l1 or accumulation"):
         explain(clipped, 1)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "more"),
+    [
+        ("adam", {"opt": {"betas": (0.8, 0.9), "decoupled_weight_decay": True}, "weight_decay": 0.1}),
+        ("rmsprop", {"opt": {"centered": True, "alpha": 0.9}}),
+        ("sgd", {"opt": {"dampening": 0.3}, "momentum": 0.5}),
+        ("adagrad", {"opt": {"lr_decay": 0.1, "initial_accumulator_value": 0.5}}),
+    ],
+)
+def test_explain_writes_out_the_options(heights_csv, tmp_path, optimizer, more):  # noqa: F811
+    import numpy as np
+
+    from sightline.explanation import explain
+
+    run = sightline.fit(heights_csv, FORMULA, optimizer=optimizer, lr=0.1, epochs=4, figures="none", **more)
+    worked = explain(run, 3)
+    assert worked.taken is not None
+    np.testing.assert_allclose(worked.taken.after, worked.step.after, rtol=1e-12)
