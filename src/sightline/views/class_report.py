@@ -72,9 +72,10 @@ def _confusion(found: Metrics, labels: Sequence[str]) -> list[str]:
     cells += [(labels[k], [_number(line[k]) for line in counts]) for k in range(len(labels))]
     cells += [("recall", [percent(c["recall"]) for c in classes]), ("F1", [_three(c["f1"]) for c in classes])]
     below = ["precision", *(percent(c["precision"]) for c in classes), "", ""]
-    rows = table([(title, [*column, last]) for (title, column), last in zip(cells, below, strict=True)])
-    if len(labels) <= MOST_CLASSES and max(map(len, rows)) < WIDTH and len(rows[0]) - len(labels[0]) < WIDTH:
-        return [" predicted (columns) against observed (lines)", *(row.rstrip() for row in rows)]
+    columns = [(title, [*column, last]) for (title, column), last in zip(cells, below, strict=True)]
+    width = sum(max(len(title), *map(len, column)) + 2 for title, column in columns)
+    if len(labels) <= MOST_CLASSES and width <= WIDTH:
+        return [" predicted (columns) against observed (lines)", *(row.rstrip() for row in table(columns))]
     return _one_by_one(found, labels)
 
 
@@ -118,7 +119,7 @@ def _calibration(found: Metrics, labels: Sequence[str]) -> list[str]:
         ("95 % interval", [f"{b['low']:.3f} .. {b['high']:.3f}" for b in bins]),
     ])  # fmt: skip
     error = f" off by {_three(found['expected_calibration_error'])} on average"
-    return [f" calibration: the stated probability {what} beside the observed share", *lines, error]
+    return [f" calibration: the probability {what} beside the observed share", *lines, error]
 
 
 def _number(value: float | None) -> str:
