@@ -97,7 +97,7 @@ def test_the_summary_tells_them_in_a_line_of_the_estimates():
     P, y = 1 / (1 + np.exp(-(b + w * two().petal_width))), two().late
     text = " ".join(run.summary().split())
     assert (
-        f"on these rows: log-loss {skm.log_loss(y, P):.4g} (shares of the classes alone 0.6931), accuracy "
+        f"on the training rows: log-loss {skm.log_loss(y, P):.4g} (shares of the classes alone 0.6931), accuracy "
         f"{100 * np.mean((P > 0.5) == y):.1f} % (most frequent class alone 50.0 %), AUC "
         f"{skm.roc_auc_score(y, P):.4g}, Brier {skm.brier_score_loss(y, P):.4g}"
     ) in text

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..linear.classification import calibration, confusion_matrix, roc_curve, stated
 from ..words import plain
-from .class_report import percent
+from .class_report import distinct, percent
 from .class_view import ClassView
 from .drawing import EXACT, POINT, TRAINED, as_text, name_axes
 from .panels import head, legend_below, message
@@ -152,12 +152,10 @@ def confusion_panel(axes: Axes, view: ClassView) -> None:
     name_axes(axes, "predicted", "observed", "")
     axes.grid(False)
     ticks = range(K) if K <= MOST_CLASSES else []
-    names = [as_text(view.labels[k], 12 if K <= 8 else 7) for k in ticks]
+    names = [as_text(label) for label in distinct(view.run.design.classes, 12 if K <= 8 else 8)] if ticks else []
     turned = sum(map(len, names)) * 0.62 * size > 72.0 * 4.4
     axes.set_xticks(list(ticks), names, fontsize=size, rotation=90 if turned else 0)
     axes.set_yticks(list(ticks), names, fontsize=size)
-    if turned:
-        axes.xaxis.set_label_coords(0.5, -0.2)
     head(axes, title, confusion_reading(counts, view.names))
 
 

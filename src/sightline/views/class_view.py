@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..class_metrics import parameters, probabilities_at
 from ..records import Epoch
-from .class_report import percent
+from .class_report import distinct, percent, short
 from .drawing import EXACT, TRAINED
 from .subject import Subject
 
@@ -53,7 +53,7 @@ class ClassView:
         return cls(
             run, X, rows.y.astype(np.intp), rows.weight, trained, exact,
             probabilities_at(design, X, trained), probabilities_at(design, X, exact),
-            tuple(_short(label) for label in design.classes),
+            distinct(design.classes, 16),
         )  # fmt: skip
 
     @property
@@ -61,13 +61,13 @@ class ClassView:
         """The labels as a sentence says them: numbers with the name of the target before them."""
         if not all(label.lstrip("-").replace(".", "").isdigit() for label in self.labels):
             return self.labels
-        target = _short(self.run.design.target, 15 - max(map(len, self.labels)))
+        target = short(self.run.design.target, 15 - max(map(len, self.labels)))
         return tuple(f"{target} {label}" for label in self.labels)
 
     @property
     def terms(self) -> tuple[str, ...]:
         """The names of the columns, short enough for a picture."""
-        return tuple(_short(term, 28) for term in self.run.design.encoding.terms)
+        return tuple(short(term, 28) for term in self.run.design.encoding.terms)
 
     @property
     def differs(self) -> bool:
@@ -79,7 +79,7 @@ class ClassView:
     @property
     def numeric(self) -> NDArray[np.bool_]:
         """Which columns `(p,)` have more than two values."""
-        return np.array([len(np.unique(column)) > 2 for column in self.X.T], dtype=bool)
+        return np.array([_more_than_two(column) for column in self.X.T], dtype=bool)
 
     def grid(self, X: Array, values: tuple[float, ...]) -> Array | None:
         """P `(m, K)` at other points by a table of coefficients."""
@@ -116,9 +116,9 @@ class ClassView:
         return float(below.max() + above.min()) / 2.0
 
 
-def _short(label: str, limit: int = 16) -> str:
-    clean = "".join(c if c.isprintable() else "?" for c in label)
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+def _more_than_two(column: Array) -> bool:
+    others = column[column != column[0]]
+    return bool(len(others) and (others != others[0]).any())
 
 
 def both(view: ClassView) -> list[tuple[tuple[float, ...], str, dict[str, object]]]:

@@ -17,7 +17,7 @@ PANEL, MARGIN, ABOVE, BELOW = (4.75, 3.45), 1.05, 1.0, 0.95  # inches
 
 def grid_of_panels(lines: int, columns: int) -> tuple[Figure, list[Axes]]:
     """A picture of panels with room for title and reading above each, and for names and a legend below."""
-    width = columns * (PANEL[0] + MARGIN) + 0.15
+    width = columns * (PANEL[0] + MARGIN) + 0.25
     height = lines * (PANEL[1] + ABOVE + BELOW)
     figure = Figure(figsize=(width, height))
     found = []
@@ -49,7 +49,7 @@ def legend_below(axes: Axes) -> None:
     labels = [as_text(label, 34) for label in labels]
     if handles:
         fits = sum(len(label) + 7 for label in labels) <= 84
-        columns = len(handles) if fits else max(2, min(4, 92 // (max(map(len, labels)) + 7)))
+        columns = len(handles) if fits else -(-len(handles) // 2)
         axes.legend(
             handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.145), ncol=columns,
             frameon=False, fontsize=8.5, handlelength=2.0, columnspacing=1.4,
