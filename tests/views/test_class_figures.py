@@ -120,7 +120,7 @@ def test_the_roc_curve_and_its_sentence():
     axes = run.figure().axes[2]
     P = run.probabilities(frame)[:, 1]
     fpr, tpr, _ = skm.roc_curve(frame.vote, P, drop_intermediate=False)
-    line = next(x for x in axes.get_lines() if str(x.get_label()).startswith("trained"))
+    line = next(x for x in axes.get_lines() if str(x.get_label()).startswith("exact"))
     np.testing.assert_allclose(np.column_stack(line.get_data()), np.column_stack([fpr, tpr]), atol=1e-14)
     found, alarms = np.mean(P[frame.vote == 1] > 0.5), np.mean(P[frame.vote == 0] > 0.5)
     assert (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..linear.classification import wilson_interval
 from ..words import plain
-from .class_view import CLASS_COLORS, ClassView, both, scattered, span
+from .class_view import CLASS_COLORS, ClassView, answers, scattered, span
 from .drawing import EXACT, POINT, TRAINED, as_text, name_axes, sample
 from .panels import head, legend_below
 
@@ -28,22 +28,22 @@ def sigmoid(axes: Axes, view: ClassView) -> None:
     axes.axhline(0.5, color="#bbbbbb", linewidth=0.9)
     _ticks(axes, view)
     _shares(axes, x, view.codes, view.weight)
-    for values, name, style in both(view):
-        curve = view.grid(grid[:, None], values)
-        crossing = view.crossing(values)
+    for answer in answers(view):
+        curve = view.grid(grid[:, None], answer.values)
+        crossing = view.crossing(answer.values)
         if curve is None and crossing is not None:
-            rising = values[-1] > 0
+            rising = answer.values[-1] > 0
             curve = np.column_stack([(grid > crossing) != rising, (grid > crossing) == rising]).astype(float)
         if curve is not None:
-            axes.plot(grid, curve[:, 1], label=name, **style)  # type: ignore[arg-type]
-    at = view.crossing(view.trained)
+            axes.plot(grid, curve[:, 1], label=answer.name, **answer.style)
+    at, color = view.crossing(view.trained), EXACT if view.solved else TRAINED
     if at is not None and grid[0] < at < grid[-1]:
-        axes.plot([at, at], [-0.14, 0.5], color=TRAINED, linewidth=1.0, linestyle=":", zorder=2)
-        axes.plot(at, 0.5, "o", color=TRAINED, markersize=6, markeredgecolor="white", zorder=5)
+        axes.plot([at, at], [-0.14, 0.5], color=color, linewidth=1.0, linestyle=":", zorder=2)
+        axes.plot(at, 0.5, "o", color=color, markersize=6, markeredgecolor="white", zorder=5)
         right = at < (grid[0] + grid[-1]) / 2.0
         axes.annotate(
             as_text(f"{term} = {plain(at)}"), (at, 0.5), xytext=(9 if right else -9, -4), textcoords="offset points",
-            ha="left" if right else "right", va="top", fontsize=9, color=TRAINED, zorder=6,
+            ha="left" if right else "right", va="top", fontsize=9, color=color, zorder=6,
             bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
     axes.set_xlim(grid[0], grid[-1])
@@ -117,6 +117,7 @@ def curves(axes: Axes, view: ClassView) -> None:
     top = min(1.0, 1.25 * float(P.max()))
     for k in range(K):
         marks: dict[str, Any] = {"marker": MARKERS[k], "markevery": (8 * k + 10, 75), "markeredgecolor": "white"}
+        marks["linestyle"] = "--" if view.solved else "-"
         axes.plot(grid, P[:, k], color=CLASS_COLORS[k], linewidth=2.0, label=view.names[k], zorder=4, **marks)
         if view.differs and exact is not None:
             axes.plot(grid, exact[:, k], color=CLASS_COLORS[k], linewidth=1.3, linestyle="--", zorder=3)

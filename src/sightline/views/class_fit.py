@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .class_curves import curves, sigmoid
 from .class_report import percent
 from .class_scores import scores_panel, sureness
-from .class_view import CLASS_COLORS, ClassView, both, span
+from .class_view import CLASS_COLORS, ClassView, answers, span
 from .drawing import name_axes
 from .panels import head, legend_below, message
 
@@ -58,11 +58,11 @@ def _map(axes: Axes, view: ClassView) -> None:
         axes.imshow(
             shown.reshape(len(y), len(x), 3), extent=(x[0], x[-1], y[0], y[-1]), origin="lower", aspect="auto", zorder=0
         )
-    for values, name, style in both(view):
-        Q = view.grid(mesh, values)
+    for answer in answers(view):
+        Q = view.grid(mesh, answer.values)
         if Q is not None:
-            _boundaries(axes, x, y, Q, style)
-            axes.plot([], [], label=f"{name} boundary", **style)  # type: ignore[arg-type]
+            _boundaries(axes, x, y, Q, answer.style)
+            axes.plot([], [], label=f"{answer.name} boundary", **answer.style)
     _rows(axes, view)
     axes.set_xlim(x[0], x[-1])
     axes.set_ylim(y[0], y[-1])
@@ -86,7 +86,7 @@ def _rows(axes: Axes, view: ClassView) -> None:
         axes.scatter([], [], s=26, marker=MARKERS[k], color=CLASS_COLORS[k], label=name)
 
 
-def _boundaries(axes: Axes, x: Array, y: Array, P: Array, style: dict[str, object]) -> None:
+def _boundaries(axes: Axes, x: Array, y: Array, P: Array, style: dict[str, Any]) -> None:
     """The line between each two classes where no third is likelier than both."""
     K = P.shape[1]
     for a in range(K):

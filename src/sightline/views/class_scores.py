@@ -41,7 +41,7 @@ def scores_panel(axes: Axes, view: ClassView) -> None:
         axes.bar(edges[:-1][wrong], sign * rows[wrong], **bar(color))
         _exact_outline(axes, view, k, edges, sign)
     axes.axhline(0.0, color=INK, linewidth=0.9, zorder=4)
-    axes.axvline(0.0, color=TRAINED, linewidth=1.4, zorder=4)
+    axes.axvline(0.0, color=EXACT if view.solved else TRAINED, linewidth=1.4, zorder=4)
     axes.plot([], [], "s", color=CLASS_COLORS[0], markersize=7, label="dark: on the wrong side")
     axes.set_xlim(edges[0], edges[-1])
     name_axes(axes, f"log odds of {second} (0: equally likely)", f"rows:  {first} below, {second} above", "")

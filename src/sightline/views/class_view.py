@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,21 @@ from .class_report import distinct, percent, short
 from .drawing import EXACT, TRAINED
 from .subject import Subject
 
-__all__ = ["CLASS_COLORS", "ClassView", "both", "scattered", "span"]
+__all__ = ["CLASS_COLORS", "Answer", "ClassView", "answers", "scattered", "span"]
 
 Array = NDArray[np.float64]
 # Told apart in normal, protan, deutan and tritan vision (CIE76 above 25), and with marks of different forms beside.
 CLASS_COLORS = ("#0e1cae", "#04a88c", "#ec5610", "#aa4eb4", "#6b1e07", "#9167ff", "#4b2b46")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A table of coefficients, its P `(n, K)` for the rows, and how its lines are drawn."""
+
+    name: str
+    values: tuple[float, ...]
+    probability: Array | None
+    style: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,11 @@ class ClassView:
             probabilities_at(design, X, trained), probabilities_at(design, X, exact),
             distinct(design.classes, 16),
         )  # fmt: skip
+
+    @property
+    def solved(self) -> bool:
+        """Whether the estimates are the exact answer, without training."""
+        return bool(self.run.result["engine"]["name"] == "exact")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -121,11 +137,15 @@ def _more_than_two(column: Array) -> bool:
     return bool(len(others) and (others != others[0]).any())
 
 
-def both(view: ClassView) -> list[tuple[tuple[float, ...], str, dict[str, object]]]:
-    """The trained and the exact coefficients, their names, and how their lines are drawn."""
+def answers(view: ClassView) -> list[Answer]:
+    """What was trained, solid, and what is exact, dashed; of a run that was only solved, the latter."""
+    exact = {"color": EXACT, "linewidth": 1.4, "linestyle": "--", "zorder": 4}
+    if view.solved:
+        return [Answer("exact", view.exact, view.exact_probability, {**exact, "linewidth": 1.9})]
+    solid = {"color": TRAINED, "linewidth": 2.2, "zorder": 4}
     return [
-        (view.trained, "trained", {"color": TRAINED, "linewidth": 2.2, "zorder": 4}),
-        (view.exact, "exact", {"color": EXACT, "linewidth": 1.4, "linestyle": "--", "zorder": 4}),
+        Answer("trained", view.trained, view.probability, solid),
+        Answer("exact", view.exact, view.exact_probability, exact),
     ]
 
 
