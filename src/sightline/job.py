@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from . import loop
-from .class_metrics import metrics_of, probabilities_at
+from .class_metrics import estimated_metrics
 from .engines.base import Engine
 from .engines.choose import choose
 from .engines.forecast import Freeze, forecast_freeze
@@ -27,7 +27,7 @@ from .linear.exact import EPS
 from .linear.squared_error import SquaredError
 from .objectives import row_shares
 from .prepare import Prepared
-from .records import Coefficient, Epoch, Stop, Verdict, Warning
+from .records import Epoch, Stop, Verdict, Warning
 from .rows import Rows
 from .run import Run, as_result, save_run
 from .runs.store import RunFolder
@@ -234,16 +234,10 @@ class Job:
             engine={"name": self.engine_name, "reason": self.reason},
             optimizer={"name": self.settings.optimizer.lower(), **used, "reason": self.step.reason},
             accuracy=self.truth.accuracy,
-            metrics=self._metrics(coefficients),
+            metrics=estimated_metrics(
+                self.prepared.design, self.prepared.rows, [c.estimate for c in coefficients], self.prepared.loss
+            ),
         )
-
-    def _metrics(self, coefficients: Sequence[Coefficient]) -> dict[str, Any] | None:
-        design, rows = self.prepared.design, self.prepared.rows
-        if not design.classes:
-            return None
-        reached = [c.estimate for c in coefficients]
-        P = probabilities_at(design, rows.X * design.scale + design.center, reached)
-        return metrics_of(design, rows, P, self.prepared.loss)
 
 
 def _form(truth: Truth, rows: Rows) -> SquaredError | None:

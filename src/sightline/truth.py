@@ -44,6 +44,7 @@ class Truth(Protocol):
     @property
     def scale(self) -> float:
         """The size of loss that an excess is measured by: the baseline, where that cannot be negative."""
+
     @property
     def rows(self) -> int: ...
     @property
