@@ -61,9 +61,9 @@ def _nothing(value: float, q: int, reason: str) -> Optimum:
 
 
 def _far(objective: Objective, found: Optimum) -> bool:
-    """Whether Newton's method did not end, or with rows that are as good as certain."""
+    """Whether Newton's method did not end, or where the loss no longer bends and rows are as good as certain."""
     certain = objective.loss.pieces(found.theta).loss.min(initial=1.0) < 1e-6
-    return bool(certain or found.reason.endswith(UNSETTLED))
+    return bool((certain and not found.unique) or found.reason.endswith(UNSETTLED))
 
 
 def _limit(objective: Objective, away: Recession, noise: Array | None) -> Optimum:
