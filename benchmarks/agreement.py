@@ -1,4 +1,4 @@
-"""Optimizers × losses × engines: the largest difference from the plain PyTorch loop, as the table of docs/agreement.md."""
+"""Optimizers × losses × engines: the largest difference from the plain PyTorch loop, for docs/agreement.md."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def plain(
                 optimizer.zero_grad()
                 value = loss(model(x[rows]), y[rows])
                 value.backward()  # type: ignore[no-untyped-call]
-                first.append(float(value))
+                first.append(value.item())
                 return value
 
             if isinstance(optimizer, torch.optim.LBFGS):
@@ -149,9 +149,9 @@ def page() -> str:
     parts = [
         "# Agreement with the plain loop",
         "",
-        "Every optimizer with every loss, by every engine that takes it, against the PyTorch loop as tutorials write it: "
-        f"{ROWS} rows, {COLUMNS} columns, float64, {EPOCHS} epochs. Each cell is the largest relative difference of any "
-        "running loss and of any parameter at the end. Made by `scripts/agreement` "
+        "Every optimizer with every loss, by every engine that takes it, against the PyTorch loop as tutorials write "
+        f"it: {ROWS} rows, {COLUMNS} columns, float64, {EPOCHS} epochs. Each cell is the largest relative difference "
+        "of any running loss and of any parameter at the end. Made by `scripts/agreement` "
         f"(torch {torch.__version__.partition('+')[0]}, Python {platform.python_version()}).",
     ]
     for title, engine, size, losses in (
@@ -164,9 +164,9 @@ def page() -> str:
         parts += rows(engine, size, losses)
     parts += [
         "",
-        "The quadratic engine computes the gradient in another order, so it is a rounding away; optimizers that divide by "
-        "the size of the gradient amplify that where the gradient vanishes. LBFGS needs the loss several times for a "
-        "step, which only the autograd engine does.",
+        "The quadratic engine computes the gradient in another order, so it is a rounding away; optimizers that divide "
+        "by the size of the gradient amplify that where the gradient vanishes. LBFGS needs the loss several times for "
+        "a step, which only the autograd engine does.",
     ]
     return "\n".join(parts) + "\n"
 

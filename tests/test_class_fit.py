@@ -268,7 +268,7 @@ def test_the_limit_is_where_it_stops_settling(cars):
     above = sightline.fit(cars, "am ~ wt + hp", lr=1.1 * limit, epochs=20000, start=start, output=False)
     assert below.verdict.name == "CONVERGED"
     assert above.verdict.name == "NOT_CONVERGED"
-    assert [w.code for w in above.verdict.warnings][0] == "SL-LR-LIMIT"
+    assert above.verdict.warnings[0].code == "SL-LR-LIMIT"
     assert "cannot settle" in above.verdict.warnings[0].text
 
 
@@ -316,5 +316,5 @@ def test_what_is_refused(data, options, error, message):
 
 def test_labels_that_training_did_not_have(cars):
     run = sightline.fit(cars, "am ~ wt", output=False)
-    with pytest.raises(DataError, match="row 1, column am: .*2"):
+    with pytest.raises(DataError, match=r"row 1, column am: .*2"):
         run.evaluate({"wt": [2.0, 3.0], "am": [0, 2]})

@@ -88,6 +88,8 @@ def _of_classes(run: Subject) -> list[str]:
 def _kind(run: Subject) -> list[str]:
     """What the standard errors allow for, and what a penalty makes of the table."""
     s, fit, lines = run.settings, run.result["fit"], []
+    if "why" in fit:
+        return [fit["why"] if fit["errors"] is None else f"standard errors: {fit['why']}"]
     others = "F and AIC" if fit["f"] is not None else "chi-squared and AIC" if fit.get("lr") is not None else ""
     if s.cluster is not None:
         lines.append(
