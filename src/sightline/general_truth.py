@@ -92,7 +92,13 @@ class GeneralTruth:
     def statistics(self) -> dict[str, Any]:
         """Those of the public contract, None where this loss has none; what the standard errors are, or why not."""
         none = dict.fromkeys(("sigma", "r2", "adj_r2", "f", "f_p"))
-        return {**none, **asdict(self._statistics), "errors": self.covariance.kind, "why": self.covariance.reason}
+        return {
+            **none,
+            **asdict(self._statistics),
+            "errors": self.covariance.kind,
+            "normal": self.covariance.df is None,
+            "why": self.covariance.reason,
+        }
 
     @property
     def baseline(self) -> float:

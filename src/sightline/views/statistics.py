@@ -33,7 +33,7 @@ def statistics_lines(run: Subject) -> list[str]:
     """The statistics, which belong to the exact answer, never to a half-trained state."""
     lines = ["of the exact answer (as are the standard errors):"] if run.verdict.name != "CONVERGED" else []
     loss = run.result["loss_name"]
-    likelihood = "null_deviance" in run.result["fit"] and bool(run.design.classes)
+    likelihood = "lr" in run.result["fit"] and bool(run.design.classes)
     lines += _of_classes(run) if likelihood else _of_numbers(run) if loss == "mse" else _of_others(run)
     return [part for line in [*lines, *_kind(run)] for part in wrapped(f" {line}", indent="   ")]
 
