@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from . import loop
 from .engines.choose import choose
+from .engines.losses import named_loss
 from .engines.problem import Problem
 from .engines.stepping import as_stepping
 from .errors import UsageError, shown
@@ -98,9 +99,10 @@ def fit(
 ) -> Run:
     """Train a linear model on a table and put the exact answer beside it.
 
-    Minimizes mean((y - Xw - b)²) by the optimizer asked for. `data` is a path, a DataFrame or a dict of arrays;
-    `formula` such as "weight ~ height", or `target` for "all other columns are features". `settings` are those of
-    `sightline fit`, with underscores: optimizer, lr, momentum, epochs, batch_size, standardize, start, dtype, ...
+    Minimizes the mean of ℓ(y, Xw + b) by the optimizer asked for; ℓ is the squared error for numbers, the cross-entropy
+    for classes, or what `loss` says: a name, or a module such as torch.nn.HuberLoss(). `data` is a path, a DataFrame or
+    a dict of arrays; `formula` such as "weight ~ height", or `target` for "all other columns are features". `settings`
+    are those of `sightline fit`, with underscores: optimizer, lr, momentum, epochs, batch_size, standardize, start, ...
     The run folder goes to `output` (default ./runs or SIGHTLINE_RUNS; False writes none). `sinks` are called with
     each record. Errors name the file, line, column and remedy.
 
@@ -109,7 +111,7 @@ def fit(
     >>> [round(c.estimate, 4) for c in run.coefficients], run.verdict.name
     ([-26.2466, 0.5658], 'CONVERGED')
     """
-    chosen = RunSettings.of(settings)
+    chosen = RunSettings.of(_by_name(settings))
     job = Job.of(prepare_for(chosen, data, formula, target=target), chosen)
     run = job.run(output=_folder(output, default=True), sinks=sinks)
     if run.folder is not None and chosen.figures != "none":
@@ -117,6 +119,15 @@ def fit(
 
         save_figures(run, every=chosen.figures == "every")
     return run
+
+
+def _by_name(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with a loss that is given as a module under its name."""
+    loss = settings.get("loss")
+    if loss is None or isinstance(loss, str):
+        return settings
+    name, options = named_loss(loss)
+    return {**settings, "loss": name, "loss_opt": {**options, **settings.get("loss_opt", {})}}
 
 
 def solve(
@@ -140,7 +151,7 @@ def solve(
     >>> solve({"x": [0, 1, 2], "y": [1, 3, 5]}, "y ~ x").coefficients[1].exact
     2.0
     """
-    chosen = RunSettings.of(settings)
+    chosen = RunSettings.of(_by_name(settings))
     if untaken := [name for name in settings if name not in SOLVE_SETTINGS]:
         raise UsageError(f"solve trains nothing and takes no {shown(untaken[0])}: leave it out, or use fit")
     return solved(

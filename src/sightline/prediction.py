@@ -21,7 +21,7 @@ from .records import Coefficient
 
 __all__ = [
     "UNSEEN", "Known", "Uncertainty", "classes_of", "evaluate", "interval_of", "known_rows", "probabilities",
-    "unseen_counts", "values_of",
+    "response_of", "unseen_counts", "values_of",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -50,6 +50,7 @@ class Uncertainty:
     sigma: float | None
     df: float | None
     factor: Array | None
+    loss: str = "mse"
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,11 @@ def _strange(design: Design, table: Table) -> NDArray[np.bool_]:
     return strange
 
 
+def response_of(loss: str, scores: Array) -> Array:
+    """The prediction that a score stands for: e to its power for counts, else itself."""
+    return np.exp(scores) if loss == "poisson-nll" else scores
+
+
 def values_of(known: Known, weight: Array, bias: Array) -> Array:
     """ŷ = Xw + b + offset for the rows of a table, `(n,)`; not a number where a value is missing."""
     return known.spread(known.numbers(weight, bias))
@@ -151,6 +157,8 @@ def interval_of(
         raise UsageError(f"interval is {level:g}: give a level between 0 and 1, such as 0.95")
     if kind not in KINDS:
         raise UsageError(f"there is no interval {shown(kind)}: {nearest(kind, KINDS)}")
+    if about.loss != "mse":
+        raise UsageError(f"intervals of predictions are known for least squares, not for the {about.loss} loss")
     if about.factor is None or about.sigma is None:
         raise UsageError("this fit has no residual degrees of freedom, so it has no intervals: use more rows")
     values = values_of(known, weight, bias)
@@ -180,7 +188,9 @@ def classes_of(probability: Array, labels: tuple[str, ...]) -> NDArray[Any]:
     return found
 
 
-def evaluate(design: Design, data: object, weight: Array, bias: Array, *, unseen: str = "error") -> dict[str, Any]:
+def evaluate(
+    design: Design, data: object, weight: Array, bias: Array, *, unseen: str = "error", loss: str = "mse"
+) -> dict[str, Any]:
     """Metrics on the rows of a table that has the target, less the offsets as in training; see `linear.metrics`.
 
     Of classes see `class_metrics`; their rows are weighted by the column of the run's weights where the table has it,
@@ -211,4 +221,4 @@ def evaluate(design: Design, data: object, weight: Array, bias: Array, *, unseen
     if design.classes:
         found = class_metrics(design.classes, observed.astype(np.intp), class_probabilities(scores), prior)
         return {**counts, "weights": by, **found}
-    return {**counts, **regression_metrics(observed, scores[:, 0])}
+    return {**counts, **regression_metrics(observed, response_of(loss, scores[:, 0]))}

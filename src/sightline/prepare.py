@@ -134,6 +134,8 @@ def prepare_for(
     check_loss_options(prepared.loss, settings.loss_opt)
     if prepared.loss == "poisson-nll":
         _check_counts(prepared)
+    if prepared.design.class_weight and settings.loss_opt:
+        raise UsageError("--class-weight and smoothed labels have no meaning together that is agreed on: leave one out")
     return prepared
 
 
@@ -148,6 +150,10 @@ def _with_class_weight(design: Design, given: str | Mapping[str, float], usable:
 
 
 def _check_counts(prepared: Prepared) -> None:
+    if prepared.design.encoding.offsets:
+        raise UsageError(
+            "an offset of counts belongs to their logarithm, which is not supported: divide the counts, weight the rows"
+        )
     negative = prepared.rows.y < 0
     if negative.any():
         row = int(np.argmax(negative))

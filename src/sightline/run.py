@@ -23,6 +23,7 @@ from .prediction import (
     known_rows,
     parameters_of,
     probabilities,
+    response_of,
     values_of,
 )
 from .records import Coefficient, Direction, Epoch, Verdict, Warning
@@ -86,7 +87,8 @@ class Run:
     def predict(
         self, table: object, interval: float | None = None, *, kind: str = "prediction", unseen: str = "error"
     ) -> Any:
-        """Predictions ŷ = Xw + b for the rows of a table, `(n,)`; not a number where a value is missing.
+        """Predictions ŷ = Xw + b (of counts e to that power) for the rows of a table, `(n,)`; not a number where a
+        value is missing.
 
         With `interval`, say 0.95, a dict of arrays `prediction`, `low`, `high`: ŷ ± t √(σ² + x'Cx), the interval for
         one new observation (of weight 1) at each row, or with `kind` "confidence" ŷ ± t √(x'Cx), that of the mean; both
@@ -94,15 +96,15 @@ class Run:
         value is missing. Offsets in the formula are added. A category that training did not have is an error, or with
         `unseen` taken as the "reference", or ("other") as a missing value. `table` is anything that `fit` reads.
         """
-        weight, bias = self._parameters
+        (weight, bias), loss = self._parameters, self.result["loss_name"]
         if self.design.classes:
             if interval is not None:
                 raise UsageError("intervals are for predictions of a number: ask classes for their probabilities")
             known = known_rows(self.design, table, unseen)
             return classes_of(probabilities(known, weight, bias), self.design.classes)
         if interval is None:
-            return values_of(known_rows(self.design, table, unseen), weight, bias)
-        about = Uncertainty(self.result["fit"]["sigma"], self.result["df"], self.covariance_factor)
+            return response_of(loss, values_of(known_rows(self.design, table, unseen), weight, bias))
+        about = Uncertainty(self.result["fit"]["sigma"], self.result["df"], self.covariance_factor, loss)
         return interval_of(known_rows(self.design, table, unseen), weight, bias, about, level=interval, kind=kind)
 
     def probabilities(self, table: object, *, unseen: str = "error") -> NDArray[np.float64]:
@@ -121,8 +123,9 @@ class Run:
 
         `unseen` is as in `predict`, and with "other" such rows are left out; the entry `unseen` counts them.
         """
-        found = evaluate(self.design, table, *self._parameters, unseen=unseen)
-        return without_probabilities(found) if self.result["loss_name"] == "hinge" else found
+        loss = self.result["loss_name"]
+        found = evaluate(self.design, table, *self._parameters, unseen=unseen, loss=loss)
+        return without_probabilities(found) if loss == "hinge" else found
 
     def figure(self) -> Figure:
         """The data with the trained and the exact line (several columns: observed against predicted), and the loss."""

@@ -55,8 +55,8 @@ def tidied(run: Subject) -> Columns:
 def glanced(run: Subject) -> Columns:
     """One row for the whole fit."""
     s, r = run.result["fit"], run.result
-    if run.design.classes:
-        intercepts = (len(run.design.classes) - 1) * int(run.design.intercept)
+    if "null_deviance" in s:
+        intercepts = max(len(run.design.classes) - 1, 1) * int(run.design.intercept)
         values = {
             "null_deviance": s["null_deviance"],
             "df_null": r["rows"] - intercepts,

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["BCEOfProbability", "GaussianNLL", "HingeLoss", "Weighted", "target_tensor", "torch_loss"]
+from ..data.table import names_of
+from ..errors import UsageError, shown
+
+__all__ = ["BCEOfProbability", "GaussianNLL", "HingeLoss", "Weighted", "named_loss", "target_tensor", "torch_loss"]
 
 
 class _Reduced(nn.Module):
@@ -116,3 +119,45 @@ def target_tensor(name: str, y: NDArray[np.float64], weight: NDArray[np.float64]
     if name == "cross-entropy":
         return torch.from_numpy(y.astype(np.int64))
     return torch.from_numpy(y[:, None]).to(dtype)
+
+
+NAMES: dict[type[nn.Module], tuple[str, tuple[str, ...]]] = {
+    nn.MSELoss: ("mse", ()),
+    nn.L1Loss: ("l1", ()),
+    nn.HuberLoss: ("huber", ("delta",)),
+    nn.SmoothL1Loss: ("smooth-l1", ("beta",)),
+    nn.BCEWithLogitsLoss: ("bce", ()),
+    nn.BCELoss: ("bce-probability", ()),
+    nn.CrossEntropyLoss: ("cross-entropy", ("label_smoothing",)),
+    nn.PoissonNLLLoss: ("poisson-nll", ()),
+    nn.GaussianNLLLoss: ("gaussian-nll", ("eps",)),
+}
+
+
+def named_loss(loss: object) -> tuple[str, dict[str, float]]:
+    """The name and the options of a loss module of torch, as a fit has them.
+
+    Raises UsageError for one that a fit cannot minimize, with what can.
+
+    >>> named_loss(nn.HuberLoss(delta=2.0))
+    ('huber', {'delta': 2.0})
+    """
+    kind = type(loss)
+    if isinstance(loss, type) and loss in NAMES:
+        raise UsageError(f"the loss is the class {loss.__name__}: give an instance, {loss.__name__}()")
+    if kind not in NAMES:
+        raise UsageError(
+            f"fit knows no loss {shown(kind.__name__)}: give one of {names_of(sorted(c.__name__ for c in NAMES))}, or "
+            "train any loss with sightline.train"
+        )
+    name, options = NAMES[kind]
+    module: Any = loss
+    if module.reduction != "mean":
+        raise UsageError(f"the loss has reduction={module.reduction!r}: fit minimizes the mean, leave it out")
+    if any(getattr(module, weight, None) is not None for weight in ("weight", "pos_weight")):
+        raise UsageError("the loss has weights by the number of the class: give class_weight by label instead")
+    if getattr(module, "full", False) or not getattr(module, "log_input", True):
+        raise UsageError("the loss has full=True or log_input=False: fit minimizes torch's own default, leave it out")
+    given = {option: float(getattr(module, option)) for option in options}
+    default: Any = kind()
+    return name, {option: value for option, value in given.items() if value != getattr(default, option)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -72,27 +72,44 @@ def _directions(w: Worked) -> list[Block]:
     found = w.progress if len(w.progress) <= 6 else [*w.progress[:3], *w.progress[-3:]]
     rows = tuple(
         (
-            _mix(w, p), number(p.curvature), number(p.excess_before, 6), number(p.excess_after, 6),
+            _mix(w, p),
+            number(p.curvature),
+            *_left(w, p),
             "-" if p.covered is None else f"{number(100.0 * p.covered, 3)} %",
         )
         for p in found
-    )  # fmt: skip
+    )
     whose = "" if w.full_batch else " of all rows"
-    return [
-        Words(
+    if w.loss.name == "mse":
+        lead = (
             f"The loss{whose} is a bowl, steep in one direction and flatter in others. Of what it stands above its "
             "lowest value, each direction has a part, and of the way to the bottom this step went a share:"
-        ),
-        Grid(("direction", "curvature", "above before", "after", "way gone"), rows),
-    ]
+        )
+        return [Words(lead), Grid(("direction", "curvature", "above before", "after", "way gone"), rows)]
+    lead = (
+        f"Around its lowest point the loss{whose} is a bowl, steep in one direction and flatter in others; farther "
+        "out its curvature is another. Of the way to the bottom, in the coordinates of the training, this step went a "
+        "share along each direction of that bowl:"
+    )
+    return [Words(lead), Grid(("direction", "curvature", "way before", "after", "way gone"), rows)]
+
+
+def _left(w: Worked, p: Progress) -> tuple[str, str]:
+    """Of a quadratic the loss that a direction has above the lowest, else the way that is left along it."""
+    if w.loss.name == "mse":
+        return number(p.excess_before, 6), number(p.excess_after, 6)
+    return number(p.before, 6), number(p.after, 6)
 
 
 def _mix(w: Worked, p: Progress) -> str:
     """The direction by its largest part."""
-    terms = [*w.design.encoding.terms, *(["Intercept"] if w.design.intercept else [])]
-    parts: Mapping[str, float] = dict(zip(terms, np.abs(p.direction).tolist(), strict=True))
+    names: Sequence[str] = [*w.design.encoding.terms, *(["Intercept"] if w.design.intercept else [])]
+    if w.loss.outputs > 1:
+        names = Labels.of(w).parameters
+    parts: Mapping[str, float] = dict(zip(names, np.abs(p.direction).tolist(), strict=True))
     first = max(parts, key=lambda t: parts[t])
-    return clean(first) if parts[first] > 0.999999 else f"mostly {clean(first)}"
+    name = first if w.loss.outputs > 1 else clean(first)
+    return name if parts[first] > 0.999999 else f"mostly {name}"
 
 
 def _units(w: Worked) -> list[Block]:
@@ -100,7 +117,7 @@ def _units(w: Worked) -> list[Block]:
     values = w.record.parameters
     if not values or not w.design.standardize:
         return []
-    shown = [t for t in w.design.terms if values.get(t) is not None][:4]
+    shown = [t for t in values if values.get(t) is not None][:4]
     said = ", ".join(f"{clean(t)} {number(values[t], 7)}" for t in shown)
     after = "After the epoch" if w.full_batch else "After the whole epoch"
     return [Words(f"{after} the model in the units of the data: {said}{' and more' if len(values) > 4 else ''}.")]
@@ -112,12 +129,14 @@ def rate(w: Worked) -> list[Block]:
     if w.rate is None:
         return [heading, Words(_no_limit(w))]
     r, momentum = w.rate, float(w.options.get("momentum") or 0.0)
-    top = w.curvature.max
+    top, quadratic = w.curvature.max, w.loss.name == "mse"
     formula = f"lr < 2 / λ = 2 / {number(top, 6)} = {number(2.0 / top, 6)}"
     lead = (
         "Along a direction of curvature `λ` a step of plain SGD multiplies the error by `1 - lr · λ`. In the steepest "
         "direction it shrinks only if"
     )
+    if not quadratic:
+        lead = f"Near the optimum, whose curvature is meant here: {lead[0].lower()}{lead[1:]}"
     blocks: list[Block] = [heading, Words(lead), Formulas((formula,))]
     if momentum:
         blocks.append(Words(f"With momentum {number(momentum)} the limit is {number(r.limit)}."))
@@ -139,9 +158,8 @@ def _judged(w: Worked) -> str:
     )
     if r.word == "too large":
         grown = f"multiplies the error along the steepest direction by {number(r.steepest)}"
-        return (
-            f"This rate is {number(share)} times the limit: every epoch {grown}, so the run diverges; {best}.{hopeless}"
-        )
+        end = "the run diverges" if w.loss.name == "mse" else "the run cannot settle there"
+        return f"This rate is {number(share)} times the limit: every epoch {grown}, so {end}; {best}.{hopeless}"
     if r.word == "right":
         return (
             f"This rate is {number(100.0 * share, 3)} % of the limit, and needs {_epochs(r.needs)} for each digit of "
@@ -175,9 +193,9 @@ def _epochs(needs: float) -> str:
 def _no_limit(w: Worked) -> str:
     """Optimizers without a closed limit: the length of the step beside the way to go."""
     name = optimizer_name(w)
-    if w.loss.name != "mse" or w.optimum is None:
+    if w.optimum is None:
         return (
-            "The curvature of this loss changes from place to place, so no one limit holds: see the line of the step."
+            "The loss falls for ever, because the classes are separated: no rate reaches a lowest point there is not."
         )
     way, step = w.optimum - w.step.before, np.abs(w.meant)
     j = int(np.argmax(np.abs(way)))

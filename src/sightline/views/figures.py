@@ -62,11 +62,13 @@ def loss_figure(run: Subject) -> Figure:
     return figure
 
 
+UNITS = {"mse": "²", "l1": "", "smooth-l1": ""}
+
+
 def _unit(run: Subject) -> str:
-    """The unit of a squared error: that of the target, squared; that of classes has none."""
-    if run.design.classes:
-        return ""
-    return f", in ({as_text(run.design.target, 14)})²"
+    """The unit of an error, that of the target, of a squared one its square; a likelihood has none."""
+    power = UNITS.get(run.result["loss_name"])
+    return "" if power is None else f", in ({as_text(run.design.target, 14)}){power}"
 
 
 def paths_figure(run: Subject) -> Figure:
@@ -117,7 +119,7 @@ def _draw_fit(axes: Axes, run: Subject, epoch: Epoch | None) -> bool:
         return False
     terms = run.design.encoding.terms
     X = rows.X * run.design.scale + run.design.center
-    trained = _coefficients(run, epoch)
+    trained = _coefficients(run, epoch)[: len(run.design.terms)]  # of the mean alone, where there is a variance too
     exact = [c.exact if c.exact is not None else 0.0 for c in run.coefficients]
     if len(terms) == 1 and len(np.unique(X[:, 0])) > 2:
         _draw_line(axes, run, X[:, 0], rows.y, trained, exact, run.epochs[-1:] if epoch is None else run.epochs[1:])
@@ -142,14 +144,15 @@ def _draw_line(
     )
     margin = (x.max() - x.min()) / 7.0 or 1.0  # 145 to 190 for heights from 150 to 185, as the classic picture has it
     ends = np.array([x.min() - margin, x.max() + margin])
+    at = np.linspace(ends[0], ends[1], 101) if _counts(run) else ends
     bottom, top = _heights(run, ends, y, seen)
     for values, name, style in (
         (trained, "trained", {"color": TRAINED, "linewidth": 2.2}),
         (exact, "exact", {"color": EXACT, "linewidth": 1.4, "linestyle": "--"}),
     ):
-        line = _line(run, values, ends)
+        line = _line(run, values, at)
         if np.isfinite(line).all() and np.abs(line).max() < 1e100:
-            axes.plot(ends, line, label=f"{name}: {_equation(run, values)}", **style)  # type: ignore[arg-type]
+            axes.plot(at, line, label=f"{name}: {_equation(run, values)}", **style)  # type: ignore[arg-type]
         if not (np.isfinite(line).all() and line.max() > bottom and line.min() < top):
             axes.plot([], [], " ", label=f"({name} line outside the picture)")
     axes.set_xlim(ends[0], ends[1])
@@ -159,11 +162,18 @@ def _draw_line(
 
 
 def _line(run: Subject, values: Sequence[float], x: Array) -> Array:
-    return x * values[-1] + (values[0] if run.design.intercept else 0.0)
+    """The prediction at x: a line, of counts e to its power."""
+    q = len(run.design.terms)
+    score = x * values[q - 1] + (values[0] if run.design.intercept else 0.0)
+    return np.exp(score) if _counts(run) else score
+
+
+def _counts(run: Subject) -> bool:
+    return bool(run.result["loss_name"] == "poisson-nll")
 
 
 def _equation(run: Subject, values: Sequence[float]) -> str:
-    slope = f"{values[-1]:#.4g} × {as_text(run.design.encoding.terms[0], 20)}"
+    slope = f"{values[len(run.design.terms) - 1]:#.4g} × {as_text(run.design.encoding.terms[0], 20)}"
     if not run.design.intercept:
         return slope
     return f"{slope} {'−' if values[0] < 0 else '+'} {abs(values[0]):#.4g}"
@@ -185,6 +195,7 @@ def _heights(run: Subject, ends: Array, y: Array, epochs: Sequence[Epoch]) -> tu
 def _draw_predicted(axes: Axes, run: Subject, X: Array, y: Array, trained: list[float]) -> None:
     slopes = np.array(trained[1:] if run.design.intercept else trained)
     predicted = X @ slopes + (trained[0] if run.design.intercept else 0.0)
+    predicted = np.exp(predicted) if _counts(run) else predicted
     points = sample(len(y))
     axes.scatter(predicted[points], y[points], s=18, alpha=0.6, color=POINT, linewidths=0, label="rows", zorder=3)
     ends = [float(y.min()), float(y.max())]
