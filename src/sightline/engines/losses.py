@@ -43,7 +43,7 @@ class HingeLoss(_Reduced):
 
     def each(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Of each row."""
-        return (1.0 - (2.0 * target - 1.0) * prediction).clamp(min=0.0)
+        return torch.relu(1.0 - (2.0 * target - 1.0) * prediction)
 
 
 class BCEOfProbability(_Reduced):

@@ -174,9 +174,8 @@ def _counts(run: Subject) -> bool:
 
 def _equation(run: Subject, values: Sequence[float]) -> str:
     slope = f"{values[len(run.design.terms) - 1]:#.4g} × {as_text(run.design.encoding.terms[0], 20)}"
-    if not run.design.intercept:
-        return slope
-    return f"{slope} {'−' if values[0] < 0 else '+'} {abs(values[0]):#.4g}"
+    line = f"{slope} {'−' if values[0] < 0 else '+'} {abs(values[0]):#.4g}" if run.design.intercept else slope
+    return f"exp({line})" if _counts(run) else line
 
 
 def _heights(run: Subject, ends: Array, y: Array, epochs: Sequence[Epoch]) -> tuple[float, float]:
