@@ -18,7 +18,7 @@ from tests.linear.all_losses import LOSSES
 from sightline.errors import DataError
 from sightline.linear.objective import Objective
 from sightline.linear.optimum import optimum
-from sightline.linear.optimum.piecewise import Piecewise
+from sightline.linear.piecewise import Piecewise
 from sightline.linear.row_losses import (
     Absolute,
     CrossEntropy,
@@ -317,6 +317,14 @@ def test_units_do_not_matter():
     found, small = optimum(Objective.plain(raw)), optimum(Objective.plain(loss))
     assert found.theta[:2] * [1e6, 1e-4] == pytest.approx(small.theta[:2], rel=1e-8)
     assert found.value == pytest.approx(small.value, rel=1e-9)
+
+
+@pytest.mark.parametrize(("seed", "lasso"), [(0, 0.0), (1, 0.0), (1, 0.1)])
+def test_a_hinge_where_few_rows_are_near_their_margin(seed, lasso):
+    objective = penalized(LOSSES["hinge"].problem(n=20_000, p=20, seed=seed), 0.0, lasso)
+    found = optimum(objective)
+    assert "settle" not in found.reason
+    assert objective.subgradient_norm(found.theta) < 1e-12
 
 
 @pytest.mark.parametrize("name", ["l1", "hinge", "huber", "poisson-nll"])

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from ...double_double import Pair
 from ..objective import Objective
+from ..piecewise import RANK, Corner, Piecewise, least
 from ..row_losses import Absolute, Hinge, Huber, RowLoss, SmoothL1
 from .frame import Frame
-from .piecewise import RANK, Corner, Piecewise, least
 from .precise import precise_gradient
 from .result import NOTHING, Optimum
 

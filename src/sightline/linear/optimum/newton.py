@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..objective import Objective, size_change
+from ..piecewise import Piecewise, least
 from ..row_losses import GaussianNLL
 from .frame import Frame
-from .piecewise import Piecewise, least
 from .precise import precise_gradient
 from .result import NOTHING, Optimum
 from .start import start_of

@@ -6,7 +6,7 @@ and the Laplacian tortoise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,8 +16,9 @@ __all__ = ["Corner", "Piecewise", "least"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-MOST_STEPS, MOST_CHANGES = 100, 20
+MOST_STEPS, MOST_CHANGES = 200, 20
 CLOSE, CLOSEST = 1e-7, 1e-15  # average complementarity from which corners are tried, and at which it ends
+SHORT, CENTERING, EDGE = 0.1, 0.5, 0.2
 SLACK = 1e-9
 RANK = 1e-10
 
@@ -174,12 +175,15 @@ class _Inside:
 
     @classmethod
     def at(cls, problem: Piecewise, x: Array) -> _Inside:
-        """Halfway between the slopes, with some room for every row."""
+        """Near halfway between the slopes, where they add up to nothing if that is inside, and room for every row."""
         half = 0.5 * (problem.high - problem.low)
         u = problem.low + half
+        u = u - problem.A @ np.linalg.lstsq(problem.A.T @ problem.A, problem.slope(x, u), rcond=RANK)[0]
+        u = np.clip(u, problem.low + EDGE * half, problem.high - EDGE * half)
         t = problem.A @ x - problem.b - problem.width * u
-        room = 0.1 * float(np.mean(np.abs(t))) + 1e-3
-        return cls(x, u, np.maximum(t, 0.0) + room, np.maximum(-t, 0.0) + room, half, half)
+        room = float(np.mean(np.abs(t))) + 1e-3
+        p, m = np.maximum(t, 0.0) + room, np.maximum(-t, 0.0) + room
+        return cls(x, u, p, m, problem.high - u, u - problem.low)
 
     @property
     def on(self) -> Flags:
@@ -199,10 +203,10 @@ class _Inside:
         away = problem.A @ self.x - problem.b - problem.width * self.u - self.p + self.m
         slope = problem.slope(self.x, self.u)
 
-        def direction(up: Array, down: Array) -> tuple[Array, ...]:
-            """The step towards p above = up and m below = down."""
-            c = up / self.above - self.p - down / self.below + self.m - away
-            dx = factor(problem.A.T @ (c / D) - slope)
+        def direction(up: Array, down: Array, share: float = 1.0) -> tuple[Array, ...]:
+            """The step towards p above = up and m below = down, and by a share towards the equations."""
+            c = up / self.above - self.p - down / self.below + self.m - share * away
+            dx = factor(problem.A.T @ (c / D) - share * slope)
             du = (problem.A @ dx - c) / D
             dp = (up + self.p * du) / self.above - self.p
             dm = (down - self.m * du) / self.below - self.m
@@ -210,25 +214,27 @@ class _Inside:
 
         zero, mu = np.zeros_like(self.p), self.complementarity
         _, du, dp, dm = direction(zero, zero)
-        primal, dual = self._lengths(du, dp, dm)
-        after = (self.p + primal * dp) @ (self.above - dual * du) + (self.m + primal * dm) @ (self.below + dual * du)
+        length = self._length(du, dp, dm)
+        after = (self.p + length * dp) @ (self.above - length * du)
+        after += (self.m + length * dm) @ (self.below + length * du)
         target = mu * (float(after) / (2.0 * len(self.p)) / mu) ** 3 if mu > 0 else 0.0
         dx, du, dp, dm = direction(target + dp * du, target - dm * du)
-        primal, dual = self._lengths(du, dp, dm)
-        if problem.R.any() or problem.width.any():  # x and u stand in one equation, so they keep step
-            primal = dual = min(primal, dual)
-        above, below = self.above - dual * du, self.below + dual * du
+        length = self._length(du, dp, dm)
+        if length < SHORT:  # far from the central path the corrector misleads: back towards it
+            dx, du, dp, dm = direction(CENTERING * mu + zero, CENTERING * mu + zero, 1.0 - CENTERING)
+            length = self._length(du, dp, dm)
+        above, below = self.above - length * du, self.below + length * du
         return _Inside(
-            self.x + primal * dx, self.u + dual * du, self.p + primal * dp, self.m + primal * dm,
+            self.x + length * dx, self.u + length * du, self.p + length * dp, self.m + length * dm,
             np.maximum(above, 1e-300), np.maximum(below, 1e-300),
         )  # fmt: skip
 
-    def _lengths(self, du: Array, dp: Array, dm: Array) -> tuple[float, float]:
-        """How far p and m, and u, may go."""
-        return _longest((self.p, dp), (self.m, dm)), _longest((self.above, -du), (self.below, du))
+    def _length(self, du: Array, dp: Array, dm: Array) -> float:
+        """How far all may go: with lengths of their own, x and u lose the central path where u starts infeasible."""
+        return _longest(((self.p, dp), (self.m, dm), (self.above, -du), (self.below, du)))
 
 
-def _longest(*pairs: tuple[Array, Array]) -> float:
+def _longest(pairs: Sequence[tuple[Array, Array]]) -> float:
     """The share of the step that keeps all values positive, short of the border."""
     longest = 1.0
     for value, step in pairs:
