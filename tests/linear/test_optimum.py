@@ -352,6 +352,13 @@ def test_separated_classes_with_a_penalty_elsewhere_are_told():
         optimum(Objective(CrossEntropy(X, y, outputs=2), np.array([0.0, 0.1, 0.0, 0.1, 0.0, 0.0]), np.zeros(6)))
 
 
+def test_the_interior_point_does_not_go_round_in_circles():
+    """Here Mehrotra's corrector alone comes back to where it was every four steps."""
+    loss = LOSSES["cross-entropy-smoothed"].problem(n=4, p=4, seed=561, weighted=True)
+    objective = penalized(replace(loss, X=np.round(loss.X)), 0.3, 0.03)
+    assert objective.subgradient_norm(optimum(objective).theta) < 1e-14
+
+
 def test_a_degenerate_corner_of_the_piecewise_program():
     """All rows on their kink: more equations than unknowns, all of them true."""
     A = np.column_stack([np.arange(6.0), np.ones(6)])

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 MOST_STEPS, MOST_CHANGES = 200, 20
 CLOSE, CLOSEST = 1e-7, 1e-15  # average complementarity from which corners are tried, and at which it ends
-SHORT, CENTERING, EDGE = 0.1, 0.5, 0.2
+SHORT, SHRINKING, CENTERING, EDGE = 0.1, 0.9, 0.5, 0.2
 SLACK = 1e-9
 RANK = 1e-10
 
@@ -215,19 +215,27 @@ class _Inside:
         zero, mu = np.zeros_like(self.p), self.complementarity
         _, du, dp, dm = direction(zero, zero)
         length = self._length(du, dp, dm)
-        after = (self.p + length * dp) @ (self.above - length * du)
-        after += (self.m + length * dm) @ (self.below + length * du)
-        target = mu * (float(after) / (2.0 * len(self.p)) / mu) ** 3 if mu > 0 else 0.0
+        target = mu * (self._after(du, dp, dm, length) / mu) ** 3 if mu > 0 else 0.0
         dx, du, dp, dm = direction(target + dp * du, target - dm * du)
         length = self._length(du, dp, dm)
-        if length < SHORT:  # far from the central path the corrector misleads: back towards it
+        feasible = float(np.abs(slope).max(initial=0.0)) <= mu
+        if length < SHORT or (feasible and self._after(du, dp, dm, length) > SHRINKING * mu):
+            # far from the central path the corrector misleads, and can go round in circles: back towards the path
             dx, du, dp, dm = direction(CENTERING * mu + zero, CENTERING * mu + zero, 1.0 - CENTERING)
             length = self._length(du, dp, dm)
+            while feasible and length > 1e-3 and self._after(du, dp, dm, length) > mu:
+                length *= 0.5
         above, below = self.above - length * du, self.below + length * du
         return _Inside(
             self.x + length * dx, self.u + length * du, self.p + length * dp, self.m + length * dm,
             np.maximum(above, 1e-300), np.maximum(below, 1e-300),
         )  # fmt: skip
+
+    def _after(self, du: Array, dp: Array, dm: Array, length: float) -> float:
+        """The complementarity at that length."""
+        after = (self.p + length * dp) @ (self.above - length * du)
+        after += (self.m + length * dm) @ (self.below + length * du)
+        return float(after) / (2.0 * max(len(self.p), 1))
 
     def _length(self, du: Array, dp: Array, dm: Array) -> float:
         """How far all may go: with lengths of their own, x and u lose the central path where u starts infeasible."""
