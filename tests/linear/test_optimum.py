@@ -352,6 +352,16 @@ def test_separated_classes_with_a_penalty_elsewhere_are_told():
         optimum(Objective(CrossEntropy(X, y, outputs=2), np.array([0.0, 0.1, 0.0, 0.1, 0.0, 0.0]), np.zeros(6)))
 
 
+def test_a_ridge_that_rounding_alone_adds_to_an_open_direction_moves_nothing():
+    """One row, its slope held at zero by the lasso: any intercept below -1 will do."""
+    objective = penalized(Hinge(np.array([[-1.0]]), np.zeros(1)), 0.3, 0.03)
+    found = optimum(objective)
+    assert found.theta[0] == 0.0
+    assert found.theta[1] <= -1.0
+    assert found.value == 0.0
+    assert "settle" not in found.reason
+
+
 def test_the_interior_point_does_not_go_round_in_circles():
     """Here Mehrotra's corrector alone comes back to where it was every four steps."""
     loss = LOSSES["cross-entropy-smoothed"].problem(n=4, p=4, seed=561, weighted=True)

@@ -117,7 +117,7 @@ class Piecewise:
         for _ in range(3):
             x = x + basis @ np.linalg.lstsq(kinks @ basis, self.b[sharp] - kinks @ x, rcond=None)[0]
             u[curved] = (parabolas @ x - self.b[curved]) / self.width[curved]
-            x = x - loose @ least(loose.T @ H @ loose, loose.T @ self.slope(x, u))
+            x = x - loose @ least(loose.T @ H @ loose, loose.T @ self.slope(x, u), float(np.trace(H)))
             u[curved] = (parabolas @ x - self.b[curved]) / self.width[curved]
             u[sharp] -= np.linalg.lstsq(basis.T @ kinks.T, basis.T @ self.slope(x, u), rcond=None)[0]
         return Corner(x, u, on, self.holds(x, u, on), basis, loose, H, steps)
@@ -151,12 +151,14 @@ def _split(rows: Array) -> tuple[Array, Array]:
     return basis, np.linalg.qr(basis, mode="complete")[0][:, rank:] if rank else np.eye(rows.shape[1])
 
 
-def least(H: Array, g: Array) -> Array:
-    """The shortest solution of Hx = g, for a symmetric H without negative eigenvalues."""
+def least(H: Array, g: Array, size: float = 0.0) -> Array:
+    """The shortest solution of Hx = g, for a symmetric H without negative eigenvalues that was computed from numbers of
+    that size.
+    """
     if not len(g):
         return g
     values, vectors = np.linalg.eigh(H)
-    kept = values > RANK * max(float(values[-1]), 1e-300)
+    kept = values > RANK * max(float(values[-1]), size, 1e-300)
     return np.asarray(vectors[:, kept] @ ((vectors[:, kept].T @ g).T / values[kept]).T)
 
 
