@@ -97,6 +97,16 @@ def test_the_subgradient_vanishes_at_the_vertex_of_the_linear_program(kind):
     assert objective.subgradient_norm(theta + 0.01) > 1e-3
 
 
+def test_thousands_of_rows_on_their_kink():
+    """With no slope every row of one class is exactly at its margin."""
+    rows = np.random.default_rng(4).normal(size=(5000, 6))
+    at, told = np.append(np.zeros(6), 1.0), Hinge(rows, (rows[:, 0] > -0.3).astype(float))
+    untold = Hinge(rows, np.append(np.ones(3000), np.zeros(2000)))
+    assert Objective.plain(untold).subgradient_norm(at) < 1e-12  # the labels have nothing to do with the columns
+    assert Objective.plain(told).subgradient_norm(at) > 0.1
+    assert Objective(told, np.zeros(7), np.append(np.full(6, 1.0), 0.0)).subgradient_norm(at) < 1e-12
+
+
 def test_kinks_of_rows_and_of_weights_are_taken_together():
     X, y = np.array([[1.0], [1.0], [1.0]]), np.array([0.0, 1.0, 2.0])
     loss = Absolute(X, y, False)

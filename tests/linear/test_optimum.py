@@ -18,7 +18,7 @@ from tests.linear.all_losses import LOSSES
 from sightline.errors import DataError
 from sightline.linear.objective import Objective
 from sightline.linear.optimum import optimum
-from sightline.linear.optimum.piecewise import Piecewise
+from sightline.linear.piecewise import Piecewise
 from sightline.linear.row_losses import (
     Absolute,
     CrossEntropy,
@@ -319,6 +319,14 @@ def test_units_do_not_matter():
     assert found.value == pytest.approx(small.value, rel=1e-9)
 
 
+@pytest.mark.parametrize(("seed", "lasso"), [(0, 0.0), (1, 0.0), (1, 0.1)])
+def test_a_hinge_where_few_rows_are_near_their_margin(seed, lasso):
+    objective = penalized(LOSSES["hinge"].problem(n=20_000, p=20, seed=seed), 0.0, lasso)
+    found = optimum(objective)
+    assert "settle" not in found.reason
+    assert objective.subgradient_norm(found.theta) < 1e-12
+
+
 @pytest.mark.parametrize("name", ["l1", "hinge", "huber", "poisson-nll"])
 def test_many_rows(name):
     rows = LOSSES[name].problem(n=20_000, p=8)
@@ -342,6 +350,23 @@ def test_separated_classes_with_a_penalty_elsewhere_are_told():
     assert found.theta[0] == np.inf
     with pytest.raises(DataError, match="classes are separated along columns without a penalty"):
         optimum(Objective(CrossEntropy(X, y, outputs=2), np.array([0.0, 0.1, 0.0, 0.1, 0.0, 0.0]), np.zeros(6)))
+
+
+def test_a_ridge_that_rounding_alone_adds_to_an_open_direction_moves_nothing():
+    """One row, its slope held at zero by the lasso: any intercept below -1 will do."""
+    objective = penalized(Hinge(np.array([[-1.0]]), np.zeros(1)), 0.3, 0.03)
+    found = optimum(objective)
+    assert found.theta[0] == 0.0
+    assert found.theta[1] <= -1.0
+    assert found.value == 0.0
+    assert "settle" not in found.reason
+
+
+def test_the_interior_point_does_not_go_round_in_circles():
+    """Here Mehrotra's corrector alone comes back to where it was every four steps."""
+    loss = LOSSES["cross-entropy-smoothed"].problem(n=4, p=4, seed=561, weighted=True)
+    objective = penalized(replace(loss, X=np.round(loss.X)), 0.3, 0.03)
+    assert objective.subgradient_norm(optimum(objective).theta) < 1e-14
 
 
 def test_a_degenerate_corner_of_the_piecewise_program():

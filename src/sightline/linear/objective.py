@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .curvature import MOST_PARAMETERS, Curvature
+from .piecewise import Piecewise
 from .row_losses import RowLoss
 
 __all__ = ["Objective", "size_change"]
 
 Array = NDArray[np.float64]
-FEW = 300  # unknowns, up to which the active-set method is taken
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Objective:
         """The shortest subgradient at θ, `(q,)`: zero where θ is a minimum of a convex objective.
 
         A row counts as at its kink within the rounding of its prediction, a weight only at exactly zero. Each kink may
-        take any slope between those of its sides; they are chosen by least squares in a box.
+        take any slope between those of its sides; they are chosen so that the sum is shortest.
         """
         z = self.loss.predictor(theta)
         low, high = self.loss.error_range(z, self.loss.predictor_rounding(theta))
@@ -113,10 +113,11 @@ def size_change(theta: Array, step: Array) -> Array:
 
 
 def _shortest(g: Array, rows: Array) -> Array:
-    """The shortest g + rows'u with every |u| <= 1."""
-    from scipy.optimize import lsq_linear
-
-    scale = float(np.abs(g).max(initial=0.0)) or 1.0
-    method = "bvls" if len(rows) <= FEW else "trf"
-    found = lsq_linear(rows.T / scale, -g / scale, (-1.0, 1.0), method=method, tol=1e-14)
-    return np.asarray(g + rows.T @ found.x)
+    """The shortest g + rows'u with every |u| <= 1: the dual of min x'x / 2 + g'x + Σ |rows x|."""
+    scale, q = float(np.abs(g).max(initial=0.0)) or 1.0, len(g)
+    rows = rows[rows.any(axis=1)]
+    if not len(rows):
+        return g
+    one, zero = np.ones(len(rows)), np.zeros(len(rows))
+    found = Piecewise(rows / scale, zero, -one, one, zero, np.eye(q), g / scale).corner()
+    return np.asarray(g + rows.T @ np.clip(found.u, -1.0, 1.0))

@@ -97,7 +97,7 @@ def _bottomless(objective: Objective, found: Optimum) -> Optimum:
     """Rows whose variance is below the limit eps want it to fall on for ever, which changes no loss."""
     loss = objective.loss
     assert isinstance(loss, GaussianNLL)
-    low = np.exp(loss.predictor(found.theta)[:, 1]) < loss.eps
+    low = np.exp(loss.predictor(found.theta)[:, 1]) < loss.eps * (1.0 + 1e-6)
     if not low.any():
         return found
     direction = np.zeros(len(found.theta))

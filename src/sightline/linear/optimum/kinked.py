@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from ...double_double import Pair
 from ..objective import Objective
+from ..piecewise import RANK, Corner, Piecewise, least
 from ..row_losses import Absolute, Hinge, Huber, RowLoss, SmoothL1
 from .frame import Frame
-from .piecewise import RANK, Corner, Piecewise, least
 from .precise import precise_gradient
 from .result import NOTHING, Optimum
 
@@ -62,23 +62,25 @@ def _refined(objective: Objective, frame: Frame, problem: Piecewise, corner: Cor
     zero = zero[corner.on[rows:]]
     Z = np.column_stack([loss.X[on], np.ones(len(on))])[:, : len(objective.ridge)]
     kinks = np.vstack([problem.A[on], frame.J[zero]]) @ corner.basis
-    H = corner.loose.T @ corner.H @ corner.loose
+    H, size = corner.loose.T @ corner.H @ corner.loose, float(np.trace(corner.H))
     theta = frame.J @ corner.x
     if not corner.settled:
+        theta[zero] = 0.0
         return theta, np.full(len(theta), np.inf)
     for _ in range(3 if len(on) or isinstance(loss, Huber | SmoothL1) else 1):
         theta[zero] = 0.0
         off = Pair.of(problem.b[on, None]) - Pair.of(Z).times(Pair.of(theta[:, None]))
         rest = np.append(off.hi[:, 0], -theta[zero])
         step = corner.basis @ np.linalg.lstsq(kinks, rest, rcond=None)[0]  # first to the kinks, then along them
-        step -= corner.loose @ least(H, corner.loose.T @ _pull(objective, frame, theta + frame.J @ step, corner))
+        pull = corner.loose.T @ _pull(objective, frame, theta + frame.J @ step, corner)
+        step -= corner.loose @ least(H, pull, size)
         theta = theta + frame.J @ step
     theta[zero] = 0.0
     turned = frame.J @ corner.loose
     rounding = loss.gradient_rounding(theta) + 4.0 * EPS * objective.ridge * np.abs(theta)
     if isinstance(loss, Huber | SmoothL1):
         rounding = precise_gradient(objective, theta)[1]
-    error = np.abs(turned @ least(H, turned.T)) @ rounding
+    error = np.abs(turned @ least(H, turned.T, size)) @ rounding
     error += 2.0 * np.abs(frame.J @ step) + EPS * np.abs(theta)
     nothing = NOTHING * np.linalg.norm(frame.J, axis=1) * np.linalg.norm(problem.b) / np.sqrt(rows)
     theta[np.abs(theta) < nothing] = 0.0

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..objective import Objective, size_change
+from ..piecewise import Piecewise, least
 from ..row_losses import GaussianNLL
 from .frame import Frame
-from .piecewise import Piecewise, least
 from .precise import precise_gradient
 from .result import NOTHING, Optimum
 from .start import start_of
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
 MOST_STEPS, MOST_DAMPINGS, MOST_POLISHING = 200, 40, 4
 NEAR = 1e-12  # of the first-order terms: what a step gains beyond is their rounding
-STILL = 1e-14
+STILL, LITTLE = 1e-14, 1e-8
 UNSETTLED = "; it did not settle to the last digits"
 FLAT = 1e-13
 
@@ -64,15 +64,18 @@ class _Model:
         gain = -more - float(self.g @ corner.x + 0.5 * corner.x @ H @ corner.x)
         return _Step(theta, theta - self.theta, gain, corner.loose)
 
-    def is_rounding(self, step: _Step) -> bool:
-        """Whether what a step gains is nothing beside the terms that cancel in it, or it moves nothing."""
+    def is_rounding(self, step: _Step, before: float) -> bool:
+        """Whether what a step gains is nothing beside the terms that cancel in it, or it moves nothing, or it is little
+        and no longer shrinks from the step `before`, as Newton's do until rounding stops them.
+        """
         loss, o = self.objective.loss, self.objective
         pieces, d = loss.pieces(self.theta), loss.predictor(step.step)
         w = 1.0 if loss.weight is None else loss.weight
         first = float(np.mean(w * np.abs(pieces.error * d).sum(axis=1))) * loss.factor
         first += float(np.abs(step.step) @ (o.ridge * np.abs(self.theta) + o.lasso))
         still = np.linalg.norm(d) <= STILL * np.linalg.norm(pieces.z)
-        return bool(step.gain <= NEAR * first or still)
+        stuck = step.gain <= LITTLE * first and step.gain > 0.25 * before
+        return bool(step.gain <= NEAR * first or still or stuck)
 
 
 @dataclass(frozen=True)
@@ -105,19 +108,20 @@ def newton_optimum(objective: Objective, frame: Frame, start: Array | None) -> O
 
 def _descended(objective: Objective, frame: Frame, theta: Array) -> tuple[_Step, int, bool]:
     """Steps until one gains nothing that can be told from rounding; whether that came."""
-    damping = 0.0
+    damping, before = 0.0, np.inf
     for number in range(1, MOST_STEPS + 1):
         model = _Model.at(objective, frame, theta)
+        newton = model.step(0.0)
+        if model.is_rounding(newton, before):
+            return newton, number, True
         for _ in range(MOST_DAMPINGS):
-            step = model.step(damping)
-            near = model.is_rounding(step)
-            if near or objective.excess(step.theta, theta) <= -1e-4 * step.gain:
+            step = model.step(damping) if damping else newton
+            if objective.excess(step.theta, theta) <= -1e-4 * step.gain:
                 break
             damping = max(10.0 * damping, 1e-4)
         else:
             return step, number, False
-        if near and damping == 0.0:
-            return step, number, True
+        before = newton.gain
         theta, damping = step.theta, damping / 10.0 if damping > 1e-6 else 0.0
     return step, MOST_STEPS, False
 

@@ -6,7 +6,7 @@ and the Laplacian tortoise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,8 +16,9 @@ __all__ = ["Corner", "Piecewise", "least"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-MOST_STEPS, MOST_CHANGES = 100, 20
+MOST_STEPS, MOST_CHANGES = 200, 20
 CLOSE, CLOSEST = 1e-7, 1e-15  # average complementarity from which corners are tried, and at which it ends
+SHORT, SHRINKING, CENTERING, EDGE = 0.1, 0.9, 0.5, 0.2
 SLACK = 1e-9
 RANK = 1e-10
 
@@ -116,7 +117,7 @@ class Piecewise:
         for _ in range(3):
             x = x + basis @ np.linalg.lstsq(kinks @ basis, self.b[sharp] - kinks @ x, rcond=None)[0]
             u[curved] = (parabolas @ x - self.b[curved]) / self.width[curved]
-            x = x - loose @ least(loose.T @ H @ loose, loose.T @ self.slope(x, u))
+            x = x - loose @ least(loose.T @ H @ loose, loose.T @ self.slope(x, u), float(np.trace(H)))
             u[curved] = (parabolas @ x - self.b[curved]) / self.width[curved]
             u[sharp] -= np.linalg.lstsq(basis.T @ kinks.T, basis.T @ self.slope(x, u), rcond=None)[0]
         return Corner(x, u, on, self.holds(x, u, on), basis, loose, H, steps)
@@ -150,12 +151,14 @@ def _split(rows: Array) -> tuple[Array, Array]:
     return basis, np.linalg.qr(basis, mode="complete")[0][:, rank:] if rank else np.eye(rows.shape[1])
 
 
-def least(H: Array, g: Array) -> Array:
-    """The shortest solution of Hx = g, for a symmetric H without negative eigenvalues."""
+def least(H: Array, g: Array, size: float = 0.0) -> Array:
+    """The shortest solution of Hx = g, for a symmetric H without negative eigenvalues that was computed from numbers of
+    that size.
+    """
     if not len(g):
         return g
     values, vectors = np.linalg.eigh(H)
-    kept = values > RANK * max(float(values[-1]), 1e-300)
+    kept = values > RANK * max(float(values[-1]), size, 1e-300)
     return np.asarray(vectors[:, kept] @ ((vectors[:, kept].T @ g).T / values[kept]).T)
 
 
@@ -174,12 +177,15 @@ class _Inside:
 
     @classmethod
     def at(cls, problem: Piecewise, x: Array) -> _Inside:
-        """Halfway between the slopes, with some room for every row."""
+        """Near halfway between the slopes, where they add up to nothing if that is inside, and room for every row."""
         half = 0.5 * (problem.high - problem.low)
         u = problem.low + half
+        u = u - problem.A @ np.linalg.lstsq(problem.A.T @ problem.A, problem.slope(x, u), rcond=RANK)[0]
+        u = np.clip(u, problem.low + EDGE * half, problem.high - EDGE * half)
         t = problem.A @ x - problem.b - problem.width * u
-        room = 0.1 * float(np.mean(np.abs(t))) + 1e-3
-        return cls(x, u, np.maximum(t, 0.0) + room, np.maximum(-t, 0.0) + room, half, half)
+        room = float(np.mean(np.abs(t))) + 1e-3
+        p, m = np.maximum(t, 0.0) + room, np.maximum(-t, 0.0) + room
+        return cls(x, u, p, m, problem.high - u, u - problem.low)
 
     @property
     def on(self) -> Flags:
@@ -199,10 +205,10 @@ class _Inside:
         away = problem.A @ self.x - problem.b - problem.width * self.u - self.p + self.m
         slope = problem.slope(self.x, self.u)
 
-        def direction(up: Array, down: Array) -> tuple[Array, ...]:
-            """The step towards p above = up and m below = down."""
-            c = up / self.above - self.p - down / self.below + self.m - away
-            dx = factor(problem.A.T @ (c / D) - slope)
+        def direction(up: Array, down: Array, share: float = 1.0) -> tuple[Array, ...]:
+            """The step towards p above = up and m below = down, and by a share towards the equations."""
+            c = up / self.above - self.p - down / self.below + self.m - share * away
+            dx = factor(problem.A.T @ (c / D) - share * slope)
             du = (problem.A @ dx - c) / D
             dp = (up + self.p * du) / self.above - self.p
             dm = (down - self.m * du) / self.below - self.m
@@ -210,25 +216,35 @@ class _Inside:
 
         zero, mu = np.zeros_like(self.p), self.complementarity
         _, du, dp, dm = direction(zero, zero)
-        primal, dual = self._lengths(du, dp, dm)
-        after = (self.p + primal * dp) @ (self.above - dual * du) + (self.m + primal * dm) @ (self.below + dual * du)
-        target = mu * (float(after) / (2.0 * len(self.p)) / mu) ** 3 if mu > 0 else 0.0
+        length = self._length(du, dp, dm)
+        target = mu * (self._after(du, dp, dm, length) / mu) ** 3 if mu > 0 else 0.0
         dx, du, dp, dm = direction(target + dp * du, target - dm * du)
-        primal, dual = self._lengths(du, dp, dm)
-        if problem.R.any() or problem.width.any():  # x and u stand in one equation, so they keep step
-            primal = dual = min(primal, dual)
-        above, below = self.above - dual * du, self.below + dual * du
+        length = self._length(du, dp, dm)
+        feasible = float(np.abs(slope).max(initial=0.0)) <= mu
+        if length < SHORT or (feasible and self._after(du, dp, dm, length) > SHRINKING * mu):
+            # far from the central path the corrector misleads, and can go round in circles: back towards the path
+            dx, du, dp, dm = direction(CENTERING * mu + zero, CENTERING * mu + zero, 1.0 - CENTERING)
+            length = self._length(du, dp, dm)
+            while feasible and length > 1e-3 and self._after(du, dp, dm, length) > mu:
+                length *= 0.5
+        above, below = self.above - length * du, self.below + length * du
         return _Inside(
-            self.x + primal * dx, self.u + dual * du, self.p + primal * dp, self.m + primal * dm,
+            self.x + length * dx, self.u + length * du, self.p + length * dp, self.m + length * dm,
             np.maximum(above, 1e-300), np.maximum(below, 1e-300),
         )  # fmt: skip
 
-    def _lengths(self, du: Array, dp: Array, dm: Array) -> tuple[float, float]:
-        """How far p and m, and u, may go."""
-        return _longest((self.p, dp), (self.m, dm)), _longest((self.above, -du), (self.below, du))
+    def _after(self, du: Array, dp: Array, dm: Array, length: float) -> float:
+        """The complementarity at that length."""
+        after = (self.p + length * dp) @ (self.above - length * du)
+        after += (self.m + length * dm) @ (self.below + length * du)
+        return float(after) / (2.0 * max(len(self.p), 1))
+
+    def _length(self, du: Array, dp: Array, dm: Array) -> float:
+        """How far all may go: with lengths of their own, x and u lose the central path where u starts infeasible."""
+        return _longest(((self.p, dp), (self.m, dm), (self.above, -du), (self.below, du)))
 
 
-def _longest(*pairs: tuple[Array, Array]) -> float:
+def _longest(pairs: Sequence[tuple[Array, Array]]) -> float:
     """The share of the step that keeps all values positive, short of the border."""
     longest = 1.0
     for value, step in pairs:
