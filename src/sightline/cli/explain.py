@@ -48,14 +48,17 @@ def explain_command(run: str | None, epoch: int | None, form: str, symbols: bool
 
 def _symbols(run: Run | None, form: str) -> str:
     """With a run, its model and optimizer; without one, the usual."""
+    from ..linear.row_losses import row_loss
+    from ..parameters import outputs_of
     from ..views.blackboard import blackboard
     from ..views.labels import Labels
     from ..views.sheet import written
 
     if run is None:
         return written(blackboard(), form)
+    row_loss(run.result["loss_name"])  # refuses one that has no sheet
     trained = bool(run.epochs)
-    outputs = len(run.design.classes) if len(run.design.classes) > 2 else 1
+    outputs = outputs_of(run.result["loss_name"], run.design.classes)
     options = run.result["optimizer"] if trained else {}
     sheet = blackboard(
         Labels.named(run.design, outputs=outputs),

@@ -101,7 +101,13 @@ def progress(job: Job, *, every: bool) -> Any:
     """A sink that prints epochs to stderr."""
     from ..views.console import Progress
 
-    return Progress(sys.stderr, exact_loss=job.truth.loss, epochs=job.epochs, every=every, animate=sys.stderr.isatty())
+    return Progress(
+        sys.stderr,
+        exact_loss=None if job.truth.objective.penalized else job.truth.loss,
+        epochs=job.epochs,
+        every=every,
+        animate=sys.stderr.isatty(),
+    )
 
 
 def train_with_signals(job: Job, output: Path, *, sinks: list[Any]) -> tuple[Run, int]:

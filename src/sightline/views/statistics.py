@@ -52,7 +52,13 @@ def _of_numbers(run: Subject) -> list[str]:
     return [*lines, f"always predicting the mean: loss {plain(s['baseline_loss'], 6)}"]
 
 
-CONSTANT = {"mse": "mean", "l1": "median", "poisson-nll": "mean", "gaussian-nll": "mean and variance"}
+CONSTANT = {
+    "mse": "mean",
+    "hinge": "same class",
+    "l1": "median",
+    "poisson-nll": "mean",
+    "gaussian-nll": "mean and variance",
+}
 
 
 def _of_others(run: Subject) -> list[str]:
@@ -64,7 +70,8 @@ def _of_others(run: Subject) -> list[str]:
         lines.append(f"pseudo-R2 {s['pseudo_r2']:.4f}, the share of the loss without columns")
     if s.get("aic") is not None:
         lines.append(f"log-likelihood {plain(s['log_likelihood'], 6)}, AIC {s['aic']:.2f}, BIC {s['bic']:.2f}")
-    what = "one class" if run.design.classes else CONSTANT.get(run.result["loss_name"], "best number")
+    loss = run.result["loss_name"]
+    what = CONSTANT.get(loss, "shares of the classes" if run.design.classes else "best number")
     return [*lines, f"always predicting the {what}: loss {plain(s['baseline_loss'], 6)}"]
 
 
@@ -118,7 +125,7 @@ def distance_lines(run: Subject) -> list[str]:
     lines = [
         f" trained loss {plain(result['loss'], 8)}, exact {exact}, {above(result['excess'], result['loss'])} above"
     ]
-    if result["optimizer"].get("weight_decay") or run.settings.l2:
+    if result["optimizer"].get("weight_decay") or run.settings.l2 or run.settings.l1:
         lines = [
             f" trained loss {plain(result['loss'], 8)}; penalized, it is {plain(result['excess'], 3)} above its optimum"
         ]
