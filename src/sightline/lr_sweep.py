@@ -16,7 +16,7 @@ from .errors import UsageError, shown
 from .records import Epoch, Stop
 from .stopping import Rule
 
-__all__ = ["MOST_RATES", "between", "read_rates", "run_all"]
+__all__ = ["EXAMPLE", "MOST_RATES", "between", "read_rates", "run_all"]
 
 MOST_RATES = 1000
 EXAMPLE = "give low:high:count such as 1e-4:1:24, or rates such as 0.01,0.1"
