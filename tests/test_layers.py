@@ -17,6 +17,8 @@ LAYERS = [
     ["engines"],
     [
         "loop",
+        "lr_sweep",
+        "rate_words",
         "guards",
         "answer",
         "arrays",
@@ -38,6 +40,8 @@ LAYERS = [
         "run",
         "job",
         "solution",
+        "sweeps",
+        "rate_tests",
         "api",
         "analysis",
         "comparisons",

@@ -155,7 +155,7 @@ def _rise(problem: Problem, optimizer: Optimizer, rates: list[float]) -> list[fl
         if _is_beyond(losses[-1], losses[0]):
             break
         optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         optimizer.step()
     return losses
 
@@ -209,7 +209,7 @@ def _made(optimizer: Any, parameters: list[nn.Parameter], lr: float) -> Optimize
             f"rate, such as lambda parameters, lr: torch.optim.{name}(parameters, lr=lr)"
         )
     if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
-        made = optimizer(parameters, lr=lr)
+        made: Any = optimizer(parameters, lr=lr)  # type: ignore[call-arg]
     elif callable(optimizer) and not isinstance(optimizer, type):
         made = optimizer(parameters, lr)
     else:

@@ -104,7 +104,9 @@ def _report(found: Sweep, *, as_json: bool) -> None:
 
 def _painted(line: str) -> str:
     """The word of a rate in its color; it is told by the word, not by the color."""
+    from ..views.rates import WORD_AT
+
     for word, color in COLORS.items():
-        if line[45:56].strip() == word:
-            return line[:45] + colored(line[45:], word, color)
+        if line[WORD_AT].strip() == word:
+            return line[: WORD_AT.start] + colored(line[WORD_AT.start :], word, color)
     return line

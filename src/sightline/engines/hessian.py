@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,14 +49,10 @@ class HessianProduct:
     def __init__(self, loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
         self.parameters = list(parameters)
         found = torch.autograd.grad(loss, self.parameters, create_graph=True, allow_unused=True)
+        _refuse_cut_graphs(found)
         self._curved = [
             (g, p) for g, p in zip(found, self.parameters, strict=True) if g is not None and g.requires_grad
         ]
-
-    @property
-    def size(self) -> int:
-        """The number of parameters, q."""
-        return sum(p.numel() for p in self.parameters)
 
     def __call__(self, v: Tensor) -> Tensor:
         """Hv."""
@@ -75,6 +72,21 @@ class HessianProduct:
                 for h, p in zip(product, self.parameters, strict=True)
             ]
         )
+
+
+def _refuse_cut_graphs(gradients: Sequence[Tensor | None]) -> None:
+    """Where an operation of one's own can be differentiated once only, torch would leave its part out of Hv in
+    silence: its graph has a node in that place which raises, off the way to the parameters.
+    """
+    waiting, seen = [g.grad_fn for g in gradients if g is not None], set[Any]()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name().endswith("::Error"):
+            raise RuntimeError("one of its operations is marked with once_differentiable")
+        waiting += [other for other, _ in node.next_functions]
 
 
 def largest_eigenvalue(

@@ -63,8 +63,9 @@ def _draw_rates(axes: Axes, judged: Judged, bounds: tuple[float, float]) -> None
     """Points with the look of their words on bands that name them, the limit, the best."""
     outcomes, best, limit = judged.outcomes, judged.best, judged.ground.limit
     inside = [o for o in outcomes if o.diverged is None and o.excess is not None]
-    axes.plot([o.lr for o in inside], [_height(o, bounds) for o in inside], color=LINE, linewidth=1.0, zorder=2)
     axes.set_xscale("log")
+    axes.set_xlim(*_ends(outcomes[0].lr, outcomes[-1].lr))
+    axes.plot([o.lr for o in inside], [_height(o, bounds) for o in inside], color=LINE, linewidth=1.0, zorder=2)
     for word, (color, marker) in LOOKS.items():
         group = [o for o in outcomes if o.word == word]
         axes.scatter(
@@ -83,6 +84,12 @@ def _draw_rates(axes: Axes, judged: Judged, bounds: tuple[float, float]) -> None
         _mark_best(axes, best, _height(best, bounds), limit)
 
 
+def _ends(low: float, high: float) -> tuple[float, float]:
+    """A little room on both sides, within what the logarithmic axis can draw."""
+    room = math.exp(0.045 * math.log(high / low))
+    return max(low / room, 1e-150), min(high * room, 1e150)
+
+
 def _draw_bands(axes: Axes, outcomes: Sequence[Outcome]) -> None:
     """A tint behind each run of rates with one word, which stands above it."""
     low, high = axes.get_xlim()
@@ -98,7 +105,6 @@ def _draw_bands(axes: Axes, outcomes: Sequence[Outcome]) -> None:
             middle = math.log(math.sqrt(edges[i]) * math.sqrt(edges[i + 1]) / low) / math.log(high / low)
             axes.annotate(word, (min(max(middle, 0.08), 0.92), 1.02), xycoords="axes fraction", ha="center",
                           va="bottom", fontsize=10, color=LOOKS[word][0], weight="bold")  # fmt: skip
-    axes.set_xlim(low, high)
 
 
 def _draw_limit(axes: Axes, judged: Judged, limit: float) -> None:

@@ -10,10 +10,11 @@ from ..rate_words import TOO_LARGE, Judged, Outcome
 from ..words import about, count, plain
 from .statistics import above, wrapped
 
-__all__ = ["BARS", "sweep_head", "sweep_table"]
+__all__ = ["BARS", "WORD_AT", "sweep_head", "sweep_table"]
 
 BARS = "█░"  # what is left of the loss, and a loss that left all bounds
-WIDTH, BAR, LINES = 80, 24, 30
+WIDTH, BAR, LINES = 80, 21, 30
+WORD_AT = slice(22 + BAR, 32 + BAR)  # where the word of a rate stands in its line
 
 
 def sweep_head(subject: Mapping[str, Any], rates: int) -> list[str]:
@@ -38,7 +39,7 @@ def sweep_table(judged: Judged, subject: Mapping[str, Any], *, bars: str = BARS,
     what = "objective above its optimum" if subject["penalized"] else "loss above exact"
     shown = _chosen(judged)
     low, high = _range(judged, shown)
-    lines = [f"{'rate':>10}  {what} after {count(judged.ground.epochs, 'epoch')}, on a logarithmic scale"]
+    lines = [f"{'rate':>10}  {what} after {count(judged.ground.epochs, 'epoch')}, logarithmic bars"]
     limit = judged.ground.limit
     drawn = limit is None
     for o in shown:
@@ -83,7 +84,7 @@ def _note(o: Outcome, judged: Judged) -> str:
     if judged.ground.forbids(o.lr):
         return "above the limit"
     if o.reached is not None:
-        return f"there in {count(o.reached, 'epoch')}"
+        return f"in {count(o.reached, 'epoch')}"
     if o.needs is not None:
         return f"needs {about(o.needs)}"
     return "overshoots" if o.word == TOO_LARGE else "not there yet"
