@@ -41,6 +41,7 @@ LAYERS = [
         "job",
         "solution",
         "sweeps",
+        "sweeper",
         "rate_tests",
         "api",
         "analysis",

@@ -65,7 +65,7 @@ _HOME = {
     "residuals": "analysis",
     "solve": "api",
     "stop_when": "stopping",
-    "sweep": "sweeps",
+    "sweep": "sweeper",
     "top_curvature": "rate_tests",
     "train": "api",
     "vif": "analysis",
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     from .records import Coefficient, Epoch, Stop, Verdict
     from .run import Run, load
     from .stopping import stop_when
-    from .sweeps import sweep
+    from .sweeper import sweep
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..sweeps import Sweep, Sweeper
+    from ..sweeper import Sweeper
+    from ..sweeps import Sweep
 
 COLORS = {"too small": "blue", "just right": "green", "too large": "yellow"}
 
@@ -60,7 +61,8 @@ def sweep_command(data: str, formula: str | None, target: str | None, **options:
     if ways["lr"] is None:
         raise UsageError(f"sweep needs --lr, the rates to compare: {EXAMPLE}")
     read = {"opt": read_options("--opt", options["opt"]), "start": read_start(options["start"]), **read_loss(options)}
-    from ..sweeps import Sweeper, saved
+    from ..sweeper import Sweeper
+    from ..sweeps import saved
 
     sweeper = Sweeper.of(data, formula, lr=ways["lr"], target=target, settings={**options, **read})
     if not ways["as_json"]:
