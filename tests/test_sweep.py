@@ -176,9 +176,18 @@ def test_where_no_rate_arrives_the_epochs_are_told_and_the_cure_works(heights):
     left = best.excess
     needed = 100 + math.log(left / found.judged.ground.tolerance) / (2.0 * best.lr * lam)
     assert best.needs == pytest.approx(needed, rel=0.03)
-    assert "and --standardize; stable below 3.525e-05" in found.verdict
-    cured = sightline.sweep(heights, "weight ~ height", lr=(1e-3, 1.0, 12), output=False)
+    assert found.verdict.endswith("sweep again with --standardize --lr 0.001:10:24")
+    assert "stable below 3.525e-05" in found.verdict
+    cured = sightline.sweep(heights, "weight ~ height", lr="0.001:10:24", output=False)
     assert cured.verdict.startswith("use --lr")
+
+
+def test_momentum_is_named_where_it_helps_more_than_epochs(table):
+    data = {**table, "d": table["a"] + 0.02 * table["b"]}
+    found = sightline.sweep(data, "y ~ a + d", lr=(1e-2, 10.0, 8), output=False)
+    assert found.verdict.endswith("sweep again with --momentum 0.9")
+    cured = sightline.sweep(data, "y ~ a + d", lr=(1e-2, 10.0, 8), momentum=0.9, output=False)
+    assert cured.judged.best.needs < found.judged.best.needs / 5.0
 
 
 @pytest.mark.parametrize(

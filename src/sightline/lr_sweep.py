@@ -42,8 +42,8 @@ def run_all(engine: Stacked, *, epochs: int, rules: Callable[[], Sequence[Rule]]
                 number, running.get(i), now.train_loss, None, now.gradient_norm, now.lr, engine.rows * number, seconds,
                 now.parameters, Stop("epochs", f"all {epochs:,} epochs were run") if number == epochs else None,
             )  # fmt: skip
-            stop = record.stop or next(filter(None, (rule(record) for rule in own[i])), None)
-            records[i] = replace(record, stop=stop)
+            stop = None if record.stop else next(filter(None, (rule(record) for rule in own[i])), None)
+            records[i] = record if stop is None else replace(record, stop=stop)
         yield records
         engine.drop([i for i, record in records.items() if record.stop is not None])
         if not engine.models:

@@ -26,7 +26,8 @@ class Ground:
     `tolerance`: the objective above its optimum that counts as the answer. `limit`: the largest stable rate, None where
     no closed form has one; `rule` is its formula, and `local` whether it holds near the optimum only. `settling`:
     whether a good rate comes to rest, as gradient descent on all rows does. `needs(lr)`: the epochs to the answer,
-    where they are known. `remedy`: options that help where no rate arrives. `eps` is that of the arithmetic.
+    where they are known. `remedy`: options that help more than epochs do where no rate arrives. `eps` is that of the
+    arithmetic.
     """
 
     tolerance: float
@@ -125,7 +126,11 @@ def judge_rates(outcomes: Sequence[Outcome], ground: Ground, start: float) -> Ju
     known = sorted(outcomes, key=lambda o: o.lr)
     good = [o for o in known if o.settles and not ground.forbids(o.lr) and o.pace > 0.0]
     best = max(good, key=lambda o: (o.pace, -(o.excess or 0.0)), default=None)
-    worded = tuple(replace(o, word=_word(o, best, ground)) for o in known)
+    words = [_word(o, best, ground) for o in known]
+    middle = len(known) if best is None else known.index(best)
+    _carry_on(words, known, range(middle, len(known)), TOO_LARGE)
+    _carry_on(words, known, range(min(middle, len(known) - 1), -1, -1), TOO_SMALL)
+    worded = tuple(replace(o, word=word) for o, word in zip(known, words, strict=True))
     chosen = None if best is None else next(o for o in worded if o.lr == best.lr)
     return Judged(worded, ground, start, chosen, _bracket(known))
 
@@ -140,6 +145,15 @@ def _word(o: Outcome, best: Outcome | None, ground: Ground) -> str:
     if o.pace >= best.pace / SLOWER:
         return JUST_RIGHT
     return TOO_SMALL if o.lr < best.lr else TOO_LARGE
+
+
+def _carry_on(words: list[str], known: Sequence[Outcome], order: range, word: str) -> None:
+    """Beyond a rate that is too large, or too small, luck in where a swing ends makes none right that has not arrived."""
+    seen = False
+    for i in order:
+        if seen and known[i].reached is None and words[i] == JUST_RIGHT:
+            words[i] = word
+        seen = seen or words[i] == word
 
 
 def _bracket(known: Sequence[Outcome]) -> tuple[float | None, float | None]:
@@ -159,13 +173,11 @@ def _sentence(j: Judged) -> str:
         return f"use {lr} (reaches the answer in {count(best.reached, 'epoch')}){_stable(g)}{_room(j)}"
     if _room(j):
         return f"every rate is too small for {count(g.epochs, 'epoch')}{_stable(g)}: sweep higher, {_higher(j)}"
-    lead, remedy = f"no rate reaches the answer in {count(g.epochs, 'epoch')}, the best ", g.remedy
-    if best.needs is None:
-        lead += f"comes within {plain(best.excess)} of it"
-    else:
-        lead += f"would need {about(best.needs)}"
-        remedy = f"--epochs {math.ceil(best.needs)}" if best.needs <= LONGER * g.epochs else remedy
-    return f"{lead}: use {lr} and {remedy}{_stable(g)}"
+    way = f"comes within {plain(best.excess)} of it" if best.needs is None else f"would need {about(best.needs)}"
+    lead = f"no rate reaches the answer in {count(g.epochs, 'epoch')}, the best ({plain(best.lr)}) {way}{_stable(g)}"
+    if g.remedy and not (best.needs is not None and best.needs <= LONGER * g.epochs):
+        return f"{lead}: sweep again with {g.remedy}"
+    return f"{lead}: use {lr} --epochs {math.ceil(best.needs or LONGER * g.epochs)}"
 
 
 def _none_good(j: Judged) -> str:

@@ -181,12 +181,10 @@ class Sweeper:
         return epochs_needed(self.truth.curvature, distance, lr, e.step.momentum, goal=goal, limit=LONGEST)
 
     def _remedy(self) -> str:
-        """What helps where no rate arrives in time."""
+        """What helps more than epochs do where no rate arrives."""
         if not self.settings.standardize:
-            return "--standardize"
-        if self.settings.optimizer.lower() == "sgd" and not self.settings.momentum:
-            return "--momentum 0.9"
-        return f"--epochs {10 * (self.settings.epochs or EPOCHS)}"
+            return "--standardize --lr 0.001:10:24"
+        return "--momentum 0.9" if self.evidence.is_gradient_descent and not self.settings.momentum else ""
 
     @property
     def subject(self) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _report(found: Sweep, *, as_json: bool) -> None:
         bars = BARS
     except UnicodeEncodeError:
         bars = "#."
-    where = f" sweep {found.folder.name} in {found.folder}" if found.folder else ""
+    where = f" sweep in {found.folder}" if found.folder else ""
     lines = sweep_table(found.judged, found.subject, bars=bars, where=where)
     click.echo("\n".join(_painted(line) for line in lines))
 

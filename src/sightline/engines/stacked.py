@@ -46,6 +46,7 @@ class Stacked:
         self.models = {i: copy.deepcopy(problem.module) for i in range(len(rates))}
         self.optimizer = _optimizer_of_all(problem, self.models, self.rates)
         self._losses: dict[int, float] = {}
+        self._norms: list[float] = []
 
     def run_epoch(self, number: int) -> dict[int, float]:
         """One pass over the rows for every model; the loss of each, each batch's before its own step."""
@@ -68,10 +69,9 @@ class Stacked:
     def measure(self) -> dict[int, Measured]:
         """Loss and gradient norm of all rows at the parameters as they are; the gradients stay for the next step."""
         self._losses = self._evaluate()
-        norms = {i: _norm(p.grad for p in model.parameters()) for i, model in self.models.items()}
         return {
-            i: Measured(loss, norms[i], self.rates[i], self.problem.describe(self.models[i]))
-            for i, loss in self._losses.items()
+            i: Measured(loss, norm, self.rates[i], self.problem.describe(self.models[i]))
+            for (i, loss), norm in zip(self._losses.items(), self._norms, strict=True)
         }
 
     def drop(self, gone: Iterable[int]) -> None:
@@ -108,8 +108,9 @@ class Stacked:
             losses = each.sum(dim=(0, 2)) / (len(x) * each.shape[2])
             losses.sum().backward()  # type: ignore[no-untyped-call]
             total += losses.detach()
-        gradients = [t.grad for t in leaves]
-        self._hand_out(gradients[0], gradients[-1] if bias is not None else None)
+        by_weight, by_bias = [*(t.grad for t in leaves), None][:2]
+        assert by_weight is not None
+        self._hand_out(by_weight, by_bias)
         return dict(zip(self.models, total.tolist(), strict=True))
 
     def _stack(self) -> tuple[Tensor, Tensor | None]:
@@ -118,13 +119,16 @@ class Stacked:
         weight = torch.stack([m.weight.detach() for m in models])
         return weight, None if models[0].bias is None else torch.stack([m.bias.detach() for m in models])
 
-    def _hand_out(self, by_weight: Tensor | None, by_bias: Tensor | None) -> None:
-        """Each model its own part of the gradients, rounded to the dtype of its parameters."""
-        for j, model in enumerate(self.models.values()):
-            assert by_weight is not None
-            model.weight.grad = by_weight[j].to(model.weight.dtype)
-            if model.bias is not None and by_bias is not None:
-                model.bias.grad = by_bias[j].to(model.bias.dtype)
+    def _hand_out(self, by_weight: Tensor, by_bias: Tensor | None) -> None:
+        """Each model its own part of the gradients, rounded to the dtype of its parameters; and their norms."""
+        squares = by_weight.double().square().sum(dim=(1, 2))
+        if self.problem.module.bias is not None and by_bias is not None:
+            squares += by_bias.double().square().sum(dim=1)
+            for model, part in zip(self.models.values(), by_bias.to(self.problem.x.dtype), strict=True):
+                model.bias.grad = part
+        for model, part in zip(self.models.values(), by_weight.to(self.problem.x.dtype), strict=True):
+            model.weight.grad = part
+        self._norms = squares.sqrt().tolist()
 
 
 def _optimizer_of_all(problem: Problem, models: Mapping[int, nn.Linear], rates: Sequence[float]) -> Optimizer:
@@ -140,8 +144,3 @@ def _optimizer_of_all(problem: Problem, models: Mapping[int, nn.Linear], rates: 
 def _blocks(rows: int, size: int) -> Iterator[slice]:
     size = max(size, 1)
     return (slice(i, i + size) for i in range(0, rows, size))
-
-
-def _norm(gradients: Iterable[Tensor | None]) -> float:
-    squares = sum(float(g.double().pow(2).sum()) for g in gradients if g is not None)
-    return float(squares**0.5)

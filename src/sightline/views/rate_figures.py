@@ -78,16 +78,18 @@ def _draw_rates(axes: Axes, judged: Judged, bounds: tuple[float, float]) -> None
         middle = math.sqrt(gone[0]) * math.sqrt(gone[-1])
         axes.annotate("diverged", (middle, bounds[1]), xytext=(0, -16), textcoords="offset points", ha="center",
                       va="center", fontsize=9, color=LOOKS[TOO_LARGE][0])  # fmt: skip
-    if limit is not None and outcomes[0].lr / 10.0 < limit < outcomes[-1].lr * 10.0:
+    left, right = axes.get_xlim()
+    if limit is not None and left < limit < right:
         _draw_limit(axes, judged, limit)
-    if best is not None:
+    if best is not None and left < best.lr < right:
         _mark_best(axes, best, _height(best, bounds), limit)
 
 
 def _ends(low: float, high: float) -> tuple[float, float]:
     """A little room on both sides, within what the logarithmic axis can draw."""
-    room = math.exp(0.045 * math.log(high / low))
-    return max(low / room, 1e-150), min(high * room, 1e150)
+    room = max(math.exp(0.045 * math.log(high / low)), 1.01)
+    left = min(max(low / room, 1e-150), 1e149)
+    return left, min(max(high * room, 10.0 * left if high > 1e149 else left), 1e150)
 
 
 def _draw_bands(axes: Axes, outcomes: Sequence[Outcome]) -> None:
