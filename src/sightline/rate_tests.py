@@ -29,7 +29,7 @@ __all__ = ["RangeTest", "lr_range_test", "top_curvature"]
 
 Loss = nn.Module | Callable[[Tensor, Tensor], Tensor]
 BEYOND = 4.0  # times the first loss: where a range test ends
-SMOOTH = 5  # losses of mini-batches that are averaged before their slope is taken
+WINDOWS = 10  # that the steps are divided into for the running mean of mini-batch losses, each of 5 at least
 
 
 def top_curvature(
@@ -75,12 +75,15 @@ def top_curvature(
 class RangeTest:
     """A rate that rose from step to step: `losses[i]` is the loss of the batch before the step with `rates[i]`.
 
-    `suggestion` is the rate at which the loss fell most steeply against the logarithm of the rate, None where it never
-    fell; `diverged` the rate after whose step the loss was not finite or above 4 times the first, None where none was.
+    `smoothed` is without the noise of mini-batches: their running mean over a tenth of the steps, twice. `suggestion`
+    is the rate at which it fell most steeply against the logarithm of the rate on its way to its lowest, None where it
+    never fell; `diverged` the rate after whose step the loss was not finite or above 4 times the first, None where none
+    was.
     """
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
+    smoothed: tuple[float, ...]
     suggestion: float | None
     diverged: float | None
 
@@ -94,7 +97,7 @@ class RangeTest:
         """The loss against the rate, the suggestion marked."""
         from .views.rate_figures import range_figure
 
-        return range_figure(self.rates, self.losses, self.suggestion)
+        return range_figure(self.rates, self.losses, self.smoothed, self.suggestion)
 
 
 def lr_range_test(
@@ -130,9 +133,10 @@ def lr_range_test(
         stepper = _made(optimizer, [p for p in model.parameters() if p.requires_grad], rates[0])
         losses = _rise(problem, stepper, rates)
     ended = len(losses) > 1 and _is_beyond(losses[-1], losses[0])
-    tried = rates[: len(losses)]
-    suggestion = _steepest(tried, losses[:-1] if ended else losses, smooth=not problem.full_batch)
-    return RangeTest(tuple(tried), tuple(losses), suggestion, tried[-2] if ended else None)
+    tried, kept = rates[: len(losses)], losses[:-1] if ended else losses
+    smoothed = kept if problem.full_batch else _running_mean(kept, max(5, len(rates) // WINDOWS) | 1)
+    suggestion = _steepest(tried, smoothed)
+    return RangeTest(tuple(tried), tuple(losses), tuple(smoothed), suggestion, tried[-2] if ended else None)
 
 
 def _rise(problem: Problem, optimizer: Optimizer, rates: list[float]) -> list[float]:
@@ -177,15 +181,20 @@ def _is_beyond(loss: float, first: float) -> bool:
     return not loss - first <= (BEYOND - 1.0) * abs(first)
 
 
-def _steepest(rates: list[float], losses: list[float], *, smooth: bool) -> float | None:
-    """The rate of the most negative slope of the loss against the logarithm of the rate."""
-    values = np.array(losses)
-    if smooth and len(values) >= SMOOTH:
-        padded = np.pad(values, SMOOTH // 2, mode="edge")
-        values = np.convolve(padded, np.full(SMOOTH, 1.0 / SMOOTH), mode="valid")
-    if len(values) < 2 or not np.isfinite(values).all():
+def _running_mean(losses: list[float], width: int) -> list[float]:
+    """The mean of so many neighbors, twice; at the ends the first and the last value go on."""
+    values, kernel = np.array(losses), np.full(width, 1.0 / width)
+    for _ in range(2):
+        values = np.convolve(np.pad(values, width // 2, mode="edge"), kernel, mode="valid")
+    return [float(v) for v in values]
+
+
+def _steepest(rates: list[float], losses: list[float]) -> float | None:
+    """The rate of the most negative slope of the loss against the logarithm of the rate, up to the lowest loss."""
+    lowest = int(np.argmin(losses)) + 1
+    if lowest < 2:
         return None
-    slope = np.gradient(values, np.log(rates[: len(values)]))
+    slope = np.gradient(losses[:lowest], np.log(rates[:lowest]))
     at = int(np.argmin(slope))
     return rates[at] if slope[at] < 0.0 else None
 

@@ -148,7 +148,7 @@ def _word(o: Outcome, best: Outcome | None, ground: Ground) -> str:
 
 
 def _carry_on(words: list[str], known: Sequence[Outcome], order: range, word: str) -> None:
-    """Beyond a rate that is too large, or too small, luck in where a swing ends makes none right that has not arrived."""
+    """Beyond a rate that is too large, or too small, none is right that has not arrived: its swing ended by luck."""
     seen = False
     for i in order:
         if seen and known[i].reached is None and words[i] == JUST_RIGHT:

@@ -88,8 +88,7 @@ def _draw_rates(axes: Axes, judged: Judged, bounds: tuple[float, float]) -> None
 def _ends(low: float, high: float) -> tuple[float, float]:
     """A little room on both sides, within what the logarithmic axis can draw."""
     room = max(math.exp(0.045 * math.log(high / low)), 1.01)
-    left = min(max(low / room, 1e-150), 1e149)
-    return left, min(max(high * room, 10.0 * left if high > 1e149 else left), 1e150)
+    return min(max(low / room, 1e-150), 1e149), max(min(high * room, 1e150), 1e-149)
 
 
 def _draw_bands(axes: Axes, outcomes: Sequence[Outcome]) -> None:
@@ -154,23 +153,30 @@ def _bounded(way: Sequence[float], bounds: tuple[float, float]) -> Any:
     return np.clip(np.nan_to_num(np.array(way), nan=bounds[1], posinf=bounds[1]), *bounds)
 
 
-def range_figure(rates: Sequence[float], losses: Sequence[float], suggestion: float | None) -> Figure:
+def range_figure(
+    rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], suggestion: float | None
+) -> Figure:
     """The loss while the rate rises from step to step, and the rate at which it falls most steeply."""
     figure = Figure(figsize=(6.4, 4.8))
     figure.subplots_adjust(left=0.13, right=0.97, top=0.92, bottom=0.115)
     axes = figure.subplots()
+    blue = LOOKS[TOO_SMALL][0]
+    noisy = tuple(smoothed) != tuple(losses[: len(smoothed)])
     finite = [(r, v) for r, v in zip(rates, losses, strict=True) if math.isfinite(v)]
-    axes.plot([r for r, _ in finite], [v for _, v in finite], color=LOOKS[TOO_SMALL][0], linewidth=1.8)
     axes.set_xscale("log")
-    start, lowest = finite[0][1], min(v for _, v in finite)
-    margin = 0.1 * (start - lowest) or 1.0
-    axes.set_ylim(lowest - margin, max(start + 5.0 * margin, lowest + margin))
+    axes.plot(*zip(*finite, strict=True), color=blue, linewidth=0.9 if noisy else 2.0, alpha=0.35 if noisy else 1.0,
+              label="loss of each batch")  # fmt: skip
+    if noisy:
+        axes.plot(rates[: len(smoothed)], smoothed, color=blue, linewidth=2.4, label="running mean")
+        axes.legend(loc="lower left", fontsize=9)
+    inside = [v for v in losses[: len(smoothed)] if v <= 1.5 * max(smoothed)] + list(smoothed)
+    room = 0.12 * (max(inside) - min(inside)) or 1.0
+    axes.set_ylim(min(inside) - room, max(inside) + room)
     if suggestion is not None:
-        loss = dict(finite)[suggestion]
         axes.axvline(suggestion, color=INK, linestyle="--", linewidth=1.4)
         axes.annotate(
-            f"steepest fall\n{plain(suggestion, 3)}", (suggestion, loss), xytext=(-8, -4), textcoords="offset points",
-            ha="right", va="top", fontsize=9, color=INK,
+            f"steepest fall\n{plain(suggestion, 3)}", (suggestion, 0.97), xycoords=("data", "axes fraction"),
+            xytext=(-7, 0), textcoords="offset points", ha="right", va="top", fontsize=9, color=INK,
         )  # fmt: skip
     name_axes(axes, "learning rate, one step each", "loss before the step", "A rate that rises from step to step")
     return figure
