@@ -76,6 +76,7 @@ def test_comments_in_the_readme_tell_what_is_printed(project):
 def steady(text: str) -> str:
     """The same text without run ids and without digits that are rounding alone."""
     text = re.sub(r"run [0-9a-f]{4,8} in runs/[0-9a-f]{4,8}", "run ID in runs/ID", text)
+    text = re.sub(r"runs/sweep-[0-9a-f]{4,8}", "runs/sweep-ID", text)
     text = re.sub(r"(?<![\d.])-?\d(\.\d+)?e-[123]\d", "TINY", text)
     text = re.sub(r"(right to|gives the same) \d+ digits", r"\1 MANY digits", text)  # one more or less by rounding
     text = re.sub(r"double-double, \d+ steps", "double-double, SOME steps", text)

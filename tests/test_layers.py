@@ -17,6 +17,8 @@ LAYERS = [
     ["engines"],
     [
         "loop",
+        "lr_sweep",
+        "rate_words",
         "guards",
         "answer",
         "arrays",
@@ -45,6 +47,9 @@ LAYERS = [
         "run",
         "job",
         "solution",
+        "sweeps",
+        "sweeper",
+        "rate_tests",
         "api",
         "analysis",
         "comparisons",

@@ -29,10 +29,13 @@ __all__ = [
     "influence",
     "least_squares",
     "load",
+    "lr_range_test",
     "nested_test",
     "residuals",
     "solve",
     "stop_when",
+    "sweep",
+    "top_curvature",
     "train",
     "vif",
     "wald_test",
@@ -57,10 +60,13 @@ _HOME = {
     "influence": "analysis",
     "least_squares": "arrays",
     "load": "run",
+    "lr_range_test": "rate_tests",
     "nested_test": "comparisons",
     "residuals": "analysis",
     "solve": "api",
     "stop_when": "stopping",
+    "sweep": "sweeper",
+    "top_curvature": "rate_tests",
     "train": "api",
     "vif": "analysis",
     "wald_test": "comparisons",
@@ -72,9 +78,11 @@ if TYPE_CHECKING:
     from .arrays import least_squares
     from .comparisons import anova, nested_test, wald_test
     from .errors import DataError, FormulaError, RunError, SightlineError, UsageError
+    from .rate_tests import lr_range_test, top_curvature
     from .records import Coefficient, Epoch, Stop, Verdict
     from .run import Run, load
     from .stopping import stop_when
+    from .sweeper import sweep
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .errors import DataError, UsageError, shown
 
-__all__ = ["as_rows", "check_loop", "check_loss", "check_steps", "check_target"]
+__all__ = ["as_rows", "check_loop", "check_loss", "check_number", "check_steps", "check_target"]
 
 
 def check_loop(
@@ -45,11 +45,17 @@ def check_loop(
 def check_steps(*, clip_norm: Any, clip_value: Any, accumulate: Any, l1: Any) -> None:
     """Clipping bounds, number of batches for a step and factor of L1 that make sense."""
     for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-        if value is not None and not (_is_finite(value) and value > 0):
-            raise UsageError(f"{name} is {shown(value, quote=isinstance(value, str))}: give a finite number above 0")
+        if value is not None:
+            check_number(name, value)
     if not (_is_finite(l1) and l1 >= 0):
         raise UsageError(f"l1 is {shown(l1, quote=isinstance(l1, str))}: give a finite number of at least 0")
     _whole("accumulate", accumulate, at_least=1)
+
+
+def check_number(name: str, value: Any) -> None:
+    """A finite number above 0."""
+    if not (_is_finite(value) and value > 0):
+        raise UsageError(f"{name} is {shown(value, quote=isinstance(value, str))}: give a finite number above 0")
 
 
 def _is_finite(value: Any) -> bool:

@@ -41,7 +41,7 @@ from .tuning import Step, choose_step
 from .verdict import judge, warnings_before
 from .version import __version__
 
-__all__ = ["Job", "Sink"]
+__all__ = ["Job", "Sink", "form_of"]
 
 Sink = Callable[[Epoch], None]
 Array = NDArray[np.float64]
@@ -74,7 +74,7 @@ class Job:
         start = truth.layout.from_units(settings.start)
         step = choose_step(settings, truth, start)
         problem = make_problem(truth.layout, settings, step, prepared.rows, start)
-        form = _form(truth, prepared.rows)
+        form = form_of(truth, prepared.rows)
         epochs = settings.epochs or MOST_EPOCHS
         engine, reason = choose(problem, engine=settings.engine, epochs=epochs, form=form)
         limit = _forecast_epochs(settings, engine, prepared.rows.X.size)
@@ -240,7 +240,7 @@ class Job:
         )
 
 
-def _form(truth: Truth, rows: Rows) -> SquaredError | None:
+def form_of(truth: Truth, rows: Rows) -> SquaredError | None:
     """The squared error as a quadratic about the exact answer, from the moments where they are known already."""
     if not isinstance(truth, SquaredTruth):
         return None

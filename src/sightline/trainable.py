@@ -39,7 +39,7 @@ def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, 
     names = layout.names
     size = settings.batch_size or len(rows.y)
 
-    def describe(_: torch.nn.Module) -> dict[str, float]:
+    def describe(module: torch.nn.Module) -> dict[str, float]:
         return dict(zip(names, layout.in_units(theta_of(module)).tolist(), strict=True))
 
     dtype, weight = getattr(torch, settings.dtype), row_shares(rows)

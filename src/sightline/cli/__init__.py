@@ -21,6 +21,7 @@ __all__ = ["main"]
 COMMANDS = {
     "fit": ("fit", "Train a linear model on a table, beside the exact answer."),
     "solve": ("solve", "The exact answer and its table, without training."),
+    "sweep": ("sweep", "Many learning rates at once: too small, just right, too large."),
     "tutorial": ("tutorial", "The classic exercise: five points, twenty epochs, every step shown."),
     "show": ("look", "The table and the verdict of a run."),
     "compare": ("compare", "Runs side by side."),
@@ -60,6 +61,7 @@ Examples:
   sightline fit examples/heights.csv "weight ~ height"
   sightline solve examples/heights.csv "weight ~ height"
   sightline predict RUN new.csv --interval 0.95
+  sightline sweep examples/heights.csv "weight ~ height" --lr 1e-3:10:24
   sightline tutorial
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,23 +112,23 @@ def progress(job: Job, *, every: bool) -> Any:
 
 def train_with_signals(job: Job, output: Path, *, sinks: list[Any]) -> tuple[Run, int]:
     """Train; Ctrl-C and SIGTERM end the run after the epoch in progress, and everything is saved."""
-    from ..records import Stop
-
-    with _signals() as received:
-
-        def interrupted(_: Epoch) -> Stop | None:
-            if not received:
-                return None
-            how = "Ctrl-C" if received[0] == signal.SIGINT else "SIGTERM"
-            return Stop("interrupted", f"stopped by {how}, everything so far is saved")
-
+    with signals() as (received, interrupted):
         run = job.run(output=output, sinks=sinks, rules=[interrupted])
     return run, received[0] if received else 0
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def signals() -> Iterator[tuple[list[int], Callable[[Epoch], Stop | None]]]:
+    """Ctrl-C and SIGTERM are noted in a list, and the rule ends a run after the epoch in progress."""
+    from ..records import Stop
+
     received: list[int] = []
+
+    def interrupted(_: Epoch) -> Stop | None:
+        if not received:
+            return None
+        how = "Ctrl-C" if received[0] == signal.SIGINT else "SIGTERM"
+        return Stop("interrupted", f"stopped by {how}, everything so far is saved")
 
     def note(number: int, _: Any) -> None:
         received.append(number)
@@ -136,7 +136,7 @@ def _signals() -> Iterator[list[int]]:
 
     before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield received
+        yield received, interrupted
     finally:
         for s, handler in before.items():
             signal.signal(s, handler)

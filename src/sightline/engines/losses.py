@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,16 @@ from torch.nn import functional
 from ..data.table import names_of
 from ..errors import UsageError, shown
 
-__all__ = ["BCEOfProbability", "GaussianNLL", "HingeLoss", "Weighted", "named_loss", "target_tensor", "torch_loss"]
+__all__ = [
+    "BCEOfProbability",
+    "GaussianNLL",
+    "HingeLoss",
+    "Weighted",
+    "named_loss",
+    "row_losses",
+    "target_tensor",
+    "torch_loss",
+]
 
 
 class _Reduced(nn.Module):
@@ -80,11 +90,15 @@ class Weighted(nn.Module):
         super().__init__()
         self.inner = inner
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The weighted mean."""
+    def each(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Of each row, times its weight, `(n, 1)`."""
         y = target[:, 0].long() if isinstance(self.inner, nn.CrossEntropyLoss) else target[:, :1]
         each: Tensor = self.inner(prediction, y)
-        return (target[:, 1:] * each.reshape(len(target), -1)).mean()
+        return target[:, 1:] * each.reshape(len(target), -1)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The weighted mean."""
+        return self.each(prediction, target).mean()
 
 
 MODULES: dict[str, Callable[..., nn.Module]] = {
@@ -110,6 +124,20 @@ def torch_loss(name: str, options: Mapping[str, Any], *, weighted: bool = False)
     if weighted:
         return Weighted(MODULES[name](reduction="none", **options))
     return MODULES[name](**options)
+
+
+def row_losses(loss: nn.Module, prediction: Tensor, target: Tensor) -> Tensor:
+    """What a mean loss of this module averages over, `(n, ...)`.
+
+    >>> row_losses(nn.MSELoss(), torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [4.0]])).tolist()
+    [[0.0], [4.0]]
+    """
+    if isinstance(loss, Weighted):
+        return loss.each(prediction, target)
+    each = copy.copy(loss)
+    each.reduction = "none"  # type: ignore[assignment]
+    result: Tensor = each(prediction, target)
+    return result
 
 
 def target_tensor(name: str, y: NDArray[np.float64], weight: NDArray[np.float64] | None, dtype: torch.dtype) -> Tensor:

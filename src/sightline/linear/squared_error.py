@@ -87,6 +87,21 @@ class SquaredError:
         by_weight = self.weight_gradient + scale * (bent + np.multiply.outer(shift, m.x_mean))
         return float(excess), by_weight, self.bias_gradient + scale * shift
 
+    @QUIET
+    def evaluate_each(self, weight: Array, bias: Array) -> tuple[Array, Array, Array]:
+        """The same for R models of one output at once: weights `(R, p)` and biases `(R,)`, zero where there are none;
+        gives `(R,)`, `(R, p)` and `(R,)`.
+        """
+        m = self.moments
+        dw, db = weight - self.weight, bias - (0.0 if self.bias is None else self.bias)
+        shift = dw @ m.x_mean + db
+        bent = dw @ m.xx / m.n
+        excess = dw @ self.weight_gradient[0] + self.bias_gradient * db
+        excess += ((dw * bent).sum(axis=1) + shift * shift) * self.factor
+        scale = 2.0 * self.factor
+        by_weight = self.weight_gradient + scale * (bent + np.multiply.outer(shift, m.x_mean))
+        return excess, by_weight, self.bias_gradient + scale * shift
+
 
 def _minimum(m: Moments, intercept: bool) -> tuple[Array, Array | None]:
     """Solve the normal equations, columns scaled to unit length; a rounding off is fine, residuals are measured."""

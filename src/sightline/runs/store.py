@@ -15,7 +15,7 @@ from ..errors import RunError, nearest, shown
 from ..records import Epoch, Stop
 from .files import finite, read_json, write_json
 
-__all__ = ["RunFolder", "default_output", "find_run", "list_runs", "read_epochs"]
+__all__ = ["RunFolder", "as_dict", "default_output", "find_run", "list_runs", "read_epochs", "unused_folder"]
 
 FORMAT = 1
 
@@ -37,7 +37,7 @@ class RunFolder:
         """A new folder under `output` with a short id that no other run has."""
         try:
             output.mkdir(parents=True, exist_ok=True)
-            path = _unused(output)
+            path = unused_folder(output)
             (path / "figures").mkdir()
         except OSError as error:
             raise RunError(
@@ -57,7 +57,7 @@ class RunFolder:
     def append(self, epoch: Epoch) -> None:
         """One record, one line, one write."""
         assert self._epochs is not None
-        self._epochs.write(json.dumps(finite(_as_dict(epoch)), allow_nan=False) + "\n")
+        self._epochs.write(json.dumps(finite(as_dict(epoch)), allow_nan=False) + "\n")
 
     def finish(self, status: str, **more: Any) -> None:
         """Close the records and write the final run.json."""
@@ -69,9 +69,10 @@ class RunFolder:
         write_json(self.path / "run.json", self.manifest)
 
 
-def _unused(output: Path) -> Path:
+def unused_folder(output: Path, prefix: str = "") -> Path:
+    """A new folder under `output`: the prefix and a short id that no other has."""
     for attempt in range(64):
-        path = output / secrets.token_hex(2 if attempt < 32 else 4)
+        path = output / f"{prefix}{secrets.token_hex(2 if attempt < 32 else 4)}"
         try:
             path.mkdir()
         except FileExistsError:
@@ -80,7 +81,8 @@ def _unused(output: Path) -> Path:
     raise RunError(f"no free run id under {output}: choose another place with --output")
 
 
-def _as_dict(epoch: Epoch) -> dict[str, Any]:
+def as_dict(epoch: Epoch) -> dict[str, Any]:
+    """A record as plain values."""
     values = {f.name: getattr(epoch, f.name) for f in fields(epoch)}
     values["parameters"] = dict(epoch.parameters)
     if epoch.stop is not None:

@@ -1,0 +1,273 @@
+"""The learning rate of any module: the curvature where it stands, and a rate that rises from step to step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import LBFGS, Optimizer
+
+from .data.batches import batches
+from .engines.hessian import HessianProduct, TopCurvature, largest_eigenvalue, refuse_second_derivative
+from .engines.optimizers import make_optimizer
+from .engines.problem import Problem
+from .errors import UsageError, shown
+from .guards import as_rows, check_loop, check_loss, check_number, check_target
+from .words import plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["RangeTest", "lr_range_test", "top_curvature"]
+
+Loss = nn.Module | Callable[[Tensor, Tensor], Tensor]
+BEYOND = 4.0  # times the first loss: where a range test ends
+WINDOWS = 10  # that the steps are divided into for the running mean of mini-batch losses, each of 5 at least
+
+
+def top_curvature(
+    model: nn.Module, data: tuple[Any, Any], *, loss: Loss, tolerance: float | None = None, seed: int = 0
+) -> TopCurvature:
+    """The largest eigenvalue λmax of the Hessian of loss(model(x), y) in all trainable parameters, where they are now.
+
+    `data = (x, y)` with x `(n, ...)` and y `(n, ...)`, in evaluation mode. Lanczos on Hessian-vector products, until
+    ‖Hv - λv‖ <= tolerance |λ|, by default 1.5e-8 in float64 and 3.5e-4 in float32 (the root of the rounding unit), from
+    a vector drawn with `seed`. The result has `value` (also `float(result)`), `residual`, and `lr_limit` = 2 / λmax,
+    a local limit: the rate beyond which gradient descent leaves this place. The model is left as it is.
+
+    Raises UsageError for shapes that would broadcast, or a model without second derivatives.
+
+    >>> x, y = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [1.0]])
+    >>> model = torch.nn.Linear(1, 1, bias=False)
+    >>> found = top_curvature(model, (x, y), loss=torch.nn.MSELoss())
+    >>> round(found.value, 4), round(found.lr_limit, 4)
+    (10.0, 0.2)
+    """
+    if tolerance is not None:
+        check_number("tolerance", tolerance)
+    problem = _problem(model, data, loss, seed=seed)
+    parameters = [p for p in problem.module.parameters() if p.requires_grad]
+    dtype = max((p.dtype for p in parameters), key=lambda d: torch.finfo(d).bits)
+    goal = math.sqrt(torch.finfo(parameters[0].dtype).eps) if tolerance is None else float(tolerance)
+    generator = torch.Generator().manual_seed(int(seed))
+    q = sum(p.numel() for p in parameters)
+    start = torch.randn(q, generator=generator, dtype=torch.float64).to(parameters[0].device, dtype)
+    with _as_it_was(problem, seed), torch.enable_grad():
+        model.eval()
+        prediction = model(problem.x)
+        problem.check_shapes(prediction)
+        value = loss(prediction, problem.y)
+        problem.check_loss_value(value)
+        try:
+            return largest_eigenvalue(HessianProduct(value, parameters), start, tolerance=goal)
+        except RuntimeError as error:
+            raise refuse_second_derivative(error) from None
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTest:
+    """A rate that rose from step to step: `losses[i]` is the loss of the batch before the step with `rates[i]`.
+
+    `smoothed` is without the noise of mini-batches: their running mean over a tenth of the steps, twice. `suggestion`
+    is the rate at which it fell most steeply against the logarithm of the rate on its way to its lowest, None where it
+    never fell; `diverged` the rate after whose step the loss was not finite or above 4 times the first, None where none
+    was.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    smoothed: tuple[float, ...]
+    suggestion: float | None
+    diverged: float | None
+
+    def __str__(self) -> str:
+        end = "" if self.diverged is None else f"; it left all bounds at {plain(self.diverged)}"
+        if self.suggestion is None:
+            return f"the loss never fell{end}: {'sweep lower' if end else 'sweep higher'} rates"
+        return f"use lr={plain(self.suggestion, 2)}, where the loss fell most steeply{end}"
+
+    def figure(self) -> Figure:
+        """The loss against the rate, the suggestion marked."""
+        from .views.rate_figures import range_figure
+
+        return range_figure(self.rates, self.losses, self.smoothed, self.suggestion)
+
+
+def lr_range_test(
+    model: nn.Module,
+    data: tuple[Any, Any],
+    *,
+    loss: Loss,
+    optimizer: type[Optimizer] | Callable[[Any, float], Optimizer],
+    low: float = 1e-6,
+    high: float = 10.0,
+    steps: int = 100,
+    batch_size: int | None = None,
+    seed: int = 0,
+) -> RangeTest:
+    """One step of the optimizer at each of `steps` rates from `low` to `high` at equal ratios, and the loss before it.
+
+    `data = (x, y)` with x `(n, ...)` and y `(n, ...)`, batches as in `train`. `optimizer` is a class of torch.optim, or
+    a function of parameters and rate that gives an optimizer; the rates of its groups keep their ratios. The test ends
+    where the loss is not finite or above 4 times the first. Parameters, buffers, gradients and modes are given back as
+    they were (Smith 2017, Cyclical learning rates for training neural networks).
+
+    Raises UsageError for rates, steps or batches that mean nothing, with the remedy.
+
+    >>> x = torch.linspace(-1.0, 1.0, 20)[:, None]
+    >>> model = torch.nn.Linear(1, 1)
+    >>> found = lr_range_test(model, (x, 3.0 * x + 1.0), loss=torch.nn.MSELoss(), optimizer=torch.optim.SGD)
+    >>> 0.005 < found.suggestion < 1.0 < found.diverged
+    True
+    """
+    rates = _rates(low, high, steps)
+    problem = _problem(model, data, loss, seed=seed, batch_size=batch_size)
+    with _as_it_was(problem, seed), torch.enable_grad():
+        stepper = _made(optimizer, [p for p in model.parameters() if p.requires_grad], rates[0])
+        losses = _rise(problem, stepper, rates)
+    ended = len(losses) > 1 and _is_beyond(losses[-1], losses[0])
+    tried, kept = rates[: len(losses)], losses[:-1] if ended else losses
+    smoothed = kept if problem.full_batch else _running_mean(kept, max(5, len(rates) // WINDOWS) | 1)
+    suggestion = _steepest(tried, smoothed)
+    return RangeTest(tuple(tried), tuple(losses), tuple(smoothed), suggestion, tried[-2] if ended else None)
+
+
+def _rise(problem: Problem, optimizer: Optimizer, rates: list[float]) -> list[float]:
+    """The loss before the step at each rate, up to the first that is out of bounds."""
+    problem.module.train()
+    share = [float(group["lr"]) / rates[0] for group in optimizer.param_groups]
+    losses: list[float] = []
+    for rate, (x, y) in zip(rates, _endless(problem), strict=False):
+        for group, part in zip(optimizer.param_groups, share, strict=True):
+            group["lr"] = rate * part
+        prediction = problem.module(x)
+        if not losses:
+            problem.check_shapes(prediction)
+        value = problem.loss(prediction, y)
+        if not losses:
+            problem.check_loss_value(value)
+        losses.append(float(value.item()))
+        if not math.isfinite(losses[0]):
+            raise UsageError(f"the loss is {losses[0]:g} before the first step: correct the start of the model")
+        if _is_beyond(losses[-1], losses[0]):
+            break
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+    return losses
+
+
+def _endless(problem: Problem) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of one epoch after the other."""
+    epoch = 0
+    while True:
+        epoch += 1
+        if problem.full_batch:
+            yield problem.x, problem.y
+        else:
+            yield from batches(
+                problem.x, problem.y, size=problem.batch_size or len(problem.x), seed=problem.seed, epoch=epoch
+            )
+
+
+def _is_beyond(loss: float, first: float) -> bool:
+    return not loss - first <= (BEYOND - 1.0) * abs(first)
+
+
+def _running_mean(losses: list[float], width: int) -> list[float]:
+    """The mean of so many neighbors, twice; at the ends the first and the last value go on."""
+    values, kernel = np.array(losses), np.full(width, 1.0 / width)
+    for _ in range(2):
+        values = np.convolve(np.pad(values, width // 2, mode="edge"), kernel, mode="valid")
+    return [float(v) for v in values]
+
+
+def _steepest(rates: list[float], losses: list[float]) -> float | None:
+    """The rate of the most negative slope of the loss against the logarithm of the rate, up to the lowest loss."""
+    lowest = int(np.argmin(losses)) + 1
+    if lowest < 2:
+        return None
+    slope = np.gradient(losses[:lowest], np.log(rates[:lowest]))
+    at = int(np.argmin(slope))
+    return rates[at] if slope[at] < 0.0 else None
+
+
+def _rates(low: Any, high: Any, steps: Any) -> list[float]:
+    check_number("low", low)
+    check_number("high", high)
+    if not low < high:
+        raise UsageError(f"low is {low:g} and high is {high:g}: give a low below the high")
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 2:
+        raise UsageError(f"steps is {shown(steps, quote=isinstance(steps, str))}: give a whole number of at least 2")
+    return [float(low), *np.geomspace(low, high, int(steps))[1:-1].tolist(), float(high)]
+
+
+def _made(optimizer: Any, parameters: list[nn.Parameter], lr: float) -> Optimizer:
+    """The optimizer at its first rate."""
+    if isinstance(optimizer, Optimizer):
+        name = type(optimizer).__name__
+        raise UsageError(
+            f"optimizer is an instance of {name}: give its class, torch.optim.{name}, or a function of parameters and "
+            f"rate, such as lambda parameters, lr: torch.optim.{name}(parameters, lr=lr)"
+        )
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        made: Any = optimizer(parameters, lr=lr)  # type: ignore[call-arg]
+    elif callable(optimizer) and not isinstance(optimizer, type):
+        made = optimizer(parameters, lr)
+    else:
+        raise UsageError(f"optimizer is {shown(optimizer)}: give a class such as torch.optim.SGD")
+    if not isinstance(made, Optimizer):
+        raise UsageError(f"optimizer gives a {type(made).__name__}: return an optimizer of torch")
+    if isinstance(made, LBFGS):
+        raise UsageError("LBFGS searches the rate of each step itself: give another optimizer, such as torch.optim.SGD")
+    return made
+
+
+def _problem(model: Any, data: Any, loss: Any, *, seed: Any, batch_size: Any = None) -> Problem:
+    """Model, loss and rows, checked as `train` checks them."""
+    check_loss(model, loss)
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise UsageError(f"data is a {type(data).__name__}: give the pair (x, y) of tensors with one row per example")
+    x, y = as_rows("x", data[0]), as_rows("y", data[1])
+    check_target(loss, y)
+    if any(isinstance(p, nn.UninitializedParameter) for p in model.parameters()):
+        raise UsageError("the model has lazy parameters without a shape: call it once, as in model(x[:1])")
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise UsageError("the model has no trainable parameter: set requires_grad_(True) on some")
+    sgd = make_optimizer("sgd", parameters, {"lr": 1.0})
+    check_loop(epochs=0, start=0, batch_size=batch_size, measure=None, seed=seed, optimizer=sgd)
+    return Problem(model, loss, sgd, x, y, None if batch_size is None else int(batch_size), int(seed))
+
+
+@contextmanager
+def _as_it_was(problem: Problem, seed: int) -> Iterator[None]:
+    """Whatever happens inside, values, gradients and modes of model and loss, and torch's generators, come back."""
+    parts = [m for m in (problem.module, problem.loss) if isinstance(m, nn.Module)]
+    modes = [(m, m.training) for part in parts for m in part.modules()]
+    values = [(t, t.detach().clone()) for part in parts for t in (*part.parameters(), *part.buffers())]
+    gradients = [(p, p.grad, None if p.grad is None else p.grad.clone()) for part in parts for p in part.parameters()]
+    devices = [problem.x.device] if problem.x.is_cuda else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            for p, _, _ in gradients:
+                p.grad = None
+            yield
+    finally:
+        with torch.no_grad():
+            for t, value in values:
+                t.copy_(value)
+            for p, gradient, kept in gradients:
+                p.grad = gradient
+                if gradient is not None and kept is not None:
+                    gradient.copy_(kept)
+        for m, mode in modes:
+            m.training = mode
