@@ -46,10 +46,13 @@ def epoch_figure(run: Subject, epoch: Epoch) -> Figure:
     return figure
 
 
-def scatter_figure(x: Array, y: Array, x_name: str, y_name: str) -> Figure:
-    """The raw data."""
+def scatter_figure(x: Array, y: Array, x_name: str, y_name: str, *, labels: Sequence[str] = ()) -> Figure:
+    """The raw data; `labels` are the names of classes whose numbers are `y (n,)`."""
     figure, axes = single()
     axes.scatter(x, y, s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data")
+    if labels:
+        axes.set_yticks(range(len(labels)), [as_text(label, 12) for label in labels])
+        axes.margins(y=0.25)
     name_axes(axes, x_name, y_name, "Raw data")
     axes.legend()
     return figure
