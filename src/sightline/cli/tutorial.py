@@ -35,7 +35,9 @@ __all__ = ["ClassicLines", "tutorial_command"]
 )
 @click.option("--lr", type=float, metavar="X", help="Learning rate (default 3e-6 for sgd and mse, else one that fits).")
 @click.option("--epochs", type=int, default=20, show_default=True, metavar="N", help="How many epochs.")
-@click.option("--plain", is_flag=True, help="Without the lesson: only what the script prints, and what it does not tell.")
+@click.option(
+    "--plain", is_flag=True, help="Without the lesson: only what the script prints, and what it does not tell."
+)
 @click.option("--figures/--no-figures", default=True, help="A figure for every epoch in the run folder (default yes).")
 @click.option("--show", is_flag=True, help="Open windows, where there is a screen.")
 @output_option
@@ -47,6 +49,7 @@ def tutorial_command(task: str, loss: str | None, output: str | None, **options:
     before that epoch's update and the parameters after it. Then it tells what the script hides.
     """
     from ..runs.store import default_output
+    from .lesson.text import figures_text
 
     figures, lesson = options["figures"], not options["plain"]
     folder = Path(output) if output else default_output()
@@ -61,7 +64,7 @@ def tutorial_command(task: str, loss: str | None, output: str | None, **options:
     if figures:
         _save(run, plan.exercise)
         if lesson:
-            _say(6, "Figures", plan, script)
+            _say("6. Figures", figures_text(plan, run.epochs[-1].number), script["Figures"])
     _tell(run, plan, figures=figures, lesson=lesson)
     if options["show"]:
         show_window(run)
@@ -105,24 +108,24 @@ def _script(plan: Plan, *, figures: bool) -> Script:
 def _teach(plan: Plan, script: Script) -> None:
     """The steps up to the loop, and a rate that must diverge said before it does."""
     from ..views.console import warning_text
+    from .lesson.text import text_of
 
-    for number, step in enumerate(("Set-up", "Data", "Model", "Loss and optimizer", "Loop"), start=1):
-        _say(number, step, plan, script)
+    for number, step in enumerate(script, start=1):
+        if step != "Figures":
+            _say(f"{number}. {step}", text_of(step, plan), script[step])
     click.echo("", err=True)
     for warning in plan.job.warnings:
         if warning.code == "SL-LR-LIMIT":
             click.echo(warning_text(_as_commands(warning, _fit_command(plan))) + "\n", err=True)
 
 
-def _say(number: int, step: str, plan: Plan, script: Script) -> None:
+def _say(title: str, text: str, code: list[str]) -> None:
     """One step of the script: its name, a paragraph, its lines."""
     from ..views.statistics import wrapped
-    from .lesson.text import text_of
 
-    title = f"{number}. {step}"
-    click.echo("\n" * (number > 1) + colored(title, title, "cyan"), err=True)
-    click.echo("\n".join(wrapped(text_of(step, plan))) + "\n", err=True)
-    click.echo("\n".join(f"    {line}" if line else "" for line in script[step]), err=True)
+    click.echo("\n" + colored(title, title, "cyan"), err=True)
+    click.echo("\n".join(wrapped(text)) + "\n", err=True)
+    click.echo("\n".join(f"    {line}" if line else "" for line in code), err=True)
 
 
 class ClassicLines:

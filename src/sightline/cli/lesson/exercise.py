@@ -42,7 +42,9 @@ class Exercise:
     def csv(self) -> str:
         """The rows as a file has them, classes as words."""
         shown = [self.labels[v] if self.labels else v for v in self.y]
-        return "\n".join([f"{self.x_name},{self.y_name}", *(f"{x},{y}" for x, y in zip(self.x, shown, strict=True)), ""])
+        return "\n".join(
+            [f"{self.x_name},{self.y_name}", *(f"{x},{y}" for x, y in zip(self.x, shown, strict=True)), ""]
+        )
 
     @property
     def coefficients(self) -> dict[str, float]:

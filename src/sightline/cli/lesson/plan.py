@@ -14,9 +14,10 @@ from ...settings import RunSettings
 from ...trainable import theta_of
 from .exercise import Exercise
 
-__all__ = ["Plan"]
+__all__ = ["STEPS_OF_LR", "Plan"]
 
 Array = NDArray[np.float64]
+STEPS_OF_LR = ("Adam", "AdamW", "Adamax", "NAdam", "RMSprop")  # once they are under way
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .exercise import Exercise
 
-__all__ = ["LOSS_CLASSES", "STEPS", "Script", "whole_script"]
+__all__ = ["LOSS_CLASSES", "Script", "whole_script"]
 
 LOSS_CLASSES = {
     "mse": "MSELoss",
@@ -14,8 +14,7 @@ LOSS_CLASSES = {
     "bce": "BCEWithLogitsLoss",
     "cross-entropy": "CrossEntropyLoss",
 }
-STEPS = ("Set-up", "Data", "Model", "Loss and optimizer", "Loop", "Figures")
-Script = dict[str, list[str]]  # the code lines of each step
+Script = dict[str, list[str]]  # the code lines of each step, in order
 
 
 def whole_script(exercise: Exercise, loss: str, *, optimizer: str, lr: float, epochs: int, figures: bool) -> Script:
@@ -54,7 +53,7 @@ def _loop(exercise: Exercise, epochs: int) -> list[str]:
     k = exercise.scores
     return [
         f"for epoch in range({epochs}):",
-        f"    outputs = model(x)            # forward: {'predictions' if k == 1 else 'scores'}, ({len(exercise.x)}, {k})",
+        f"    outputs = model(x)            # forward: {'scores' if exercise.labels else 'predictions'}, ({len(exercise.x)}, {k})",
         "    loss = criterion(outputs, y)  # one number",
         "    optimizer.zero_grad()         # forget the gradients of the last epoch",
         "    loss.backward()               # the gradient for each parameter",

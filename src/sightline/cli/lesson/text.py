@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ...tuning import OWN_RATE
 from ...words import count, plain
-from .plan import Plan
+from .plan import STEPS_OF_LR, Plan
 
-__all__ = ["text_of"]
+__all__ = ["figures_text", "text_of"]
 
 SET_UP = (
     "PyTorch brings tensors, layers whose parameters can be trained, and optimizers that train them. Nothing below is "
@@ -55,14 +56,48 @@ LOSSES = {
     "cross-entropy": "CrossEntropyLoss is the mean of -log(the probability of the true class): {} at the start, which "
     "is log 3.",
 }
-RUNNING = "{} divides a running mean of the gradients by the root of a running mean of their squares."
+AVERAGES = "{} divides a running mean of the gradients by the root of a running mean of their squares. "
+SIZE_CANCELS = "In the first step both are this one gradient, so its size cancels, {}."
+STEP_WORDS = {  # what an optimizer does, and its first step
+    "SGD": "SGD moves each parameter by -lr times its gradient, first by {}.",
+    "ASGD": "ASGD steps as SGD does, first by {}, and averages the parameters aside.",
+    "Adam": AVERAGES.format("Adam") + SIZE_CANCELS,
+    "NAdam": AVERAGES.format("NAdam") + "It looks one step ahead; at first the size of the gradient cancels, {}.",
+    "AdamW": AVERAGES.format("AdamW") + "At first both are this gradient, so its size cancels; each parameter is also "
+    "pulled toward 0: {}.",
+    "Adamax": "Adamax divides a running mean of the gradients by the largest of them, fading. " + SIZE_CANCELS,
+    "RAdam": "RAdam steps by a running mean of the gradients, first {}, and only from the sixth step on it divides by "
+    "their size as Adam does.",
+    "RMSprop": "RMSprop divides the gradient by the root of a running mean of its squares, which starts at 0 and takes "
+    "in a hundredth of each: the first step is 10 lr, whatever the gradient, {}; later ones shrink toward lr.",
+    "Adagrad": "Adagrad divides the gradient by the root of the sum of all its squares so far: the first step is lr, "
+    "whatever the gradient, {}, and later ones are ever smaller.",
+    "Rprop": "Rprop looks at the sign of the gradient alone. It starts with lr, {}; its steps grow by 1.2 while the sign "
+    "stays, and are halved when it turns.",
+    "LBFGS": "One step of LBFGS is up to 20 smaller ones, with the curvature learned on the way; the first moves by {}.",
+}
 
 
 def text_of(step: str, plan: Plan) -> str:
-    """The paragraph before a step of the script."""
+    """The paragraph before a step of the script, up to the loop."""
     texts = {"Set-up": SET_UP, "Data": DATA[plan.exercise.task], "Model": MODEL[plan.exercise.task]}
-    made = {"Loss and optimizer": _loss_and_optimizer, "Loop": _loop, "Figures": _figures}
+    made = {"Loss and optimizer": _loss_and_optimizer, "Loop": _loop}
     return texts[step] if step in texts else made[step](plan)
+
+
+def figures_text(plan: Plan, last: int) -> str:
+    """The paragraph on the figures of a run whose last epoch has that number."""
+    what = {
+        "regression": "the line after each epoch, solid, and the exact one",
+        "classification": "the probabilities after each epoch, solid, and the exact ones",
+        "multiclass": "the probabilities of each class after each epoch, solid, and the exact ones",
+    }[plan.exercise.task]
+    width = max(2, len(str(last)))
+    return (
+        f"figures/epoch-{1:0{width}d}.png to epoch-{last:0{width}d}.png have {what}, dashed; raw-data.png has the data "
+        "alone, loss.png the loss above the exact one. These lines draw the last of them. The whole script is in the run "
+        "folder too, as script.py."
+    )
 
 
 def _loss_and_optimizer(plan: Plan) -> str:
@@ -71,69 +106,46 @@ def _loss_and_optimizer(plan: Plan) -> str:
 
 
 def _gradient(plan: Plan) -> str:
-    g, k = plan.gradient, plan.exercise.scores
-    return f"Its gradient there is {plain(g[0])} for the {_weight(plan)}, {plain(g[k])} for {_bias(plan)}."
-
-
-def _weight(plan: Plan) -> str:
-    return "weight" if plan.exercise.scores == 1 else f"weight of {plan.exercise.labels[0]}"
-
-
-def _bias(plan: Plan) -> str:
-    return "the bias" if plan.exercise.scores == 1 else "its bias"
-
-
-def _moves(plan: Plan) -> str:
-    """The first step of the first weight and its bias."""
-    move = plan.first_move
-    return f"{move[0]:+.3g} and {move[plan.exercise.scores]:+.3g}"
+    k, labels = plan.exercise.scores, plan.exercise.labels
+    weight, bias = (_number(plan.gradient[i]) for i in (0, k))
+    if k == 1:
+        return f"Its gradient there is {weight} for the weight, {bias} for the bias."
+    return f"Its gradient there is {weight} for the weight of {labels[0]}, {bias} for its bias."
 
 
 def _step(plan: Plan) -> str:
-    name, moves = plan.optimizer, _moves(plan)
-    if plan.is_sgd:
-        return f"SGD moves each parameter by -lr times its gradient: first {moves}."
-    if name in ("Adam", "AdamW", "Adamax", "NAdam"):
-        decay = ", and AdamW pulls each toward 0 besides" if name == "AdamW" else ""
-        return f"{RUNNING.format(name)} In the first step both are this one gradient, so its size cancels{decay}: {moves}."
-    if name == "RMSprop":
-        return (
-            "RMSprop divides the gradient by the root of a running mean of its squares, which starts at 0 and takes in "
-            f"a hundredth of each: the first step is 10 lr, whatever the gradient, {moves}; later ones shrink to lr."
-        )
-    return f"{name} makes its first step {moves}."
+    moves = " and ".join(_number(plan.first_move[i], "+.3g") for i in (0, plan.exercise.scores))
+    return STEP_WORDS.get(plan.optimizer, f"The first step of {plan.optimizer} is {{}}.").format(moves)
+
+
+def _number(value: float, form: str = ".4g") -> str:
+    return f"{value:{form}}" if value else "0"
 
 
 def _rate(plan: Plan) -> str:
     """The largest stable rate, or why this rate."""
-    e, way = plan.job.evidence, plan.way
-    if e.is_gradient_descent and way is not None:
-        where = "" if plan.job.truth.quadratic else ", near the answer,"
-        return f"On these data that{where} is stable below lr {plain(e.lr_limit)}."
-    if plan.rate_given or way is None or plan.is_sgd:
+    way, lr = plan.way, plain(plan.lr)
+    if plan.job.evidence.is_gradient_descent and way is not None:
+        where = "On these data" if plan.job.truth.quadratic else "Near the answer"
+        return f"{where} it is stable below lr {plain(plan.job.evidence.lr_limit)}."
+    if plan.rate_given or way is None:
         return ""
-    moved = abs(plan.first_move[0]) * plan.epochs
-    return f"{count(plan.epochs, 'such step')} make {plain(moved, 2)}; the weight has {plain(abs(way[0]), 2)} to go."
+    if plan.optimizer.lower() in OWN_RATE:
+        return f"lr {lr} is the rate that it is made for."
+    if plan.optimizer not in STEPS_OF_LR:
+        return ""
+    steps = count(plan.epochs, "step")
+    return f"{steps} of size lr make {plain(plan.lr * plan.epochs, 2)}; the weight has {plain(abs(way[0]), 2)} to go."
 
 
 def _loop(plan: Plan) -> str:
-    n = len(plan.exercise.x)
     also = ", as is the accuracy, the share of rows whose likeliest class is right" if plan.exercise.labels else ""
-    return (
-        f"Each epoch looks at all {n} rows once. backward() adds to the gradients that are there, so zero_grad() "
-        f"empties them first; only step() changes the parameters. The loss printed is that before the step{also}; "
-        "weight and bias are those after it."
+    one_step = (
+        "backward() adds to the gradients that are there, so zero_grad() empties them first; only step() changes "
     )
-
-
-def _figures(plan: Plan) -> str:
-    last = plan.epochs
-    what = {
-        "regression": "the line as it then is, solid, and the exact one, dashed",
-        "classification": "the curve of the probability as it then is, solid, and the exact one, dashed",
-        "multiclass": "the probabilities of the three classes as they then are, and the exact ones, dashed",
-    }[plan.exercise.task]
+    if plan.optimizer == "LBFGS":
+        one_step = "LBFGS needs the loss at several places in one step, so it is given a function; only step() changes "
     return (
-        f"figures/epoch-01.png to epoch-{last:02d}.png have {what}; raw-data.png has the data alone, loss.png the loss "
-        "above the exact one. These lines draw the last of them. The whole script is beside them, as script.py."
+        f"Each epoch looks at all {len(plan.exercise.x)} rows once. {one_step}the parameters. The loss printed is that "
+        f"before the step{also}; weight and bias are those after it."
     )

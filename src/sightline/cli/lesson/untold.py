@@ -8,13 +8,12 @@ from dataclasses import replace
 from ...run import Run
 from ...tuning import adaptive_limit
 from ...words import about, count, plain
-from .plan import Plan
+from .plan import STEPS_OF_LR, Plan
 
 __all__ = ["untold"]
 
 MOST_EPOCHS = 500  # of a run whose rates are tried
 RATES = [float(f"{digit}e{exponent}") for exponent in range(-6, 2) for digit in (1, 2, 5)]
-STEPS_OF_LR = ("Adam", "AdamW", "Adamax", "NAdam", "RMSprop")
 
 
 def untold(plan: Plan, run: Run) -> list[str]:
@@ -26,15 +25,15 @@ def untold(plan: Plan, run: Run) -> list[str]:
 def _reading(plan: Plan, run: Run) -> str:
     loss, running = run.result["loss"], run.epochs[-1].running_loss
     if run.verdict.name == "DIVERGED" or loss is None or running is None:
-        return ""
+        return f"The script would go on for all {count(plan.epochs, 'epoch')}; here the run was ended as diverged."
     printed = f"The last loss printed, {running:.4f}, is that before the last step; after it the loss is {loss:.4f}."
     if run.verdict.name == "CONVERGED":
         return printed
-    epochs, rows = count(run.result["epochs"], "epoch"), f"{len(plan.exercise.x)} other such {plan.exercise.rows}"
-    table = f"{printed} Below, trained is where {epochs} led, and exact is the answer itself"
+    table = f"{printed} Below, trained is where {count(run.result['epochs'], 'epoch')} led, exact is the answer itself"
     if all(c.std_error is None for c in run.coefficients):
         return f"{table}."
-    return f"{table}; off by counts what lies between in standard errors: what {rows} might well move the answer by."
+    rows = f"{len(plan.exercise.x)} other such {plan.exercise.rows}"
+    return f"{table}, and off by is the way between them in standard errors: a change that {rows} might well bring."
 
 
 def _without_limit(plan: Plan, run: Run) -> str:
@@ -47,7 +46,7 @@ def _without_limit(plan: Plan, run: Run) -> str:
         known.append(f"{plan.optimizer} has no largest stable rate in closed form.")
     guide = adaptive_limit(job.settings, job.step, job.truth, job.start)
     if guide is not None:
-        known.append(f"If it went on dividing by the gradient of the start, that would be {plain(guide)}: a guide only.")
+        known.append(f"Divided by the gradient of the start for ever, it would be {plain(guide)}: a guide only.")
     return " ".join([*known, *_far(plan, run), *_better(plan)])
 
 
@@ -59,7 +58,7 @@ def _far(plan: Plan, run: Run) -> list[str]:
     if plan.optimizer not in STEPS_OF_LR or not ways or not all(map(math.isfinite, ways.values())):
         return []
     term = max(ways, key=lambda name: ways[name])
-    return [f"{term} still has {plain(ways[term])} to go, {about(ways[term] / plan.lr)} steps of size lr."]
+    return [f"{term} has {plain(ways[term])} left to go: {about(ways[term] / plan.lr)} steps of size lr."]
 
 
 def _better(plan: Plan) -> list[str]:
@@ -67,9 +66,9 @@ def _better(plan: Plan) -> list[str]:
         return []
     ends = {rate: _excess_at(plan, rate) for rate in RATES}
     best = min(ends, key=lambda rate: ends[rate])
-    epochs = count(plan.epochs, "epoch")
-    tried = f"Of the rates {plain(RATES[0])}, 2e-06, 5e-06, 1e-05 ... {plain(RATES[-1])}, tried here for {epochs}, "
-    return [f"{tried}{plain(best)} ends lowest, {plain(ends[best], 3)} above the exact loss."]
+    tried = f"Of the rates 1e-06, 2e-06, 5e-06, 1e-05 ... {plain(RATES[-1])}, tried for {count(plan.epochs, 'epoch')}, "
+    arrived = "and arrives" if ends[best] <= plan.job.evidence.tolerance else "so none arrives"
+    return [f"{tried}{plain(best)} ends lowest, {plain(ends[best], 3)} above the exact loss, {arrived}."]
 
 
 def _excess_at(plan: Plan, rate: float) -> float:
