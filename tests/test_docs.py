@@ -46,6 +46,25 @@ def test_python_blocks_run(code, project):
         exec(compile(code, "block", "exec"), {"__name__": "block"})
 
 
+@pytest.mark.parametrize("code", [p for p in blocks("python") if p.id.startswith("formulas.md")])
+def test_comments_behind_print_tell_what_is_printed(code, project):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "block", "exec"), {"__name__": "block"})
+    expected = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.M)
+    assert len(expected) == code.count("print(")
+    assert printed.getvalue().splitlines() == expected
+
+
+def test_the_page_of_formulas_has_an_example_of_every_function_and_option():
+    from sightline.data.lexer import FUNCTIONS, OPTIONS
+
+    page = (ROOT / "docs/formulas.md").read_text()
+    run = "".join(re.findall(r"^```python\n(.*?)^```", page, re.S | re.M))
+    assert all(f"{name}(" in run for name in FUNCTIONS)
+    assert all(f"{option}=" in run for options in OPTIONS.values() for option in options if option != "degree")
+
+
 def test_comments_in_the_readme_tell_what_is_printed(project):
     run = sightline.fit("examples/heights.csv", "weight ~ height")
     text = (ROOT / "README.md").read_text()

@@ -65,7 +65,7 @@ class Evidence:
         """
         s = self.settings
         full = s.batch_size is None or s.batch_size >= self.truth.rows
-        plain = not (s.schedule or s.warmup or s.clip_norm or s.clip_value or s.l1)
+        plain = not (s.schedule is not None or s.warmup or s.clip_norm or s.clip_value or s.l1)
         return s.optimizer.lower() == "sgd" and full and plain and self.truth.smooth
 
     @property

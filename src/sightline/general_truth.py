@@ -17,7 +17,9 @@ from .linear.curvature import Curvature
 from .linear.exact import EPS, least_squares
 from .linear.inference import infer
 from .linear.objective import Objective
-from .linear.optimum import Inference, Optimum, inference, optimum, trusted
+from .linear.optimum import Optimum, optimum
+from .linear.optimum.inference import Inference, inference
+from .linear.optimum.result import trusted
 from .parameters import Layout
 from .records import Coefficient, Direction, Warning
 from .rows import Rows

@@ -46,7 +46,9 @@ __all__ = ["Job", "Sink"]
 Sink = Callable[[Epoch], None]
 Array = NDArray[np.float64]
 MOST_EPOCHS = 200_000  # without --epochs: where even the best settings stop being a way to the answer
+LIKELY = 1e-5  # of the baseline loss: so near by a float32 measure that it is worth looking closer
 STALLED = 500  # epochs without a better loss after which an optimizer without a closed form has given what it has
+ENDLESS_EPOCHS = 1000  # where the loss falls for ever, as of separated classes: more only repeats that
 OTHER_EPOCHS = 10_000  # likewise for optimizers without a closed form, and for mini-batches
 
 
@@ -105,7 +107,9 @@ class Job:
         """How many epochs at most."""
         if self.settings.epochs is not None:
             return self.settings.epochs
-        if not self.evidence.is_gradient_descent or self.truth.optimum is None:
+        if self.truth.optimum is None:
+            return ENDLESS_EPOCHS
+        if not self.evidence.is_gradient_descent:
             return OTHER_EPOCHS
         contraction = float(self.evidence.contraction().max(initial=0.0))
         needed = 12.0 * epochs_per_digit(contraction) + 1000.0  # of a loss that is not quadratic, near the optimum
@@ -128,14 +132,20 @@ class Job:
     def _arrived(self, record: Epoch) -> Stop | None:
         """Stop at the answer: the objective within 1e-14 of the baseline loss of its optimum."""
         truth = self.truth
+        if record.train_loss is None or truth.optimum is None:
+            return None
         enough = max(1e-14 * truth.baseline, truth.resolution(EPS) / 256.0)
-        if record.parameters and (truth.objective.penalized or not truth.quadratic):
+        excess = record.train_loss - truth.loss
+        if truth.objective.penalized or (excess <= LIKELY * truth.baseline and not self._measures_exactly):
             excess = truth.excess(theta_of(self.problem.module))
-        else:
-            excess = float("inf") if record.train_loss is None else record.train_loss - truth.loss
         return (
             Stop("converged", f"at epoch {record.number:,} the exact answer was reached") if excess <= enough else None
         )
+
+    @property
+    def _measures_exactly(self) -> bool:
+        """Whether the loss of a record has the digits that tell it from the exact one."""
+        return isinstance(self.engine, Quadratic) or self.settings.dtype == "float64"
 
     def run(self, *, output: Path | None, sinks: Sequence[Sink] = (), rules: Sequence[Rule] = ()) -> Run:
         """Train: drain the loop into the sinks and the run folder; speak the verdict; save. `output` None saves

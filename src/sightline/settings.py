@@ -127,12 +127,17 @@ class RunSettings:
         if own := [name for name in OWN_FLAGS if name in self.opt]:
             flag = own[0].replace("_", "-")
             raise UsageError(f"--opt {own[0]} is --{flag}: give it once, as --{flag}")
-        cycles = str(self.schedule_opt.get("cycle_momentum", True)).lower() != "false"
-        if str(self.schedule).lower() in ("one-cycle", "cyclic") and self.momentum is not None and cycles:
+        if self.cycles_momentum and (self.momentum is not None or self.auto_momentum):
             raise UsageError(
                 f"--momentum has no effect, for the schedule {self.schedule} moves it: "
                 "add --schedule-opt cycle_momentum=false, or leave --momentum out"
             )
+
+    @property
+    def cycles_momentum(self) -> bool:
+        """Whether the schedule moves the momentum too, as torch's one-cycle and cyclic do unless told not to."""
+        stays = str(self.schedule_opt.get("cycle_momentum", True)).lower() == "false"
+        return str(self.schedule).lower() in ("one-cycle", "cyclic") and not stays
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> RunSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,8 @@ def _sigma_without(run: Subject, found: Influence) -> Array:
 
 def _of_classes(run: Subject) -> Columns:
     rows, design = training_rows(run), run.design
-    weight, bias = parameters_of(design, run.coefficients, run.result["loss_name"])
+    exact = [replace(c, estimate=c.exact) for c in run.coefficients]
+    weight, bias = parameters_of(design, exact, run.result["loss_name"])
     scores = (rows.X * design.scale + design.center) @ weight.T + bias
     P, codes = class_probabilities(scores), rows.y.astype(np.intp)
     prior = np.ones(len(rows)) if rows.weight is None else rows.weight

@@ -60,7 +60,7 @@ def _stepping(settings: RunSettings, optimizer: Optimizer, *, batches: int) -> S
     """What goes around the optimizer's steps."""
     s, accumulate = settings, settings.accumulate or 1
     schedule = None
-    if s.schedule or s.warmup:
+    if s.schedule is not None or s.warmup:
         steps, warmup = -(-batches // accumulate), s.warmup or 0
         schedule = make_schedule(
             s.schedule, optimizer, s.schedule_opt, epochs=s.epochs, steps_per_epoch=steps, warmup=warmup

@@ -25,7 +25,7 @@ from .truth import Truth
 __all__ = ["Step", "adaptive_limit", "ceiling_of", "choose_step"]
 
 Array = NDArray[np.float64]
-OWN_RATE = {"lbfgs": 1.0, "adadelta": 1.0}  # their steps have the size of the problem already
+OWN_RATE = {"adadelta": 1.0}  # its steps have the size of the problem already
 ADAPTIVE = ("adam", "adamw", "nadam", "rmsprop")
 UNKNOWN_WAY = 10.0  # to an optimum at infinity, in standardized columns: odds of e to that power are near certainty
 FIRST_EPOCHS = 1000  # that a rate for steps over kinks is made for, where no number of epochs was asked for
@@ -83,6 +83,10 @@ def _other_optimizer(settings: RunSettings, options: dict[str, Any], distance: f
         options["nesterov"] = True
     if settings.lr is not None:
         return Step({"lr": settings.lr, **options}, "as given")
+    if settings.optimizer.lower() == "lbfgs":
+        return Step(
+            {"lr": 1.0, "line_search_fn": "strong_wolfe", **options}, "auto: whole steps of Newton's kind, line search"
+        )
     if name in OWN_RATE:
         return Step({"lr": OWN_RATE[name], **options}, f"auto: {OWN_RATE[name]:g}, the rate that {name} is made for")
     lr = float(f"{distance / 100.0:.2g}") if distance > 0 else 1e-3
@@ -97,13 +101,18 @@ class _Rate:
     truth: Truth
     start: Array
 
+    @property
+    def momentum(self) -> float | None:
+        """As given; a schedule that moves the momentum begins without."""
+        return 0.0 if self.settings.cycles_momentum else self.settings.momentum
+
     def chosen(self) -> tuple[float, float, bool, str]:
         s = self.settings
         if s.lr is not None:
-            if s.momentum is None and s.auto_momentum:
+            if self.momentum is None and s.auto_momentum:
                 momentum = _critical_momentum(self.truth.curvature, s.lr)
                 return s.lr, momentum, s.nesterov, "momentum auto: damps the flattest direction critically"
-            return s.lr, s.momentum or 0.0, s.nesterov, "as given"
+            return s.lr, self.momentum or 0.0, s.nesterov, "as given"
         if not self.truth.smooth:
             return self._over_kinks()
         if s.batch_size is not None and s.batch_size < self.truth.rows:
@@ -113,7 +122,7 @@ class _Rate:
         return self._below_ceiling()
 
     def _quadratic(self, curvature: Curvature) -> tuple[float, float, bool, str]:
-        momentum, nesterov = self.settings.momentum, self.settings.nesterov
+        momentum, nesterov = self.momentum, self.settings.nesterov
         if momentum is None:
             lr, momentum, reason = _best_both(curvature, nesterov)
             return lr, momentum, nesterov, reason
@@ -130,8 +139,10 @@ class _Rate:
         ceiling, kind = ceiling_of(self.truth, self.start)
         lr = 1.0 / ceiling if ceiling > 0 else 1.0
         what = f"1 / L, L = {ceiling:.4g} {kind} of the curvature"
-        if self.settings.momentum is not None:
-            return lr, self.settings.momentum, self.settings.nesterov, f"rate auto: {what}"
+        if self.momentum is not None:
+            return lr, self.momentum, self.settings.nesterov, f"rate auto: {what}"
+        if self.settings.l1:  # the proximal step follows the gradient itself
+            return lr, 0.0, False, f"auto: {what}"
         momentum = nesterov_momentum(self.truth.curvature, ceiling)
         if momentum < 1e-3:
             return lr, 0.0, False, f"auto: {what}"
@@ -141,11 +152,11 @@ class _Rate:
         X = self.truth.objective.loss.X
         largest = float(np.einsum("ij,ij->i", X, X).max(initial=0.0)) + 1.0
         lr = 1.0 / (_steepest(self.truth, self.start) * largest)
-        return lr, self.settings.momentum or 0.0, self.settings.nesterov, "auto: half of what is stable for every row"
+        return lr, self.momentum or 0.0, self.settings.nesterov, "auto: half of what is stable for every row"
 
     def _over_kinks(self) -> tuple[float, float, bool, str]:
         """R / (G √E), the best constant rate for E subgradient steps of length G to an answer R away."""
-        momentum = self.settings.momentum or 0.0
+        momentum = self.momentum or 0.0
         epochs = max(self.settings.epochs or FIRST_EPOCHS, 1)
         way = 1.0 if self.truth.optimum is None else float(np.linalg.norm(self.truth.optimum - self.start))
         lr = (way or 1.0) / (_slope(self.truth) * math.sqrt(epochs)) * (1.0 - momentum)

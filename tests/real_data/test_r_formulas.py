@@ -349,3 +349,15 @@ def test_coefficients_are_what_r_prints(case):
     assert len(texts) in (1, len(ours))
     for value, text in zip(ours, texts, strict=False):
         assert text == "?" or prints(value, text), (value, text)
+
+
+@pytest.mark.parametrize("case", FORMULAS.values(), ids=FORMULAS)
+def test_a_run_that_is_read_back_predicts_the_same_in_one_piece_and_in_blocks(case, tmp_path):
+    frame = case.load()
+    run = sightline.solve(frame, case.formula, weights=case.weights, loss=case.loss, output=tmp_path)
+    again = sightline.load(run.folder)
+    of = "probabilities" if case.loss else "predict"
+    whole = getattr(run, of)(frame)
+    np.testing.assert_array_equal(getattr(again, of)(frame), whole)
+    parts = [getattr(again, of)(frame.iloc[start : start + 7]) for start in range(0, len(frame), 7)]
+    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-13)  # a product of matrices rounds by its size

@@ -192,7 +192,7 @@ def _defaults(
         ends = {"start_factor": 1.0, "end_factor": 0.0} if down else {}
         return {**ends, "total_iters": of(lambda n: n, "total_iters")}
     if name in OWN_RISE:
-        cycled = {} if {"momentum", "betas"} & set(optimizer.defaults) else {"cycle_momentum": False}
+        cycled = {"cycle_momentum": not {"momentum", "betas"}.isdisjoint(optimizer.defaults)}
         if name == "one-cycle":
             return {"max_lr": lr, "total_steps": of(lambda n: n * steps, "total_steps"), **cycled}
         up = of(lambda n: max(1, n * steps // 8), "step_size_up")

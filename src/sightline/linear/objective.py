@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .curvature import MOST_PARAMETERS, Curvature
 from .row_losses import RowLoss
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "size_change"]
 
 Array = NDArray[np.float64]
 FEW = 300  # unknowns, up to which the active-set method is taken
@@ -62,9 +62,7 @@ class Objective:
         """
         step = theta - reference
         quadratic = 0.5 * float(self.ridge @ (step * (theta + reference)))
-        stays = theta * reference > 0
-        sizes = np.where(stays, np.sign(reference) * step, np.abs(theta) - np.abs(reference))
-        return self.loss.change(reference, step) + quadratic + float(self.lasso @ sizes)
+        return self.loss.change(reference, step) + quadratic + float(self.lasso @ size_change(reference, step))
 
     def smooth_gradient(self, theta: Array) -> Array:
         """The gradient of all but the lasso, `(q,)`."""
@@ -106,6 +104,12 @@ class Objective:
     def subgradient_norm(self, theta: Array) -> float:
         """The Euclidean length of the shortest subgradient."""
         return float(np.linalg.norm(self.subgradient(theta)))
+
+
+def size_change(theta: Array, step: Array) -> Array:
+    """|θ + step| - |θ|, with its digits where the sign stays."""
+    after = theta + step
+    return np.where(theta * after > 0, np.sign(theta) * step, np.abs(after) - np.abs(theta))
 
 
 def _shortest(g: Array, rows: Array) -> Array:

@@ -44,11 +44,13 @@ def logistic_influence(Z: Array, code: NDArray[np.intp], P: Array, weight: Array
     """
     w = np.ones(len(code)) if weight is None else weight
     own, other = P[np.arange(len(code)), code], P[np.arange(len(code)), 1 - code]
-    deviance = np.where(code == 1, 1.0, -1.0) * np.sqrt(-2.0 * w * np.log(own))
+    with np.errstate(divide="ignore"):
+        deviance = np.where(code == 1, 1.0, -1.0) * np.sqrt(-2.0 * w * np.log(own))
     fit = Projection.of(Z, deviance, weight=w * own * other)
     h = fit.spread(fit.leverage)
+    complement = fit.deletion.complement  # 1 - h, exactly zero for a row that alone determines a coefficient
+    left = fit.spread(np.where(complement > 0.0, complement, np.nan), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        left = np.where(h < 1.0, 1.0 - h, np.nan)
         total, df = float(deviance @ deviance), len(code) - fit.rank - 1
         sigma = np.sqrt((total - deviance**2 / left) / (df if df > 0 else np.nan))
         cook = w * other / own * h / (fit.rank * left**2)

@@ -112,8 +112,12 @@ class RowLoss:
 
     def hessian(self, theta: Array) -> Array:
         """∂²L/∂θ² `(q, q)`, in the order of θ."""
+        return self.hessian_at(self.predictor(theta))
+
+    def hessian_at(self, z: Array) -> Array:
+        """The same for a linear predictor `z (n, k)`."""
         k, p = self.outputs, self.X.shape[1]
-        bend, ones = self.bend(self.predictor(theta)), int(self.intercept)
+        bend, ones = self.bend(z), int(self.intercept)
         H = np.empty((k * (p + ones), k * (p + ones)))
         for a in range(k):
             for b in range(a, k):

@@ -1,0 +1,116 @@
+"""The minimum of any objective: which method finds it, and what is said where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import DataError
+from ..objective import Objective
+from ..row_losses import CrossEntropy, GaussianNLL, PoissonNLL
+from .frame import Frame
+from .kinked import KINKED, kinked_optimum
+from .newton import UNSETTLED, newton_optimum
+from .recession import Recession, may_recede, recession
+from .result import Optimum
+
+__all__ = ["optimum"]
+
+Array = NDArray[np.float64]
+
+
+def optimum(objective: Objective, *, start: Array | None = None, noise: Array | None = None) -> Optimum:
+    """The minimizer of F(θ) = L(θ) + Σ ridge θ² / 2 + Σ lasso |θ|, of least norm where the rows leave it open.
+
+    The losses l1, hinge, huber and smooth-l1 are made of lines and parabolas: an interior point finds which, their
+    equations give θ, and the dual value proves it. The others are minimized by Newton's method, with a lasso by the
+    exact minimizer of each step's model. `start (q,)` is where Newton begins; `noise (q',)` is the relative rounding of
+    the columns, as for `least_squares`. Of cross-entropy the weights of all classes add up to zero where there is no
+    penalty. A group of counts that are all zero, and classes that unpenalized columns separate, have no minimum: then
+    the direction is told, and the limit; as where means and variances fit rows exactly.
+
+    Raises DataError for cross-entropy whose classes are separated along columns without a penalty.
+
+    >>> from ..row_losses import Absolute
+    >>> found = optimum(Objective.plain(Absolute(np.zeros((3, 0)), np.array([1.0, 2.0, 7.0]))))
+    >>> found.theta.round(12).tolist(), found.unique
+    ([2.0], True)
+    """
+    if not len(objective.ridge):
+        return _nothing(objective.value(np.zeros(0)), 0, "there are no coefficients")
+    frame = Frame.of(objective, noise)
+    if isinstance(objective.loss, KINKED):
+        return kinked_optimum(objective, frame)
+    if isinstance(objective.loss, PoissonNLL):
+        away = recession(objective) if may_recede(objective) else None
+        return newton_optimum(objective, frame, start) if away is None else _limit(objective, away, noise)
+    found = newton_optimum(objective, frame, start)
+    if may_recede(objective) and _far(objective, found):
+        away = recession(objective)
+        if away is not None:
+            return _limit(objective, away, noise)
+    return _bottomless(objective, found) if isinstance(objective.loss, GaussianNLL) else found
+
+
+def _nothing(value: float, q: int, reason: str) -> Optimum:
+    """Nothing is left to choose: zero."""
+    zero = np.zeros(q)
+    return Optimum(zero, value, value, 0.0, zero, 0, "none", reason, True, np.zeros((0, q)), zero)
+
+
+def _far(objective: Objective, found: Optimum) -> bool:
+    """Whether Newton's method ended with rows that are as good as certain."""
+    return bool(objective.loss.pieces(found.theta).loss.min(initial=1.0) < 1e-6)
+
+
+def _limit(objective: Objective, away: Recession, noise: Array | None) -> Optimum:
+    """The optimum of the rows that do not move; coefficients that change nothing for them are ±inf or NaN."""
+    loss = objective.loss
+    if isinstance(loss, CrossEntropy):
+        raise DataError(
+            "classes are separated along columns without a penalty, so the loss falls for ever: give those columns a "
+            "penalty, or leave them out"
+        )
+    rest = away.rest(objective)
+    if away.moved.all():
+        found, lost = _nothing(0.0, len(away.direction), "no row is left"), (objective.ridge + objective.lasso) == 0
+    else:
+        frame = Frame.of(rest, noise)
+        found, lost = newton_optimum(rest, frame, None), (np.abs(frame.open) > 1e-9).any(axis=1)
+    ends = np.where(away.direction > 0, np.inf, np.where(away.direction < 0, -np.inf, np.nan))
+    count = int(away.moved.sum())
+    what = "counts of zero" if isinstance(loss, PoissonNLL) else "rows of their own class"
+    reason = f"the loss falls for ever along a direction that moves {count:,} {what}; the limit is that of the others"
+    return Optimum(
+        np.where(lost, ends, found.theta), found.value, found.loss, found.gap, np.where(lost, np.nan, found.error),
+        found.steps, found.path, f"{reason}: {found.reason}", found.unique, away.direction[None, :], found.theta,
+    )  # fmt: skip
+
+
+def _bottomless(objective: Objective, found: Optimum) -> Optimum:
+    """Rows whose variance is below the limit eps want it to fall on for ever, which changes no loss."""
+    loss = objective.loss
+    assert isinstance(loss, GaussianNLL)
+    low = np.exp(loss.predictor(found.theta)[:, 1]) < loss.eps
+    if not low.any():
+        return found
+    direction = np.zeros(len(found.theta))
+    p = loss.X.shape[1]
+    Z = np.column_stack([loss.X, np.ones(len(loss.y))]) if loss.intercept else loss.X
+    fall = np.linalg.lstsq(Z, -low.astype(float), rcond=None)[0]
+    direction[p : 2 * p] = fall[:p]
+    if loss.intercept:
+        direction[-1] = fall[-1]
+    direction[np.abs(direction) < 1e-9 * np.abs(direction).max(initial=0.0)] = 0.0
+    reason = (
+        f"{found.reason.removesuffix(UNSETTLED)}; {int(low.sum()):,} rows have a variance below the limit of "
+        f"{loss.eps:g}, where the loss no longer changes"
+    )
+    if np.abs(Z @ fall + low).max() > 1e-9 or (direction * (objective.ridge + objective.lasso)).any():
+        return replace(found, reason=reason, unique=False)
+    lost = direction != 0
+    theta, error = np.where(lost, np.copysign(np.inf, direction), found.theta), np.where(lost, np.nan, found.error)
+    at = direction[None, :] / np.abs(direction).max()
+    return replace(found, theta=theta, error=error, reason=reason, unique=False, at_infinity=at)

@@ -1,0 +1,159 @@
+"""The optimum of smooth losses, with ridge and lasso: Newton's method, damped, then with gradients in double-double."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..objective import Objective, size_change
+from ..row_losses import GaussianNLL
+from .frame import Frame
+from .piecewise import Piecewise, least
+from .precise import precise_gradient
+from .result import NOTHING, Optimum
+from .start import start_of
+
+__all__ = ["newton_optimum"]
+
+Array = NDArray[np.float64]
+EPS = float(np.finfo(np.float64).eps)
+MOST_STEPS, MOST_DAMPINGS, MOST_POLISHING = 200, 40, 4
+NEAR = 1e-12  # of the first-order terms: what a step gains beyond is their rounding
+STILL = 1e-14
+UNSETTLED = "; it did not settle to the last digits"
+FLAT = 1e-13
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The objective near θ, g'x + x'Hx / 2 + Σ lasso |θ + Jx|, with the sizes of the eigenvalues of H."""
+
+    objective: Objective
+    frame: Frame
+    theta: Array
+    g: Array
+    values: Array
+    vectors: Array
+
+    @classmethod
+    def at(cls, objective: Objective, frame: Frame, theta: Array) -> _Model:
+        H = frame.hessian(objective.loss.predictor(theta), objective.ridge)
+        values, vectors = np.linalg.eigh(H)
+        return cls(objective, frame, theta, frame.J.T @ objective.smooth_gradient(theta), np.abs(values), vectors)
+
+    def damped(self, damping: float) -> Array:
+        """Eigenvalues of H with some of the largest added."""
+        top = float(self.values.max(initial=0.0)) or 1.0
+        return np.maximum(self.values, FLAT * top) + damping * top
+
+    def step(self, damping: float) -> _Step:
+        """The minimizer of the model with H + damping."""
+        values, J = self.damped(damping), self.frame.J
+        held = self.objective.lasso > 0
+        if not held.any():
+            x = -self.vectors @ ((self.vectors.T @ self.g) / values)
+            return _Step(self.theta + J @ x, J @ x, -0.5 * float(self.g @ x), np.eye(len(x)))
+        lasso, nothing = self.objective.lasso[held], np.zeros(int(held.sum()))
+        H = (self.vectors * values) @ self.vectors.T
+        corner = Piecewise(J[held], -self.theta[held], -lasso, lasso, nothing, H, self.g).corner()
+        theta = self.theta + J @ corner.x
+        theta[np.flatnonzero(held)[corner.on]] = 0.0
+        more = float(self.objective.lasso @ size_change(self.theta, theta - self.theta))
+        gain = -more - float(self.g @ corner.x + 0.5 * corner.x @ H @ corner.x)
+        return _Step(theta, theta - self.theta, gain, corner.loose)
+
+    def is_rounding(self, step: _Step) -> bool:
+        """Whether what a step gains is nothing beside the terms that cancel in it, or it moves nothing."""
+        loss, o = self.objective.loss, self.objective
+        pieces, d = loss.pieces(self.theta), loss.predictor(step.step)
+        w = 1.0 if loss.weight is None else loss.weight
+        first = float(np.mean(w * np.abs(pieces.error * d).sum(axis=1))) * loss.factor
+        first += float(np.abs(step.step) @ (o.ridge * np.abs(self.theta) + o.lasso))
+        still = np.linalg.norm(d) <= STILL * np.linalg.norm(pieces.z)
+        return bool(step.gain <= NEAR * first or still)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Where a step leads, what it gains in the model, and the moves `loose (r, ·)` that keep its zeros."""
+
+    theta: Array
+    step: Array
+    gain: float
+    loose: Array
+
+
+def newton_optimum(objective: Objective, frame: Frame, start: Array | None) -> Optimum:
+    """Newton's method with damping as long as a step does not gain; a lasso is kept exact in each step's model."""
+    theta = start_of(objective, frame) if start is None else start - frame.open @ (frame.open.T @ start)
+    last, steps, settled = _descended(objective, frame, theta)
+    theta, error, H = _polished(objective, frame, last)
+    rest = frame.J.T @ objective.subgradient(theta)
+    value = objective.value(theta)
+    inner = last.loose.T @ rest
+    gap = 0.5 * float(inner @ least(H, inner)) + 2.0 * EPS * abs(value)
+    bends = np.linalg.eigvalsh(H) if len(H) else np.ones(1)
+    unique = bool(_fixed(objective, frame) and bends[0] > 10.0 * FLAT * max(bends[-1], 1e-300))
+    path = "active set" if objective.lasso.any() else "Newton"
+    return Optimum(
+        theta, value, objective.loss.value(theta), gap, error, steps, path,
+        _reason(objective, theta, steps, settled=settled), unique, np.zeros((0, len(theta))), theta,
+    )  # fmt: skip
+
+
+def _descended(objective: Objective, frame: Frame, theta: Array) -> tuple[_Step, int, bool]:
+    """Steps until one gains nothing that can be told from rounding; whether that came."""
+    damping = 0.0
+    for number in range(1, MOST_STEPS + 1):
+        model = _Model.at(objective, frame, theta)
+        for _ in range(MOST_DAMPINGS):
+            step = model.step(damping)
+            near = model.is_rounding(step)
+            if near or objective.excess(step.theta, theta) <= -1e-4 * step.gain:
+                break
+            damping = max(10.0 * damping, 1e-4)
+        else:
+            return step, number, False
+        if near and damping == 0.0:
+            return step, number, True
+        theta, damping = step.theta, damping / 10.0 if damping > 1e-6 else 0.0
+    return step, MOST_STEPS, False
+
+
+def _polished(objective: Objective, frame: Frame, last: _Step) -> tuple[Array, Array, Array]:
+    """θ by precise gradients along the moves that keep its zeros, its error, and H along those moves."""
+    theta, J = last.theta, frame.J @ last.loose
+    before = np.inf
+    for _ in range(MOST_POLISHING):
+        H = last.loose.T @ frame.hessian(objective.loss.predictor(theta), objective.ridge) @ last.loose
+        g, rounding = precise_gradient(objective, theta)
+        step = -J @ least(H, J.T @ (g + objective.lasso * np.sign(theta)))
+        step[theta == 0.0] *= objective.lasso[theta == 0.0] == 0
+        size = float(np.linalg.norm(objective.loss.predictor(step)))
+        if size > 0.25 * before:
+            break
+        theta, before = theta + step, size
+    error = np.abs(J @ least(H, J.T)) @ rounding + 2.0 * np.abs(step) + EPS * np.abs(theta)
+    error += (
+        NOTHING
+        * np.linalg.norm(J, axis=1)
+        * np.linalg.norm(objective.loss.predictor(theta))
+        / np.sqrt(len(objective.loss.y))
+    )
+    return theta, np.where((theta == 0.0) & (objective.lasso > 0), 0.0, error), H
+
+
+def _fixed(objective: Objective, frame: Frame) -> bool:
+    """Whether the columns are independent; a number added to all classes does not count."""
+    return frame.rank == frame.width or bool(objective.ridge.any() and not frame.open.shape[1])
+
+
+def _reason(objective: Objective, theta: Array, steps: int, *, settled: bool) -> str:
+    text = f"Newton's method, {steps:,} step{'s' * (steps != 1)}"
+    if objective.lasso.any():
+        text += f", {int(((theta == 0) & (objective.lasso > 0)).sum()):,} coefficients exactly zero"
+    if isinstance(objective.loss, GaussianNLL):
+        text += "; the loss is not convex, so this is a minimum, not provably the lowest"
+    return text if settled else text + UNSETTLED
