@@ -101,8 +101,9 @@ def _plan(exercise: Exercise, loss: str | None, folder: Path, options: dict[str,
 def _script(plan: Plan, *, figures: bool) -> Script:
     from .lesson.script import whole_script
 
-    how = {"optimizer": plan.optimizer, "lr": plan.lr, "epochs": plan.epochs}
-    return whole_script(plan.exercise, plan.loss, figures=figures, **how)
+    return whole_script(
+        plan.exercise, plan.loss, optimizer=plan.optimizer, lr=plan.lr, epochs=plan.epochs, figures=figures
+    )
 
 
 def _teach(plan: Plan, script: Script) -> None:

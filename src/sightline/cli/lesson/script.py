@@ -50,10 +50,10 @@ def _data(exercise: Exercise) -> list[str]:
 
 
 def _loop(exercise: Exercise, epochs: int) -> list[str]:
-    k = exercise.scores
+    what = f"{'scores' if exercise.labels else 'predictions'}, ({len(exercise.x)}, {exercise.scores})"
     return [
         f"for epoch in range({epochs}):",
-        f"    outputs = model(x)            # forward: {'scores' if exercise.labels else 'predictions'}, ({len(exercise.x)}, {k})",
+        f"    outputs = model(x)            # forward: {what}",
         "    loss = criterion(outputs, y)  # one number",
         "    optimizer.zero_grad()         # forget the gradients of the last epoch",
         "    loss.backward()               # the gradient for each parameter",

@@ -72,9 +72,9 @@ STEP_WORDS = {  # what an optimizer does, and its first step
     "in a hundredth of each: the first step is 10 lr, whatever the gradient, {}; later ones shrink toward lr.",
     "Adagrad": "Adagrad divides the gradient by the root of the sum of all its squares so far: the first step is lr, "
     "whatever the gradient, {}, and later ones are ever smaller.",
-    "Rprop": "Rprop looks at the sign of the gradient alone. It starts with lr, {}; its steps grow by 1.2 while the sign "
+    "Rprop": "Rprop looks at the sign of the gradient alone. Its steps start with lr, {}, grow by 1.2 while the sign "
     "stays, and are halved when it turns.",
-    "LBFGS": "One step of LBFGS is up to 20 smaller ones, with the curvature learned on the way; the first moves by {}.",
+    "LBFGS": "One step of LBFGS is up to 20 smaller ones, with curvature learned on the way; the first moves by {}.",
 }
 
 
@@ -95,8 +95,8 @@ def figures_text(plan: Plan, last: int) -> str:
     width = max(2, len(str(last)))
     return (
         f"figures/epoch-{1:0{width}d}.png to epoch-{last:0{width}d}.png have {what}, dashed; raw-data.png has the data "
-        "alone, loss.png the loss above the exact one. These lines draw the last of them. The whole script is in the run "
-        "folder too, as script.py."
+        "alone, loss.png the loss above the exact one. These lines draw the last of them. The whole script is in the "
+        "run folder too, as script.py."
     )
 
 

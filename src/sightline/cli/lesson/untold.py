@@ -88,6 +88,6 @@ def _of_classes(plan: Plan, run: Run) -> str:
         )
     bias, weight = (value or 0.0 for value in exact)
     return (
-        f"The classes overlap, so the exact answer is finite: even chances at {plain(-bias / weight, 3)} {e.x_name}. Did "
-        f"{e.x_name} part them without exception, the weight would grow for ever (warning SL-SEPARABLE)."
+        f"The classes overlap, so the exact answer is finite: even chances at {plain(-bias / weight, 3)} {e.x_name}. "
+        f"Did {e.x_name} part them without exception, the weight would grow for ever (warning SL-SEPARABLE)."
     )
