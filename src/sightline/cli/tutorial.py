@@ -45,8 +45,11 @@ def tutorial_command(task: str, loss: str | None, output: str | None, **options:
     """Fit weight against height for five people, as every PyTorch tutorial does it, and see every step.
 
     Tensors of shape (5, 1), nn.Linear(1, 1) with weight 0.45 and bias -35, SGD with rate 3e-6, MSELoss, 20 epochs,
-    float32. Each step of the script is shown and explained (on stderr), then run: for every epoch it prints the loss
+    float32. Each step of the script is explained and shown (on stderr), then run: for every epoch it prints the loss
     before that epoch's update and the parameters after it. Then it tells what the script hides.
+
+    The same for two classes (passed or not, by hours of study) with --task classification, and for three (green, ripe
+    or brown, by days) with --task multiclass.
     """
     from ..runs.store import default_output
     from .lesson.text import figures_text
@@ -64,7 +67,7 @@ def tutorial_command(task: str, loss: str | None, output: str | None, **options:
     if figures:
         _save(run, plan.exercise)
         if lesson:
-            _say("6. Figures", figures_text(plan, run.epochs[-1].number), script["Figures"])
+            _say("7. Figures", figures_text(plan, run.epochs[-1].number), script["Figures"])
     _tell(run, plan, figures=figures, lesson=lesson)
     if options["show"]:
         show_window(run)
@@ -117,7 +120,7 @@ def _teach(plan: Plan, script: Script) -> None:
     click.echo("", err=True)
     for warning in plan.job.warnings:
         if warning.code == "SL-LR-LIMIT":
-            click.echo(warning_text(_as_commands(warning, _fit_command(plan))) + "\n", err=True)
+            click.echo(warning_text(_as_commands(warning, plan)) + "\n", err=True)
 
 
 def _say(title: str, text: str, code: list[str]) -> None:
@@ -210,23 +213,21 @@ def _tell(run: Run, plan: Plan, *, figures: bool, lesson: bool) -> None:
     click.echo(run.summary())
     where = run.folder / "figures" if figures and run.folder else run.folder
     click.echo(f" run {run.folder.name if run.folder else ''} in {where}\n")
-    told = replace(run.verdict, warnings=tuple(_as_commands(w, _fit_command(plan)) for w in run.verdict.warnings))
+    told = replace(run.verdict, warnings=tuple(_as_commands(w, plan) for w in run.verdict.warnings))
     click.echo("\n".join([*wrapped(str(run.verdict)), warnings_text(told)]))
 
 
-def _fit_command(plan: Plan) -> str:
-    """The fit of the same rows by the same loss."""
-    loss = "" if plan.job.settings.loss is None else f" --loss {plan.loss}"
-    return f"sightline fit {shlex.quote(plan.job.prepared.label)} {shlex.quote(plan.exercise.formula)}{loss}"
-
-
-def _as_commands(warning: Warning, command: str) -> Warning:
+def _as_commands(warning: Warning, plan: Plan) -> Warning:
     """The same warning, its fixes as whole commands: this one has no such options."""
-    fixes = (f if not f.startswith("--") else _whole(f, command) for f in warning.fix)
+    fixes = (f if not f.startswith("--") else _whole(f, plan) for f in warning.fix)
     return replace(warning, fix=tuple(fixes))
 
 
-def _whole(options: str, command: str) -> str:
+def _whole(options: str, plan: Plan) -> str:
+    """The fit of the same rows by the same loss; without standardized columns from the same start."""
+    loss = "" if plan.job.settings.loss is None else f" --loss {plan.loss}"
+    command = f"sightline fit {shlex.quote(plan.job.prepared.label)} {shlex.quote(plan.exercise.formula)}{loss}"
     if options.startswith("--standardize --lr auto "):
         return f"{command}  # {options.partition('# ')[2]}"
-    return f"{command} --no-standardize {options}"
+    start = ",".join(f"{name}={value:g}" for name, value in plan.exercise.coefficients.items())
+    return f"{command} --no-standardize{f' --start {start}' if start else ''} {options}"

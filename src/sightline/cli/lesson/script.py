@@ -27,10 +27,8 @@ def whole_script(exercise: Exercise, loss: str, *, optimizer: str, lr: float, ep
             f"nn.init.constant_(model.weight, {exercise.start[0]!r})",
             f"nn.init.constant_(model.bias, {exercise.start[1]!r})",
         ],
-        "Loss and optimizer": [
-            f"criterion = nn.{LOSS_CLASSES[loss]}()",
-            f"optimizer = torch.optim.{optimizer}(model.parameters(), lr={lr!r})",
-        ],
+        "Loss": [f"criterion = nn.{LOSS_CLASSES[loss]}()"],
+        "Optimizer": [f"optimizer = torch.optim.{optimizer}(model.parameters(), lr={lr!r})"],
         "Loop": [*(_loop_lbfgs if optimizer == "LBFGS" else _loop)(exercise, epochs), *_printing(exercise)],
     }
     return {**steps, "Figures": _picture(exercise)} if figures else steps

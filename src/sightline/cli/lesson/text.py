@@ -59,7 +59,7 @@ LOSSES = {
 AVERAGES = "{} divides a running mean of the gradients by the root of a running mean of their squares. "
 SIZE_CANCELS = "In the first step both are this one gradient, so its size cancels, {}."
 STEP_WORDS = {  # what an optimizer does, and its first step
-    "SGD": "SGD moves each parameter by -lr times its gradient, first by {}.",
+    "SGD": "SGD moves each parameter by -lr times its gradient, in the first step by {}.",
     "ASGD": "ASGD steps as SGD does, first by {}, and averages the parameters aside.",
     "Adam": AVERAGES.format("Adam") + SIZE_CANCELS,
     "NAdam": AVERAGES.format("NAdam") + "It looks one step ahead; at first the size of the gradient cancels, {}.",
@@ -81,7 +81,7 @@ STEP_WORDS = {  # what an optimizer does, and its first step
 def text_of(step: str, plan: Plan) -> str:
     """The paragraph before a step of the script, up to the loop."""
     texts = {"Set-up": SET_UP, "Data": DATA[plan.exercise.task], "Model": MODEL[plan.exercise.task]}
-    made = {"Loss and optimizer": _loss_and_optimizer, "Loop": _loop}
+    made = {"Loss": _loss, "Optimizer": _optimizer, "Loop": _loop}
     return texts[step] if step in texts else made[step](plan)
 
 
@@ -100,17 +100,19 @@ def figures_text(plan: Plan, last: int) -> str:
     )
 
 
-def _loss_and_optimizer(plan: Plan) -> str:
-    loss = LOSSES[plan.loss].format(f"{plan.start_loss:.4f}")
-    return " ".join(filter(None, (loss, _gradient(plan), _step(plan), _rate(plan))))
-
-
-def _gradient(plan: Plan) -> str:
+def _loss(plan: Plan) -> str:
     k, labels = plan.exercise.scores, plan.exercise.labels
     weight, bias = (_number(plan.gradient[i]) for i in (0, k))
-    if k == 1:
-        return f"Its gradient there is {weight} for the weight, {bias} for the bias."
-    return f"Its gradient there is {weight} for the weight of {labels[0]}, {bias} for its bias."
+    whose = ("the weight", "the bias") if k == 1 else (f"the weight of {labels[0]}", "its bias")
+    loss = LOSSES[plan.loss].format(f"{plan.start_loss:.4f}")
+    return (
+        f"{loss} There its gradient, which backward() will compute, is {weight} for {whose[0]} and {bias} for "
+        f"{whose[1]}: so much the loss would change for each unit that the parameter is moved."
+    )
+
+
+def _optimizer(plan: Plan) -> str:
+    return " ".join(filter(None, (_step(plan), _rate(plan))))
 
 
 def _step(plan: Plan) -> str:
@@ -124,18 +126,22 @@ def _number(value: float, form: str = ".4g") -> str:
 
 def _rate(plan: Plan) -> str:
     """The largest stable rate, or why this rate."""
-    way, lr = plan.way, plain(plan.lr)
+    way = plan.way
     if plan.job.evidence.is_gradient_descent and way is not None:
         where = "On these data" if plan.job.truth.quadratic else "Near the answer"
         return f"{where} it is stable below lr {plain(plan.job.evidence.lr_limit)}."
     if plan.rate_given or way is None:
         return ""
     if plan.optimizer.lower() in OWN_RATE:
-        return f"lr {lr} is the rate that it is made for."
-    if plan.optimizer not in STEPS_OF_LR:
+        return f"lr {plain(plan.lr)} is the rate that it is made for."
+    step = plan.lr if plan.optimizer in STEPS_OF_LR else abs(plan.first_move[0]) if plan.is_sgd else None
+    if step is None:
         return ""
-    steps = count(plan.epochs, "step")
-    return f"{steps} of size lr make {plain(plan.lr * plan.epochs, 2)}; the weight has {plain(abs(way[0]), 2)} to go."
+    size = "of size lr" if plan.optimizer in STEPS_OF_LR else "of this size"
+    reach = f"{count(plan.epochs, 'step')} {size} make {plain(step * plan.epochs, 2)}"
+    return (
+        f"{reach}; the weight has {plain(abs(way[0]), 2)} to go, the bias {plain(abs(way[plan.exercise.scores]), 2)}."
+    )
 
 
 def _loop(plan: Plan) -> str:

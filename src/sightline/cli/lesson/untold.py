@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from ...run import Run
 from ...tuning import adaptive_limit
+from ...views.console import shows_distance
 from ...words import about, count, plain
 from .plan import STEPS_OF_LR, Plan
 
@@ -27,7 +30,7 @@ def _reading(plan: Plan, run: Run) -> str:
     if run.verdict.name == "DIVERGED" or loss is None or running is None:
         return f"The script would go on for all {count(plan.epochs, 'epoch')}; here the run was ended as diverged."
     printed = f"The last loss printed, {running:.4f}, is that before the last step; after it the loss is {loss:.4f}."
-    if run.verdict.name == "CONVERGED":
+    if not shows_distance(run):
         return printed
     table = f"{printed} Below, trained is where {count(run.result['epochs'], 'epoch')} led, exact is the answer itself"
     if all(c.std_error is None for c in run.coefficients):
@@ -73,7 +76,8 @@ def _better(plan: Plan) -> list[str]:
 
 def _excess_at(plan: Plan, rate: float) -> float:
     """How far above the exact loss the same run ends at another rate."""
-    excess = plan.job.truth.excess(plan.tried(replace(plan.job.settings, lr=rate)))
+    with np.errstate(all="ignore"):  # a rate that is far too large ends beyond all numbers
+        excess = plan.job.truth.excess(plan.tried(replace(plan.job.settings, lr=rate)))
     return excess if math.isfinite(excess) else math.inf
 
 
