@@ -193,6 +193,30 @@ def test_the_announcement_says_what_goes_around_a_step(cli, heights_csv):  # noq
     assert "±±" not in done.err
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--batch-size", "2", "--accumulate", "2", "--lr", "0.01", "--epochs", "3"],
+        ["--warmup", "3", "--lr", "0.001", "--epochs", "5"],
+        ["--lr", "0.001", "--epochs", "5", "--schedule", "cosine"],
+        ["--lr", "0.001", "--epochs", "5", "--clip-norm", "1"],
+        ["--optimizer", "adam", "--lr", "0.001", "--epochs", "5", "--opt", "betas=0.5,0.9"],
+    ],
+)
+def test_what_is_offered_as_a_fix_works_added_to_the_command(cli, heights_csv, options):  # noqa: F811
+    import shlex
+
+    done = cli("fit", heights_csv, FORMULA, *options, "--figures", "none", "--json")
+    offered = [fix.split("  #")[0] for w in json.loads(done.out)["warnings"] for fix in w["fix"]]
+    assert offered
+    for fix in offered:
+        if fix.startswith("sightline solve"):
+            assert cli(*shlex.split(fix)[1:]).code == 0
+        else:
+            again = cli("fit", heights_csv, FORMULA, *options, "--figures", "none", "--json", *fix.split())
+            assert json.loads(again.out)["verdict"] == "CONVERGED"
+
+
 def plain_fit(around, *, epochs, lr=0.1, make=None, schedule=None):
     """The plain loop on standardized heights."""
     x = torch.tensor(HEIGHTS["height"], dtype=torch.float64).reshape(-1, 1)
@@ -318,3 +342,23 @@ def test_explain_works_out_a_step_at_the_rate_of_its_epoch(heights_csv, tmp_path
     )
     with pytest.raises(UsageError, match="nor with clipping, l1 or accumulation"):
         explain(clipped, 1)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "more"),
+    [
+        ("adam", {"opt": {"betas": (0.8, 0.9), "decoupled_weight_decay": True}, "weight_decay": 0.1}),
+        ("rmsprop", {"opt": {"centered": True, "alpha": 0.9}}),
+        ("sgd", {"opt": {"dampening": 0.3}, "momentum": 0.5}),
+        ("adagrad", {"opt": {"lr_decay": 0.1, "initial_accumulator_value": 0.5}}),
+    ],
+)
+def test_explain_writes_out_the_options(heights_csv, tmp_path, optimizer, more):  # noqa: F811
+    import numpy as np
+
+    from sightline.explanation import explain
+
+    run = sightline.fit(heights_csv, FORMULA, optimizer=optimizer, lr=0.1, epochs=4, figures="none", **more)
+    worked = explain(run, 3)
+    assert worked.taken is not None
+    np.testing.assert_allclose(worked.taken.after, worked.step.after, rtol=1e-12)

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data.design import Design
-from .linear.classification import areas, calibration, confusion_matrix, per_class, stated
+from .linear.classification import per_class
 from .linear.metrics import class_probabilities, classification_metrics
 from .rows import Rows
 
-__all__ = ["class_metrics", "metrics_of", "parameters", "probabilities_at", "without_probabilities"]
+__all__ = [
+    "class_metrics", "estimated_metrics", "metrics_of", "parameters", "probabilities_at", "without_probabilities",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 MOST_LABELS = 6  # the result of a run keeps confusion matrices up to this size
@@ -30,15 +32,16 @@ def class_metrics(
     >>> found["confusion"], found["classes"][0]["recall"]
     ({'labels': ['a', 'b'], 'counts': [[1, 0], [0, 1]]}, 1.0)
     """
-    counts = confusion_matrix(codes, probability.argmax(axis=1), len(labels), weight)
+    found = classification_metrics(codes, probability, weight)
+    counts = [[_whole(v) for v in line] for line in found.counts.tolist()]
     return {
-        **classification_metrics(codes, probability, weight),
-        "confusion": {"labels": list(labels), "counts": [[_whole(v) for v in line] for line in counts.tolist()]},
-        "classes": _classes(labels, counts, areas(codes, probability, weight)),
+        **found.values,
+        "confusion": {"labels": list(labels), "counts": counts},
+        "classes": _classes(labels, found.counts, found.area),
         "calibration": [
             {"from": b.start, "to": b.end, "rows": _whole(b.rows), "predicted": b.predicted, "observed": b.observed,
              "low": b.low, "high": b.high}
-            for b in calibration(*stated(codes, probability), weight=weight)
+            for b in found.bins
         ],
     }  # fmt: skip
 
@@ -81,6 +84,13 @@ def probabilities_at(design: Design, X: Array, values: Sequence[float | None]) -
     with np.errstate(over="ignore", invalid="ignore"):
         scores = X @ weight.T + bias
     return class_probabilities(scores) if np.isfinite(scores).all() else None
+
+
+def estimated_metrics(design: Design, rows: Rows, values: Sequence[float | None], loss: str) -> dict[str, Any] | None:
+    """The metrics of a table of coefficients on the rows they were trained on, as `metrics_of`."""
+    if not design.classes:
+        return None
+    return metrics_of(design, rows, probabilities_at(design, rows.X * design.scale + design.center, values), loss)
 
 
 def metrics_of(design: Design, rows: Rows, probability: Array | None, loss: str) -> dict[str, Any] | None:

@@ -126,6 +126,11 @@ class ClassTruth:
         return float(self.statistics["baseline_loss"])
 
     @property
+    def scale(self) -> float:
+        """The baseline."""
+        return self.baseline
+
+    @property
     def rows(self) -> int:
         """How many rows."""
         return len(self.data)

@@ -48,7 +48,7 @@ class Evidence:
         """The excess below which a run has converged: that share of the baseline loss, or what float64 can tell
         from zero.
         """
-        return max(CLOSE_ENOUGH * self.truth.baseline, self.truth.resolution(EPS))
+        return max(CLOSE_ENOUGH * self.truth.scale, self.truth.resolution(EPS))
 
     @property
     def lr_limit(self) -> float:

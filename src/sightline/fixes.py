@@ -56,7 +56,7 @@ def _by_training(
     momentum = momentum or curvature.condition > 50.0
     lr, beta = steady_momentum(curvature) if momentum else (curvature.best_lr, 0.0)
     needed = epochs_needed(curvature, distance, lr, beta, goal=e.tolerance / 100.0, limit=TOO_MANY)
-    if needed is None:
+    if needed is None or _cannot_take_back(e.settings):
         return []
     too_coarse = e.settings.dtype == "float32" and (bool(momentum) or _float32_stops(e))
     options = _options(e, prefix, needed, momentum=bool(momentum or e.settings.momentum), too_coarse=too_coarse)
@@ -75,15 +75,20 @@ def _options(e: Evidence, prefix: str, needed: int, *, momentum: bool, too_coars
     options += " --no-nesterov" if s.nesterov else ""
     options += "" if s.batch_size is None else " --batch-size full"
     options += " --dtype float64" if too_coarse else ""
-    return options + (f" --epochs {needed}" if s.epochs is not None and s.epochs < needed else "")
+    options += f" --epochs {needed}" if s.epochs is not None and s.epochs < needed else ""
+    return options + (" --warmup 0" if s.warmup else "") + (" --accumulate 1" if (s.accumulate or 1) > 1 else "")
+
+
+def _cannot_take_back(s: RunSettings) -> bool:
+    """Whether there are settings in the way that no option turns off again."""
+    return bool(s.opt or s.schedule is not None or s.clip_norm or s.clip_value)
 
 
 def _by_momentum(e: Evidence) -> list[str]:
     """Nesterov's momentum below the ceiling of the curvature, tried here for the epochs that it needs."""
     t, s = e.truth, e.settings
-    changed = s.schedule is not None or s.warmup or s.clip_norm is not None or s.clip_value is not None or s.opt
     size = t.objective.loss.X.size * t.layout.outputs
-    if t.optimum is None or not t.smooth or changed or size > LARGE:
+    if t.optimum is None or not t.smooth or s.l1 or _cannot_take_back(s) or size > LARGE:
         return []
     ceiling, _ = ceiling_of(t, e.start)
     momentum = nesterov_momentum(t.curvature, ceiling)

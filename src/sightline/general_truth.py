@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -13,13 +12,15 @@ from numpy.typing import NDArray
 
 from .data.design import Design
 from .data.table import names_of
+from .errors import UsageError
 from .linear.curvature import Curvature
 from .linear.exact import EPS, least_squares
 from .linear.inference import infer
 from .linear.objective import Objective
 from .linear.optimum import Optimum, optimum
-from .linear.optimum.inference import Inference, inference
+from .linear.optimum.inference import Covariance, covariance
 from .linear.optimum.result import trusted
+from .linear.optimum.statistics import LossStatistics, loss_statistics
 from .parameters import Layout
 from .records import Coefficient, Direction, Warning
 from .rows import Rows
@@ -70,20 +71,44 @@ class GeneralTruth:
         return self.found.loss
 
     @cached_property
-    def inference(self) -> Inference:
-        """Covariance of θ, and the statistics of the fit."""
-        return inference(self.objective, self.found, robust=self.settings.robust, clusters=self.data.cluster)
+    def covariance(self) -> Covariance:
+        """Of θ, of the kind that the settings ask for, or that the loss has."""
+        clusters, robust = self.data.cluster, self.settings.robust
+        if robust is not None and robust.lower() not in ("hc0", "hc1"):
+            raise UsageError(f"--robust {robust} is known for least squares and for classes: use hc0 or hc1")
+        kind = "cluster" if clusters is not None else None if robust is None else robust.lower()
+        return covariance(self.objective, self.found, kind=kind, clusters=clusters, total=self._total)
 
     @property
-    def statistics(self) -> Mapping[str, Any]:
-        """Those of the public contract, None where they are not defined for this loss."""
-        none = dict.fromkeys(("sigma", "r2", "adj_r2", "f", "f_p", "aic", "bic"))
-        return {**none, **asdict(self.inference.statistics)}
+    def _total(self) -> float | None:
+        """The sum of the rows' weights, as given."""
+        return None if self.data.weight is None else float(self.data.weight.sum())
+
+    @cached_property
+    def _statistics(self) -> LossStatistics:
+        return loss_statistics(self.objective, self.found, total=self._total)
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """Those of the public contract, None where this loss has none; what the standard errors are, or why not."""
+        none = dict.fromkeys(("sigma", "r2", "adj_r2", "f", "f_p"))
+        return {
+            **none,
+            **asdict(self._statistics),
+            "errors": self.covariance.kind,
+            "normal": self.covariance.df is None,
+            "why": self.covariance.reason,
+        }
 
     @property
     def baseline(self) -> float:
         """The loss of the best constant."""
-        return float(self.statistics["baseline_loss"])
+        return self._statistics.baseline_loss
+
+    @property
+    def scale(self) -> float:
+        """The baseline; of likelihoods, whose zero means nothing, how far it is above the optimum, if that is more."""
+        return max(abs(self.baseline), self.baseline - self.loss)
 
     @property
     def rows(self) -> int:
@@ -93,12 +118,12 @@ class GeneralTruth:
     @property
     def rank(self) -> int:
         """How many coefficients the rows determine."""
-        return int(self.statistics["df_model"]) + self.layout.outputs * int(self.design.intercept)
+        return self.rows - self.df
 
     @property
     def df(self) -> int:
         """Residual degrees of freedom."""
-        return int(self.statistics["df_resid"])
+        return self._statistics.df_resid
 
     @property
     def accuracy(self) -> dict[str, Any]:
@@ -126,7 +151,7 @@ class GeneralTruth:
 
     def resolution(self, eps: float = EPS) -> float:
         """What rounding of the rows' losses can move, and what is not known of the optimum."""
-        return 4.0 * eps * abs(self.baseline) + self.found.gap
+        return 4.0 * eps * self.scale + self.found.gap
 
     def directions(self, contraction: Array | None) -> list[Direction]:
         """Each direction that the data determine, at the optimum."""
@@ -162,15 +187,15 @@ class GeneralTruth:
             if terms[j % len(terms)] in self.design.constant:
                 table.append(Coefficient(name, None, None, None, None, None, None, None, None))
                 continue
-            i = infer(value, error if math.isfinite(value) else None, df=None, level=self.settings.level)
+            i = infer(value, error if math.isfinite(value) else None, df=self.covariance.df, level=self.settings.level)
             table.append(Coefficient(name, value, value, i.std_error, i.t, i.p, i.low, i.high, 0.0 if error else None))
         return tuple(table)
 
     def _errors(self, U: Array) -> list[float | None]:
-        C = self.inference.covariance
+        C = self.covariance.matrix
         if C is None:
             return [None] * len(U)
-        return [math.sqrt(v) if v > 0 else None for v in np.einsum("ij,jk,ik->i", U, C, U).tolist()]
+        return [math.sqrt(v) if v > 0 else None for v in ((U @ C) * U).sum(axis=1).tolist()]
 
     def warnings(self) -> list[Warning]:
         """What to know about columns and rows."""

@@ -123,6 +123,9 @@ def _check_classes(name: str, loss: nn.Module, y: Tensor) -> None:
         )
     if y.is_floating_point() or not y.numel():
         return
+    if y.dtype not in (torch.int64, torch.uint8):
+        raise UsageError(f"{name} needs class numbers as int64 and y is {y.dtype}: convert it with y.long()")
+    y = y.long()
     ignored, weight = getattr(loss, "ignore_index", -100), getattr(loss, "weight", None)
     for wrong, why in (
         (y < 0, "and classes are numbered from 0: number them from 0, or leave the row out"),

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from . import loop
-from .class_metrics import metrics_of, probabilities_at
+from .class_metrics import estimated_metrics
 from .engines.base import Engine
 from .engines.choose import choose
 from .engines.forecast import Freeze, forecast_freeze
@@ -27,7 +27,7 @@ from .linear.exact import EPS
 from .linear.squared_error import SquaredError
 from .objectives import row_shares
 from .prepare import Prepared
-from .records import Coefficient, Epoch, Stop, Verdict, Warning
+from .records import Epoch, Stop, Verdict, Warning
 from .rows import Rows
 from .run import Run, as_result, save_run
 from .runs.store import RunFolder
@@ -85,7 +85,7 @@ class Job:
     def evidence(self) -> Evidence:
         """What the verdict will be spoken on, as far as it is known now."""
         f = self.freeze
-        matters = f is not None and f.loss - self.truth.loss > 1e-10 * self.truth.baseline
+        matters = f is not None and f.loss - self.truth.loss > 1e-10 * self.truth.scale
         return Evidence(
             self.truth, self.start, self.settings, self.step, self.prepared.label, self.prepared.path is not None,
             decoupled_decay=self.problem.optimizer.defaults["weight_decay"] if is_decoupled(self.settings) else 0.0,
@@ -119,7 +119,7 @@ class Job:
         """What ends the run: divergence always; the answer, and rounding, only where no number of epochs was asked
         for.
         """
-        baseline = self.truth.baseline
+        baseline = self.truth.scale
         rules: list[Rule] = [diverged(baseline)]
         if self.settings.epochs is None:
             momentum = self.step.momentum
@@ -134,9 +134,9 @@ class Job:
         truth = self.truth
         if record.train_loss is None or truth.optimum is None:
             return None
-        enough = max(1e-14 * truth.baseline, truth.resolution(EPS) / 256.0)
+        enough = max(1e-14 * truth.scale, truth.resolution(EPS) / 256.0)
         excess = record.train_loss - truth.loss
-        if truth.objective.penalized or (excess <= LIKELY * truth.baseline and not self._measures_exactly):
+        if truth.objective.penalized or (excess <= LIKELY * truth.scale and not self._measures_exactly):
             excess = truth.excess(theta_of(self.problem.module))
         return (
             Stop("converged", f"at epoch {record.number:,} the exact answer was reached") if excess <= enough else None
@@ -234,16 +234,10 @@ class Job:
             engine={"name": self.engine_name, "reason": self.reason},
             optimizer={"name": self.settings.optimizer.lower(), **used, "reason": self.step.reason},
             accuracy=self.truth.accuracy,
-            metrics=self._metrics(coefficients),
+            metrics=estimated_metrics(
+                self.prepared.design, self.prepared.rows, [c.estimate for c in coefficients], self.prepared.loss
+            ),
         )
-
-    def _metrics(self, coefficients: Sequence[Coefficient]) -> dict[str, Any] | None:
-        design, rows = self.prepared.design, self.prepared.rows
-        if not design.classes:
-            return None
-        reached = [c.estimate for c in coefficients]
-        P = probabilities_at(design, rows.X * design.scale + design.center, reached)
-        return metrics_of(design, rows, P, self.prepared.loss)
 
 
 def _form(truth: Truth, rows: Rows) -> SquaredError | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .class_metrics import without_probabilities
 from .data.design import Design
 from .data.sources import open_source
-from .errors import RunError, UsageError
+from .errors import DataError, RunError, UsageError
 from .prediction import (
     Uncertainty,
     classes_of,
@@ -139,7 +139,10 @@ class Run:
         path = self.source.get("path")
         if not path or not Path(path).is_file():
             return None
-        table = open_source(path).read(self.design.training_columns)
+        try:
+            table = open_source(path).read(self.design.training_columns)
+        except DataError:  # what stands there now is other data
+            return None
         if table.fingerprint != self.source.get("fingerprint"):
             return None
         return self.design.rows(table)
@@ -220,7 +223,7 @@ def _with_infinity(c: Coefficient, infinite: Mapping[str, bool]) -> Coefficient:
     if c.term not in infinite:
         return c
     value = math.inf if infinite[c.term] else -math.inf
-    return replace(c, estimate=value, exact=value)
+    return replace(c, estimate=value if c.estimate is None else c.estimate, exact=value)
 
 
 def load(folder: str | Path) -> Run:

@@ -156,6 +156,8 @@ class RunSettings:
             del given["batch_size"]
         if "momentum" not in given and auto == {"lr"} and str(given.get("optimizer", "sgd")).lower() == "sgd":
             given["momentum"] = 0.0
+        if "class_weight" in given and not {"robust", "cluster"} & set(given):
+            given["robust"] = "hc0"  # weights of classes are no counts, and only a sandwich allows for that
         return cls(**given, auto_momentum="momentum" in auto)
 
     def to_dict(self) -> dict[str, Any]:

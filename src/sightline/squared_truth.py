@@ -84,6 +84,11 @@ class SquaredTruth:
         return self.exact.baseline
 
     @property
+    def scale(self) -> float:
+        """The baseline."""
+        return self.baseline
+
+    @property
     def rows(self) -> int:
         """How many rows."""
         return self.exact.rows

@@ -42,6 +42,10 @@ class Truth(Protocol):
         """The loss of the best constant: the mean, or the shares of the classes."""
 
     @property
+    def scale(self) -> float:
+        """The size of loss that an excess is measured by: the baseline, where that cannot be negative."""
+
+    @property
     def rows(self) -> int: ...
     @property
     def rank(self) -> int: ...

@@ -83,7 +83,7 @@ def _converged(e: Evidence) -> str:
     epochs, loss = count(e.last.number, "epoch"), plain(e.truth.loss, 6)
     if e.penalized:
         return f"after {epochs} the penalized loss is only {plain(e.excess, 2)} above its optimum"
-    if e.excess <= max(1e-15 * e.truth.baseline, e.truth.resolution(EPS)):
+    if e.excess <= max(1e-15 * e.truth.scale, e.truth.resolution(EPS)):
         return f"after {epochs} the loss is the exact one, {loss}"
     return f"after {epochs} the loss is only {plain(e.excess, 2)} above the exact {loss}"
 

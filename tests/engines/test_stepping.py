@@ -287,6 +287,31 @@ def test_clipping_and_l1_go_on_from_a_saved_state():
     ]
 
 
+def test_the_biases_of_a_recurrent_layer_are_biases():
+    """They are called bias_ih_l0 and bias_hh_l0 there."""
+    torch.manual_seed(0)
+    model = nn.RNN(3, 2).double()
+    x, y = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
+    sgd = torch.optim.SGD(model.parameters(), lr=1e-3)
+    list(sightline.train(model, (x, y), loss=lambda out, target: MSE(out[0], target), optimizer=sgd, epochs=1, l1=1e6))
+    assert {name: bool(p.any()) for name, p in model.named_parameters()} == {
+        "weight_ih_l0": False, "weight_hh_l0": False, "bias_ih_l0": True, "bias_hh_l0": True,
+    }  # fmt: skip
+
+
+def test_each_group_is_thresholded_by_its_own_rate():
+    model = mlp()
+    first, second = (model[i].weight.detach().clone() for i in (0, 2))
+    x = torch.zeros(8, 3, dtype=torch.float64)
+    groups = [{"params": [model[0].weight], "lr": 0.1}, {"params": [model[2].weight], "lr": 0.01}]
+    stream = sightline.train(
+        model, (x, x[:, :1]), loss=lambda p, t: 0.0 * p.sum(), optimizer=torch.optim.SGD(groups), epochs=1, l1=2.0
+    )
+    list(stream)
+    for before, after, rate in ((first, model[0].weight, 0.1), (second, model[2].weight, 0.01)):
+        torch.testing.assert_close(after, before.sign() * (before.abs() - rate * 2.0).clamp(min=0.0))
+
+
 CLASSES = torch.tensor([0, 1, 2, 0, 1, 2])
 WEIGHTS = torch.ones(2)
 BAD_CLASSES = [
@@ -297,6 +322,8 @@ BAD_CLASSES = [
     (nn.CrossEntropyLoss(), [0, 1, 2, 0, 3, 7], "row 4 of y is class 3 and the model predicts 3 classes, 0 to 2: number the classes from 0, or give the model 8 outputs"),
     (nn.CrossEntropyLoss(weight=WEIGHTS), [0, 1, 2, 0, 1, 2], "row 2 of y is class 2, for which the loss has no weight"),
     (nn.CrossEntropyLoss(weight=WEIGHTS), [0, 1, 0, 0, 1, 1], "2 weights and the model predicts 3 classes"),
+    (nn.CrossEntropyLoss(), np.array([0, 1, 2, 0, 1, 2], dtype=np.int32), "needs class numbers as int64 and y is torch.int32: convert it with y.long()"),
+    (nn.CrossEntropyLoss(), [True, False] * 3, "y is torch.bool"),
     (nn.CrossEntropyLoss(), [0.0, 1.0, 2.0, 0.0, 1.0, 2.0], "needs class numbers and y is torch.float32"),
     (nn.CrossEntropyLoss(), [[0.5, 0.5]] * 6, "needs a probability for each class, and the model predicts shape (6, 3)"),
 ]  # fmt: skip
@@ -311,14 +338,14 @@ def test_a_class_is_never_passed_over_in_silence(loss, y, sentence, batch):
     with pytest.raises(sightline.UsageError) as caught:
         list(
             sightline.train(
-                model, (torch.ones(6, 2), torch.tensor(y)), loss=loss, optimizer=sgd, epochs=1, batch_size=batch
+                model, (torch.ones(6, 2), torch.as_tensor(y)), loss=loss, optimizer=sgd, epochs=1, batch_size=batch
             )
         )
     assert sentence in str(caught.value)
 
 
 def test_one_class_and_probabilities_are_fine():
-    for y in (torch.zeros(6, dtype=torch.long), torch.full((6, 3), 1.0 / 3.0), CLASSES.to(torch.uint8).long()):
+    for y in (torch.zeros(6, dtype=torch.long), torch.full((6, 3), 1.0 / 3.0), CLASSES.to(torch.uint8)):
         model = nn.Linear(2, 3)
         sgd = torch.optim.SGD(model.parameters(), lr=0.1)
         records = list(

@@ -45,7 +45,7 @@ def fitted(name):
 def test_metrics_against_scikit_learn(name, weighted):
     codes, P, w = fitted(name)
     w = w if weighted else None
-    found, predicted = classification_metrics(codes, P, w), P.argmax(axis=1)
+    found, predicted = classification_metrics(codes, P, w).values, P.argmax(axis=1)
     near = {"rel": 1e-12}
     assert found["log_loss"] == pytest.approx(skm.log_loss(codes, P, sample_weight=w), **near)
     assert found["accuracy"] == pytest.approx(skm.accuracy_score(codes, predicted, sample_weight=w), **near)
@@ -101,7 +101,7 @@ def test_calibration_against_scikit_learn(name):
         assert (b.low, b.high) == (pytest.approx(low, abs=1e-14), pytest.approx(high, rel=1e-13))
     rows = np.array([b.rows for b in bins])
     assert calibration_error(bins) == pytest.approx(np.abs(observed - predicted) @ rows / len(codes), rel=1e-13)
-    assert classification_metrics(codes, P)["expected_calibration_error"] == calibration_error(bins)
+    assert classification_metrics(codes, P).values["expected_calibration_error"] == calibration_error(bins)
 
 
 @given(st.integers(0, 500), st.integers(1, 500), st.floats(0.5, 0.999))
@@ -123,7 +123,7 @@ def test_two_classes_with_ties_against_scikit_learn(rows):
     area = areas(codes, P, w.astype(float))[0, 1]
     if len(set(codes)) < 2:
         assert np.isnan(area)
-        assert classification_metrics(codes, P)["auc"] is None
+        assert classification_metrics(codes, P).values["auc"] is None
         return
     assert area == pytest.approx(skm.roc_auc_score(codes, P[:, 1], sample_weight=w), abs=1e-14)
     assert roc_curve(codes == 1, P[:, 1], w.astype(float)).area == pytest.approx(area, abs=1e-14)
@@ -134,8 +134,8 @@ def test_a_weight_counts_as_that_many_rows(rows):
     codes, eighths, w = np.array(rows).T
     P = np.column_stack([1 - eighths / 8, eighths / 8])
     weighted, repeated = (
-        classification_metrics(codes, P, w.astype(float)),
-        classification_metrics(codes.repeat(w), P.repeat(w, axis=0)),
+        classification_metrics(codes, P, w.astype(float)).values,
+        classification_metrics(codes.repeat(w), P.repeat(w, axis=0)).values,
     )
     for name, value in repeated.items():
         assert weighted[name] == (None if value is None else pytest.approx(value, rel=1e-12, abs=1e-13))

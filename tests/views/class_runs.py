@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import sightline
-from sightline.class_metrics import metrics_of, probabilities_at
+from sightline.class_metrics import estimated_metrics
 from sightline.records import Epoch
 
 __all__ = ["trained"]
@@ -38,10 +38,9 @@ def trained(data, formula, *, epochs=60, lr=None, **options):
         with torch.no_grad():
             theta -= lr * theta.grad
     coefficients = [replace(c, estimate=v) for c, v in zip(run.coefficients, values, strict=True)]
-    P = probabilities_at(design, rows.X * design.scale + design.center, values)
     result = {
         **run.result, "loss": records[-1].loss, "excess": records[-1].loss - run.result["exact_loss"], "epochs": epochs,
-        "engine": {"name": "autograd", "reason": "plain"}, "metrics": metrics_of(design, rows, P, "bce"),
+        "engine": {"name": "autograd", "reason": "plain"}, "metrics": estimated_metrics(design, rows, values, "bce"),
         "optimizer": {"name": "sgd", "lr": lr},
     }  # fmt: skip
     return replace(run, result=result, coefficients=coefficients, epochs=records)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 from collections.abc import Iterator
 from functools import cached_property
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from ..data.batches import batches
 from .base import Measured
 from .problem import Problem
-from .stepping import Stepper
+from .stepping import Stepper, needs_closure
 
 __all__ = ["Autograd"]
 
@@ -37,8 +36,7 @@ class Autograd:
         self.rows = len(problem.x)
         self.module, self.loss, self.optimizer = problem.module, problem.loss, problem.optimizer
         self.stepper = Stepper(self.module, self.optimizer, problem.stepping)
-        closure = inspect.signature(type(problem.optimizer).step).parameters.get("closure")
-        self._needs_closure = closure is not None and closure.default is inspect.Parameter.empty  # LBFGS
+        self._needs_closure = needs_closure(problem.optimizer)
         self._is_mean = getattr(problem.loss, "reduction", "mean") == "mean"
         self._kept: tuple[float, list[Kept]] | None = None
         self._checked = False
@@ -83,7 +81,7 @@ class Autograd:
         """What the mean loss of these rows divides by: their number, or the sum of the weights of their classes."""
         by_class = isinstance(self.loss, (nn.CrossEntropyLoss, nn.NLLLoss)) and not y.is_floating_point()
         weight = getattr(self.loss, "weight", None) if by_class else None
-        return float(len(y)) if weight is None else float(weight[y].sum())
+        return float(len(y)) if weight is None else float(weight[y.long()].sum())
 
     def _forward_backward(self, x: Tensor, y: Tensor, *, share: float = 1.0) -> float:
         """Forward, loss, backward of the share of a step that these rows have."""

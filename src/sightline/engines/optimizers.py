@@ -17,13 +17,13 @@ from .options import refusals_of_torch, typed_options
 
 __all__ = ["make_optimizer", "optimizer_names", "optimizer_options"]
 
-NOT_SGD_LIKE = {"SparseAdam", "Muon"}  # do not take every parameter of every model
+NOT_FOR_EVERY_MODEL = {"SparseAdam", "Muon"}  # need sparse gradients, or matrices only
 HIDDEN = {"self", "params"}
 
 
 def optimizer_names() -> dict[str, type[Optimizer]]:
     """Every optimizer of `torch.optim` that trains any model, by its name in small letters."""
-    return {name: cls for name, cls in _all().items() if cls.__name__ not in NOT_SGD_LIKE}
+    return {name: cls for name, cls in _all().items() if cls.__name__ not in NOT_FOR_EVERY_MODEL}
 
 
 def _all() -> dict[str, type[Optimizer]]:

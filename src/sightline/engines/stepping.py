@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from torch.optim import SGD, Optimizer, lr_scheduler
 from ..errors import UsageError, shown
 from .schedules import Schedule
 
-__all__ = ["Stepper", "Stepping", "as_stepping", "settings_used"]
+__all__ = ["Stepper", "Stepping", "as_stepping", "needs_closure", "settings_used"]
 
 NOT_SETTINGS = {"params", "foreach", "fused", "differentiable", "capturable", "maximize"}  # how torch computes
 CYCLED = ("lr", "momentum", "betas")  # what schedules move
@@ -58,18 +59,18 @@ class Stepping:
                 f"accumulate {self.accumulate} has no effect, for one batch holds all rows: "
                 "give a batch size, or leave it out"
             )
-        if isinstance(optimizer, torch.optim.LBFGS):
-            self._check_closure()
+        if needs_closure(optimizer):
+            self._check_closure(name)
         if self.l1:
             self._check_sgd(optimizer, name)
         if self.schedule is not None and self.schedule.scheduler.optimizer is not optimizer:
             raise UsageError("the schedule belongs to another optimizer: build it from the one that trains the model")
 
-    def _check_closure(self) -> None:
+    def _check_closure(self, optimizer: str) -> None:
         given = {"clip_norm": self.clip_norm, "clip_value": self.clip_value, "accumulate": self.accumulate > 1}
         for name in (name for name, value in given.items() if value):
             raise UsageError(
-                f"{name} has no meaning for LBFGS, which measures the loss several times within one step: "
+                f"{name} has no meaning for {optimizer}, which measures the loss several times within one step: "
                 f"leave it out{', or give bigger batches' if name == 'accumulate' else ''}"
             )
 
@@ -126,7 +127,7 @@ class Stepper:
 
     def _penalized(self) -> list[tuple[nn.Parameter, Tensor, Mapping[str, Any]]]:
         """The weights that the next step moves, their values before it, and their group."""
-        biases = {id(p) for name, p in self.module.named_parameters() if name.rpartition(".")[2] == "bias"}
+        biases = {id(p) for name, p in self.module.named_parameters() if "bias" in name.rpartition(".")[2]}
         return [
             (p, p.detach().clone(), group)
             for group in self.optimizer.param_groups
@@ -160,6 +161,12 @@ def _threshold(parameter: nn.Parameter, before: Tensor, l1: float, state: dict[s
 
 def _rate(optimizer: Optimizer) -> float:
     return float(optimizer.param_groups[0]["lr"])
+
+
+def needs_closure(optimizer: Optimizer) -> bool:
+    """Whether each step of it evaluates the loss itself, as LBFGS does."""
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
 
 
 def settings_used(optimizer: Optimizer, stepping: Stepping) -> dict[str, Any]:

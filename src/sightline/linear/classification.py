@@ -5,6 +5,7 @@ A weight counts as that many rows, as it does in the likelihood.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -180,7 +181,7 @@ def calibration(
     return found
 
 
-def calibration_error(bins: list[Bin]) -> float:
+def calibration_error(bins: Sequence[Bin]) -> float:
     """The expected calibration error Σ n_b |observed_b - predicted_b| / n (Naeini, Cooper and Hauskrecht 2015).
 
     >>> calibration_error([Bin(0.0, 0.5, 3.0, 0.25, 0.5, 0.0, 1.0), Bin(0.5, 1.0, 1.0, 0.75, 0.75, 0.0, 1.0)])

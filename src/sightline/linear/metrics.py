@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .classification import areas, calibration, calibration_error, confusion_matrix, per_class, stated
+from .classification import Bin, areas, calibration, calibration_error, confusion_matrix, per_class, stated
 
-__all__ = ["class_probabilities", "classification_metrics", "regression_metrics"]
+__all__ = ["Measured", "class_probabilities", "classification_metrics", "regression_metrics"]
 
-NAMES = (
-    "log_loss", "accuracy", "brier", "auc", "balanced_accuracy", "baseline_accuracy", "baseline_log_loss",
-    "expected_calibration_error",
-)  # fmt: skip
+Array = NDArray[np.float64]
 
 
 def regression_metrics(observed: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float | None]:
@@ -51,9 +49,19 @@ def class_probabilities(scores: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(softmax(scores, axis=1), dtype=np.float64)
 
 
-def classification_metrics(
-    codes: NDArray[np.intp], probability: NDArray[np.float64], weight: NDArray[np.float64] | None = None
-) -> dict[str, float | None]:
+@dataclass(frozen=True)
+class Measured:
+    """What is measured of a classifier: `values` by name, the confusion matrix `counts (K, K)`, the areas of all pairs
+    of classes `area (K, K)`, and the calibration table; see `linear.classification`.
+    """
+
+    values: dict[str, float | None]
+    counts: Array
+    area: Array
+    bins: tuple[Bin, ...]
+
+
+def classification_metrics(codes: NDArray[np.intp], probability: Array, weight: Array | None = None) -> Measured:
     """How well `probability (n, K)` fits `codes (n,)`; a row of weight w counts as w rows.
 
     `log_loss` is -mean ln P(own class), and `baseline_log_loss` what always stating the shares of the classes gives;
@@ -62,32 +70,33 @@ def classification_metrics(
     `brier` is mean (P - 1)² of the second class where there are two, else the mean of Σ over all classes (Brier 1950).
     `auc` is the chance that a row of the second class scores above one of the first (ties half); with more classes the
     mean over ordered pairs (Hand and Till 2001), None where a class has no row. `expected_calibration_error` is that of
-    ten bins; see `linear.classification`.
+    ten bins.
 
-    >>> found = classification_metrics(np.array([0, 1]), np.array([[0.5, 0.5], [0.25, 0.75]]))
+    >>> found = classification_metrics(np.array([0, 1]), np.array([[0.5, 0.5], [0.25, 0.75]])).values
     >>> {name: round(found[name], 4) for name in ("log_loss", "accuracy", "brier", "auc", "baseline_accuracy")}
     {'log_loss': 0.4904, 'accuracy': 1.0, 'brier': 0.1562, 'auc': 1.0, 'baseline_accuracy': 0.5}
     """
     n, K = probability.shape
-    if not n:
-        return dict.fromkeys(NAMES)
     with np.errstate(divide="ignore"):
         log_own = np.log(probability[np.arange(n), codes])
     off = ((probability - np.eye(K)[codes]) ** 2).sum(axis=1)
     counts = confusion_matrix(codes, probability.argmax(axis=1), K, weight)
+    area = areas(codes, probability, weight)
+    bins = calibration(*stated(codes, probability), weight=weight)
     shares = counts.sum(axis=1) / counts.sum()
     seen = shares[shares > 0]
-    values = (
-        -np.average(log_own, weights=weight),
-        np.trace(counts) / counts.sum(),
-        np.average(off / (2.0 if K == 2 else 1.0), weights=weight),
-        _mean_area(areas(codes, probability, weight)),
-        np.nanmean(per_class(counts)["recall"]),
-        shares.max(),
-        0.0 - seen @ np.log(seen),
-        calibration_error(calibration(*stated(codes, probability), weight=weight)),
-    )
-    return {name: None if np.isnan(value) else float(value) for name, value in zip(NAMES, values, strict=True)}
+    values = {
+        "log_loss": -np.average(log_own, weights=weight),
+        "accuracy": np.trace(counts) / counts.sum(),
+        "brier": np.average(off / (2.0 if K == 2 else 1.0), weights=weight),
+        "auc": _mean_area(area),
+        "balanced_accuracy": np.nanmean(per_class(counts)["recall"]),
+        "baseline_accuracy": shares.max(),
+        "baseline_log_loss": 0.0 - seen @ np.log(seen),
+        "expected_calibration_error": calibration_error(bins),
+    }
+    known = {name: None if np.isnan(value) else float(value) for name, value in values.items()}
+    return Measured(known, counts, area, tuple(bins))
 
 
 def _mean_area(area: NDArray[np.float64]) -> float:

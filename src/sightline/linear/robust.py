@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, UsageError, nearest, shown
 from .span import Span, qr, root_weights
 
-__all__ = ["KINDS", "ClusterSizes", "cluster_sizes", "robust_covariance", "robust_df", "summed"]
+__all__ = ["KINDS", "ClusterSizes", "cluster_sizes", "clustered", "robust_covariance", "robust_df", "summed"]
 
 KINDS = ("hc0", "hc1", "hc2", "hc3", "cluster")
 NOTHING = 1e-10  # of the size of a standard error, below which it is rounding alone
@@ -88,7 +88,7 @@ def robust_covariance(
     size = np.abs(combinations).max(axis=1, initial=0.0)
     size[size == 0] = 1.0  # so that the squares of tiny combinations do not vanish
     known = span.estimable(combinations)
-    codes = None if clusters is None else _codes(clusters)[used]
+    codes = None if clusters is None else clustered(clusters)[used]
     if len(Z) <= span.rank:
         return np.full((len(known), len(known)), math.nan)
     basis = Q @ span.left
@@ -128,7 +128,7 @@ def cluster_sizes(clusters: Any, *, weight: Any = None) -> ClusterSizes:
     Raises:
         DataError: a label that is missing; one cluster only; as many clusters as rows.
     """
-    codes = _codes(clusters)
+    codes = clustered(clusters)
     codes = codes[root_weights(weight, len(codes)) > 0]
     sizes = np.bincount(codes)
     sizes = sizes[sizes > 0]
@@ -207,7 +207,7 @@ def _check_count(groups: int) -> None:
         )
 
 
-def _codes(clusters: Any) -> NDArray[np.intp]:
+def clustered(clusters: Any) -> NDArray[np.intp]:
     """Clusters numbered from zero in the order of their first row."""
     labels = clusters if isinstance(clusters, np.ndarray) else np.asarray(clusters, dtype=object)
     if labels.ndim != 1:

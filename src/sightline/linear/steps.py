@@ -143,7 +143,9 @@ def _sgd(options: Mapping[str, Any], first: bool) -> list[Assignment]:
     return [*lines, Assignment("w", "w - lr · v", lambda e: -e["lr"] * e["v"])]
 
 
-def _adam(options: Mapping[str, Any], _: bool) -> list[Assignment]:
+def _adam(options: Mapping[str, Any], first: bool) -> list[Assignment]:
+    if options.get("decoupled_weight_decay"):
+        return _adamw(options, first)
     return [*_penalized(options), *_moments()]
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from ..linear.classification import wilson_interval
 from ..words import plain
-from .class_view import CLASS_COLORS, ClassView, both, scattered, span
+from .class_view import CLASS_COLORS, ClassView, answers, scattered, span
 from .drawing import EXACT, POINT, TRAINED, as_text, name_axes, sample
 from .panels import head, legend_below
 
 __all__ = ["curves", "sigmoid"]
 
 Array = NDArray[np.float64]
+MARKERS = ("o", "^", "s", "D", "v", "P", "X")  # never color alone
 
 
 def sigmoid(axes: Axes, view: ClassView) -> None:
@@ -25,22 +28,22 @@ def sigmoid(axes: Axes, view: ClassView) -> None:
     axes.axhline(0.5, color="#bbbbbb", linewidth=0.9)
     _ticks(axes, view)
     _shares(axes, x, view.codes, view.weight)
-    for values, name, style in both(view):
-        curve = view.grid(grid[:, None], values)
-        crossing = view.crossing(values)
+    for answer in answers(view):
+        curve = view.grid(grid[:, None], answer.values)
+        crossing = view.crossing(answer.values)
         if curve is None and crossing is not None:
-            rising = values[-1] > 0
+            rising = answer.values[-1] > 0
             curve = np.column_stack([(grid > crossing) != rising, (grid > crossing) == rising]).astype(float)
         if curve is not None:
-            axes.plot(grid, curve[:, 1], label=name, **style)  # type: ignore[arg-type]
-    at = view.crossing(view.trained)
+            axes.plot(grid, curve[:, 1], label=answer.name, **answer.style)
+    at, color = view.crossing(view.trained), EXACT if view.solved else TRAINED
     if at is not None and grid[0] < at < grid[-1]:
-        axes.plot([at, at], [-0.14, 0.5], color=TRAINED, linewidth=1.0, linestyle=":", zorder=2)
-        axes.plot(at, 0.5, "o", color=TRAINED, markersize=6, markeredgecolor="white", zorder=5)
+        axes.plot([at, at], [-0.14, 0.5], color=color, linewidth=1.0, linestyle=":", zorder=2)
+        axes.plot(at, 0.5, "o", color=color, markersize=6, markeredgecolor="white", zorder=5)
         right = at < (grid[0] + grid[-1]) / 2.0
         axes.annotate(
             as_text(f"{term} = {plain(at)}"), (at, 0.5), xytext=(9 if right else -9, -4), textcoords="offset points",
-            ha="left" if right else "right", va="top", fontsize=9, color=TRAINED, zorder=6,
+            ha="left" if right else "right", va="top", fontsize=9, color=color, zorder=6,
             bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
     axes.set_xlim(grid[0], grid[-1])
@@ -111,24 +114,29 @@ def curves(axes: Axes, view: ClassView) -> None:
     points = sample(len(view.codes))
     x, codes = scattered(view.X[points, 0]), view.codes[points]
     alpha = float(np.clip(60.0 / len(codes), 0.12, 0.6))
+    top = min(1.0, 1.25 * float(P.max()))
     for k in range(K):
-        axes.plot(grid, P[:, k], color=CLASS_COLORS[k], linewidth=2.2, label=view.names[k], zorder=4)
+        marks: dict[str, Any] = {"marker": MARKERS[k], "markevery": (8 * k + 10, 75), "markeredgecolor": "white"}
+        marks["linestyle"] = "--" if view.solved else "-"
+        axes.plot(grid, P[:, k], color=CLASS_COLORS[k], linewidth=2.0, label=view.names[k], zorder=4, **marks)
         if view.differs and exact is not None:
             axes.plot(grid, exact[:, k], color=CLASS_COLORS[k], linewidth=1.3, linestyle="--", zorder=3)
-        top = -0.03 - 0.05 * k
-        axes.vlines(x[codes == k], top - 0.036, top, color=CLASS_COLORS[k], alpha=alpha, linewidth=1.1, zorder=2)
+        high = -top * (0.03 + 0.05 * k)
+        style: dict[str, Any] = {"color": CLASS_COLORS[k], "alpha": alpha, "linewidth": 1.1, "zorder": 2}
+        axes.vlines(x[codes == k], high - 0.036 * top, high, **style)
     if view.differs and exact is not None:
         axes.plot([], [], color=EXACT, linestyle="--", linewidth=1.3, label="exact")
     axes.set_xlim(grid[0], grid[-1])
-    axes.set_ylim(-0.04 - 0.05 * K, 1.04)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
+    axes.set_ylim(-top * (0.04 + 0.05 * K), 1.04 * top)
+    axes.set_yticks([v for v in axes.get_yticks() if 0.0 <= v <= 1.0])
     name_axes(axes, term, "probability", "")
     head(axes, f"Which class is likely at which {term}?", _curves_reading(view, grid, P, term))
     legend_below(axes)
 
 
 def _curves_reading(view: ClassView, grid: Array, P: Array, term: str) -> str:
-    best = P.argmax(axis=1)
+    inside = (grid >= view.X.min()) & (grid <= view.X.max())
+    grid, best = grid[inside], P[inside].argmax(axis=1)
     turns = np.flatnonzero(np.diff(best))
     names = view.names
     if not len(turns):

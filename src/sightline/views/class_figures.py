@@ -71,7 +71,7 @@ def loss_reading(run: Subject) -> str:
     above = plain(max(loss - exact, 0.0), 3)
     if _at_infinity(run):
         return (
-            f"The classes are separated, so the loss falls towards {plain(exact, 3)} for ever and the coefficients "
+            f"Classes are separated, so the loss falls towards {plain(exact, 3)} for ever and the coefficients "
             f"grow; after {count(epochs, 'epoch')} {above} is left."
         )
     near = "as near as rounding lets it" if loss - exact <= 4e-16 * abs(loss) else f"{above} above the exact answer"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
@@ -9,14 +11,15 @@ from numpy.typing import NDArray
 from .class_curves import curves, sigmoid
 from .class_report import percent
 from .class_scores import scores_panel, sureness
-from .class_view import CLASS_COLORS, ClassView, both, span
-from .drawing import name_axes, sample
+from .class_view import CLASS_COLORS, ClassView, answers, span
+from .drawing import name_axes
 from .panels import head, legend_below, message
 
 __all__ = ["data_panel"]
 
 Array = NDArray[np.float64]
 MARKERS = ("o", "^", "s")
+MOST_ROWS, LAYERS = 2000, 12
 MOST_CURVES, MOST_REGIONS = len(CLASS_COLORS), len(MARKERS)
 DATA = "What the model makes of the data"
 
@@ -55,19 +58,12 @@ def _map(axes: Axes, view: ClassView) -> None:
         axes.imshow(
             shown.reshape(len(y), len(x), 3), extent=(x[0], x[-1], y[0], y[-1]), origin="lower", aspect="auto", zorder=0
         )
-    for values, name, style in both(view):
-        Q = view.grid(mesh, values)
+    for answer in answers(view):
+        Q = view.grid(mesh, answer.values)
         if Q is not None:
-            _boundaries(axes, x, y, Q, style)
-            axes.plot([], [], label=f"{name} boundary", **style)  # type: ignore[arg-type]
-    points = sample(len(view.codes))
-    for k, label in enumerate(view.names):
-        at = view.X[points][view.codes[points] == k]
-        many = len(view.codes) > 400
-        axes.scatter(
-            at[:, 0], at[:, 1], s=14 if many else 26, marker=MARKERS[k], color=CLASS_COLORS[k], edgecolors="white",
-            linewidths=0.3 if many else 0.6, alpha=0.7 if many else 0.9, zorder=3, label=label,
-        )  # fmt: skip
+            _boundaries(axes, x, y, Q, answer.style)
+            axes.plot([], [], label=f"{answer.name} boundary", **answer.style)
+    _rows(axes, view)
     axes.set_xlim(x[0], x[-1])
     axes.set_ylim(y[0], y[-1])
     across, up = view.terms
@@ -77,7 +73,20 @@ def _map(axes: Axes, view: ClassView) -> None:
     legend_below(axes)
 
 
-def _boundaries(axes: Axes, x: Array, y: Array, P: Array, style: dict[str, object]) -> None:
+def _rows(axes: Axes, view: ClassView) -> None:
+    """The rows in layers, so that no class lies over all of another."""
+    order = np.random.default_rng(0).permutation(len(view.codes))[:MOST_ROWS]
+    many = len(order) > 400
+    style: dict[str, Any] = {"edgecolors": "white", "alpha": 0.9, "zorder": 3, "linewidths": 0.3 if many else 0.6}
+    for layer in np.array_split(order, LAYERS):
+        for k in range(len(view.labels)):
+            at = view.X[layer[view.codes[layer] == k]]
+            axes.scatter(at[:, 0], at[:, 1], s=14 if many else 26, marker=MARKERS[k], color=CLASS_COLORS[k], **style)
+    for k, name in enumerate(view.names):
+        axes.scatter([], [], s=26, marker=MARKERS[k], color=CLASS_COLORS[k], label=name)
+
+
+def _boundaries(axes: Axes, x: Array, y: Array, P: Array, style: dict[str, Any]) -> None:
     """The line between each two classes where no third is likelier than both."""
     K = P.shape[1]
     for a in range(K):
@@ -99,4 +108,4 @@ def _map_reading(view: ClassView) -> str:
             "warning names one; --l2 0.01 keeps them finite."
         )
     unsure = percent(float(np.average(view.probability.max(axis=1) < 0.8, weights=view.weight)))
-    return f"The model is {view.accuracy()}; for {unsure} of rows no class has a probability of 0.8, near the lines."
+    return f"The model is {view.accuracy()}; for {unsure} of rows, near the lines, no class reaches 0.8."

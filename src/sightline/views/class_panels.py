@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..linear.classification import calibration, confusion_matrix, roc_curve, stated
 from ..words import plain
-from .class_report import percent
-from .class_view import ClassView
-from .drawing import EXACT, POINT, TRAINED, as_text, name_axes
+from .class_report import distinct, percent
+from .class_view import ClassView, answers
+from .drawing import EXACT, POINT, as_text, name_axes
 from .panels import head, legend_below, message
 
 __all__ = ["calibration_panel", "calibration_reading", "confusion_panel", "confusion_reading", "roc_panel"]
@@ -103,15 +103,15 @@ def roc_panel(axes: Axes, view: ClassView) -> None:
     x, y, thresholds = curve.false_positive, curve.true_positive, curve.threshold
     axes.fill_between(x, y, color=POINT, alpha=0.07, linewidth=0)
     axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", linewidth=1.2)
-    axes.plot(x, y, color=TRAINED, linewidth=2.2, label=f"trained, area {curve.area:.4f}")
-    if view.differs and view.exact_probability is not None:
-        other = roc_curve(positive, view.exact_probability[:, 1], view.weight)
-        style = {"color": EXACT, "linestyle": "--", "linewidth": 1.4, "label": f"exact, area {other.area:.4f}"}
-        axes.plot(other.false_positive, other.true_positive, **style)  # type: ignore[arg-type]
+    for answer in answers(view):
+        if answer.probability is not None and (answer.name == "trained" or view.solved or view.differs):
+            shown = roc_curve(positive, answer.probability[:, 1], view.weight)
+            label = f"{answer.name}, area {shown.area:.4f}"
+            axes.plot(shown.false_positive, shown.true_positive, label=label, **answer.style)
     at, best = int(np.flatnonzero(thresholds > 0.5)[-1]), int(np.argmax(y - x))
     chosen = [(best, f"best {_threshold(thresholds[best])}", "s")] if best != at else []
     for i, text, marker in [(at, "threshold 0.5", "o"), *chosen]:
-        axes.plot(x[i], y[i], marker, color=POINT, markersize=7, markeredgecolor="white", zorder=4, label=text)
+        axes.plot(x[i], y[i], marker, color=POINT, markersize=7, markeredgecolor="white", zorder=6, label=text)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.05)
     name_axes(axes, f"share of {first} called {second}", f"share of {second} found", "")
@@ -152,12 +152,10 @@ def confusion_panel(axes: Axes, view: ClassView) -> None:
     name_axes(axes, "predicted", "observed", "")
     axes.grid(False)
     ticks = range(K) if K <= MOST_CLASSES else []
-    names = [as_text(view.labels[k], 12 if K <= 8 else 7) for k in ticks]
+    names = [as_text(label) for label in distinct(view.run.design.classes, 12 if K <= 8 else 8)] if ticks else []
     turned = sum(map(len, names)) * 0.62 * size > 72.0 * 4.4
     axes.set_xticks(list(ticks), names, fontsize=size, rotation=90 if turned else 0)
     axes.set_yticks(list(ticks), names, fontsize=size)
-    if turned:
-        axes.xaxis.set_label_coords(0.5, -0.2)
     head(axes, title, confusion_reading(counts, view.names))
 
 

@@ -10,7 +10,7 @@ from .statistics import wrapped
 from .subject import Subject
 from .tables import table
 
-__all__ = ["evaluation_lines", "metrics_lines", "percent"]
+__all__ = ["distinct", "evaluation_lines", "metrics_lines", "percent", "short"]
 
 WIDTH = 80
 MOST_CLASSES = 30
@@ -28,6 +28,29 @@ def percent(value: float | None) -> str:
     return f"{100.0 * value:.1f} %" if value not in (0.0, 1.0) else f"{100.0 * value:.0f} %"
 
 
+def short(text: str, limit: int) -> str:
+    """A name on one line, cut at its end.
+
+    >>> short("a long label", 7), short("label", 7)
+    ('a long…', 'label')
+    """
+    clean = "".join(c if c.isprintable() else "?" for c in text)
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def distinct(labels: Sequence[str], limit: int) -> tuple[str, ...]:
+    """Labels on one line, cut at their end, and at their beginning where only that tells them apart.
+
+    >>> distinct(("number one", "number two"), 8), distinct(("one", "two"), 8)
+    (('…one', '…two'), ('one', 'two'))
+    """
+    cut = tuple(short(label, limit) for label in labels)
+    if len(set(cut)) == len(set(labels)):
+        return cut
+    same = next((i for i, letters in enumerate(zip(*labels, strict=False)) if len(set(letters)) > 1), 0)
+    return tuple(short("…" * bool(same) + label[same:], limit) for label in labels)
+
+
 def metrics_lines(run: Subject) -> list[str]:
     """How the estimates do on the rows they were trained on, beside what needs no columns."""
     found = run.result.get("metrics")
@@ -35,7 +58,7 @@ def metrics_lines(run: Subject) -> list[str]:
         return []
     weighted = f" (weighted by {run.settings.weights})" if run.settings.weights else ""
     text = (
-        f" on these rows{weighted}: log-loss {plain(found['log_loss'])} (shares of the classes alone "
+        f" on the training rows{weighted}: log-loss {plain(found['log_loss'])} (shares of the classes alone "
         f"{plain(found['baseline_log_loss'])}), accuracy {percent(found['accuracy'])} (most frequent class alone "
         f"{percent(found['baseline_accuracy'])}), AUC {plain(found['auc'])}, Brier {plain(found['brier'])}"
     )
@@ -44,7 +67,7 @@ def metrics_lines(run: Subject) -> list[str]:
 
 def evaluation_lines(found: Metrics) -> list[str]:
     """All of `class_metrics` for a terminal."""
-    labels = [_short(c["label"], 24) for c in found["classes"]]
+    labels = distinct([c["label"] for c in found["classes"]], 24)
     return [*_numbers(found), "", *_confusion(found, labels), "", *_calibration(found, labels)]
 
 
@@ -56,7 +79,7 @@ def _numbers(found: Metrics) -> list[str]:
     shares, guess = plain(found["baseline_log_loss"]), percent(found["baseline_accuracy"])
     rows = [
         ("log-loss", plain(found["log_loss"]), f"always stating the shares of the classes: {shares}"),
-        ("accuracy", percent(found["accuracy"]), f"always guessing {_short(most, 20)}: {guess}"),
+        ("accuracy", percent(found["accuracy"]), f"always guessing {short(most, 20)}: {guess}"),
         ("balanced accuracy", percent(found["balanced_accuracy"]), "mean of the recalls below"),
         ("AUC", plain(found["auc"]), auc),
         ("Brier score", plain(found["brier"]), ""),
@@ -72,15 +95,17 @@ def _confusion(found: Metrics, labels: Sequence[str]) -> list[str]:
     cells += [(labels[k], [_number(line[k]) for line in counts]) for k in range(len(labels))]
     cells += [("recall", [percent(c["recall"]) for c in classes]), ("F1", [_three(c["f1"]) for c in classes])]
     below = ["precision", *(percent(c["precision"]) for c in classes), "", ""]
-    rows = table([(title, [*column, last]) for (title, column), last in zip(cells, below, strict=True)])
-    if len(labels) <= MOST_CLASSES and max(map(len, rows)) < WIDTH and len(rows[0]) - len(labels[0]) < WIDTH:
-        return [" predicted (columns) against observed (lines)", *(row.rstrip() for row in rows)]
+    columns = [(title, [*column, last]) for (title, column), last in zip(cells, below, strict=True)]
+    width = sum(max(len(title), *map(len, column)) + 2 for title, column in columns)
+    if len(labels) <= MOST_CLASSES and width <= WIDTH:
+        return [" predicted (columns) against observed (lines)", *(row.rstrip() for row in table(columns))]
     return _one_by_one(found, labels)
 
 
 def _one_by_one(found: Metrics, labels: Sequence[str]) -> list[str]:
     """Each class, the worst recall first where not all are shown, with what it is most often taken for."""
     classes, counts = found["classes"], found["confusion"]["counts"]
+    brief = distinct([c["label"] for c in classes], 12)
     order = list(range(len(labels)))
     if len(order) > MOST_CLASSES:
         order = sorted(order, key=lambda k: classes[k]["recall"] if classes[k]["rows"] else 2.0)[:MOST_CLASSES]
@@ -94,7 +119,7 @@ def _one_by_one(found: Metrics, labels: Sequence[str]) -> list[str]:
         ("recall", column("recall", percent)),
         ("precision", column("precision", percent)),
         ("F1", column("f1", _three)),
-        ("most taken for", [_taken_for(counts[k], k, labels) for k in order]),
+        ("most taken for", [_taken_for(counts[k], k, brief) for k in order]),
     ])  # fmt: skip
     hidden = len(labels) - len(order)
     more = [f" the {len(order)} classes of the lowest recall; the other {hidden:,}: --json"] if hidden else []
@@ -104,7 +129,7 @@ def _one_by_one(found: Metrics, labels: Sequence[str]) -> list[str]:
 def _taken_for(line: Sequence[float], own: int, labels: Sequence[str]) -> str:
     wrong = [0 if k == own else v for k, v in enumerate(line)]
     most = max(range(len(wrong)), key=lambda k: wrong[k])
-    return f"{_short(labels[most], 12)} ({_number(wrong[most])})" if wrong[most] else "-"
+    return f"{labels[most]} ({_number(wrong[most])})" if wrong[most] else "-"
 
 
 def _calibration(found: Metrics, labels: Sequence[str]) -> list[str]:
@@ -118,7 +143,7 @@ def _calibration(found: Metrics, labels: Sequence[str]) -> list[str]:
         ("95 % interval", [f"{b['low']:.3f} .. {b['high']:.3f}" for b in bins]),
     ])  # fmt: skip
     error = f" off by {_three(found['expected_calibration_error'])} on average"
-    return [f" calibration: the stated probability {what} beside the observed share", *lines, error]
+    return [f" calibration: the probability {what} beside the observed share", *lines, error]
 
 
 def _number(value: float | None) -> str:
@@ -127,9 +152,3 @@ def _number(value: float | None) -> str:
 
 def _three(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _short(text: str, limit: int) -> str:
-    """A label on one line of a terminal."""
-    clean = "".join(c if c.isprintable() else "?" for c in text)
-    return clean if len(clean) <= limit else clean[: limit - 3] + "..."

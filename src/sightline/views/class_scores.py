@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from ..words import count
-from .class_report import percent
+from .class_report import distinct, percent
 from .class_view import CLASS_COLORS, ClassView
 from .drawing import EXACT, INK, POINT, TRAINED, as_text, name_axes
 from .panels import head, legend_below
@@ -41,7 +41,7 @@ def scores_panel(axes: Axes, view: ClassView) -> None:
         axes.bar(edges[:-1][wrong], sign * rows[wrong], **bar(color))
         _exact_outline(axes, view, k, edges, sign)
     axes.axhline(0.0, color=INK, linewidth=0.9, zorder=4)
-    axes.axvline(0.0, color=TRAINED, linewidth=1.4, zorder=4)
+    axes.axvline(0.0, color=EXACT if view.solved else TRAINED, linewidth=1.4, zorder=4)
     axes.plot([], [], "s", color=CLASS_COLORS[0], markersize=7, label="dark: on the wrong side")
     axes.set_xlim(edges[0], edges[-1])
     name_axes(axes, f"log odds of {second} (0: equally likely)", f"rows:  {first} below, {second} above", "")
@@ -90,8 +90,9 @@ def sureness(axes: Axes, view: ClassView) -> None:
     axes.plot([], [], color=POINT, alpha=0.35, linewidth=1.6, label="nine tenths")
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.set_xlim(-0.02, 1.02)
+    names = distinct(view.run.design.classes, 12)
     size = float(np.clip(150.0 / len(order), 6.0, 9.0))
-    axes.set_yticks(range(len(order)), [as_text(view.labels[k], 12) for k in order], fontsize=size)
+    axes.set_yticks(range(len(order)), [as_text(names[k]) for k in order], fontsize=size)
     name_axes(axes, "probability given to the right class", "", "")
     head(axes, "How sure is the model of the right class?", _sureness_reading(view, medians, len(seen) - len(order)))
     legend_below(axes)

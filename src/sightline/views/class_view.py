@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..class_metrics import parameters, probabilities_at
 from ..records import Epoch
-from .class_report import percent
+from .class_report import distinct, percent, short
 from .drawing import EXACT, TRAINED
 from .subject import Subject
 
-__all__ = ["CLASS_COLORS", "ClassView", "both", "scattered", "span"]
+__all__ = ["CLASS_COLORS", "Answer", "ClassView", "answers", "scattered", "span"]
 
 Array = NDArray[np.float64]
-CLASS_COLORS = ("#0e1cae", "#04a88c", "#ec5610", "#7d5ba6", "#b8860b", "#56a0d3", "#350f1f")
+# Told apart in normal, protan, deutan and tritan vision (CIE76 above 25), and with marks of different forms beside.
+CLASS_COLORS = ("#0e1cae", "#04a88c", "#ec5610", "#aa4eb4", "#6b1e07", "#9167ff", "#4b2b46")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A table of coefficients, its P `(n, K)` for the rows, and how its lines are drawn."""
+
+    name: str
+    values: tuple[float, ...]
+    probability: Array | None
+    style: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,21 +64,26 @@ class ClassView:
         return cls(
             run, X, rows.y.astype(np.intp), rows.weight, trained, exact,
             probabilities_at(design, X, trained), probabilities_at(design, X, exact),
-            tuple(_short(label) for label in design.classes),
+            distinct(design.classes, 16),
         )  # fmt: skip
+
+    @property
+    def solved(self) -> bool:
+        """Whether the estimates are the exact answer, without training."""
+        return bool(self.run.result["engine"]["name"] == "exact")
 
     @property
     def names(self) -> tuple[str, ...]:
         """The labels as a sentence says them: numbers with the name of the target before them."""
         if not all(label.lstrip("-").replace(".", "").isdigit() for label in self.labels):
             return self.labels
-        target = _short(self.run.design.target, 15 - max(map(len, self.labels)))
+        target = short(self.run.design.target, 15 - max(map(len, self.labels)))
         return tuple(f"{target} {label}" for label in self.labels)
 
     @property
     def terms(self) -> tuple[str, ...]:
         """The names of the columns, short enough for a picture."""
-        return tuple(_short(term, 28) for term in self.run.design.encoding.terms)
+        return tuple(short(term, 28) for term in self.run.design.encoding.terms)
 
     @property
     def differs(self) -> bool:
@@ -78,7 +95,7 @@ class ClassView:
     @property
     def numeric(self) -> NDArray[np.bool_]:
         """Which columns `(p,)` have more than two values."""
-        return np.array([len(np.unique(column)) > 2 for column in self.X.T], dtype=bool)
+        return np.array([_more_than_two(column) for column in self.X.T], dtype=bool)
 
     def grid(self, X: Array, values: tuple[float, ...]) -> Array | None:
         """P `(m, K)` at other points by a table of coefficients."""
@@ -115,16 +132,20 @@ class ClassView:
         return float(below.max() + above.min()) / 2.0
 
 
-def _short(label: str, limit: int = 16) -> str:
-    clean = "".join(c if c.isprintable() else "?" for c in label)
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+def _more_than_two(column: Array) -> bool:
+    others = column[column != column[0]]
+    return bool(len(others) and (others != others[0]).any())
 
 
-def both(view: ClassView) -> list[tuple[tuple[float, ...], str, dict[str, object]]]:
-    """The trained and the exact coefficients, their names, and how their lines are drawn."""
+def answers(view: ClassView) -> list[Answer]:
+    """What was trained, solid, and what is exact, dashed; of a run that was only solved, the latter."""
+    exact = {"color": EXACT, "linewidth": 1.4, "linestyle": "--", "zorder": 4}
+    if view.solved:
+        return [Answer("exact", view.exact, view.exact_probability, {**exact, "linewidth": 1.9})]
+    solid = {"color": TRAINED, "linewidth": 2.2, "zorder": 4}
     return [
-        (view.trained, "trained", {"color": TRAINED, "linewidth": 2.2, "zorder": 4}),
-        (view.exact, "exact", {"color": EXACT, "linewidth": 1.4, "linestyle": "--", "zorder": 4}),
+        Answer("trained", view.trained, view.probability, solid),
+        Answer("exact", view.exact, view.exact_probability, exact),
     ]
 
 

@@ -49,7 +49,7 @@ def _answer_table(run: Subject) -> list[str]:
         ("estimate", _format([c.estimate for c in coefficients])),
         ("std. error", _format([c.std_error for c in coefficients])),
         (
-            "z" if run.design.classes else "t",
+            "z" if run.design.classes or run.result["fit"].get("normal") else "t",
             [_or_dash(c.t, lambda v: f"{v:.2f}" if abs(v) < 1e6 else f"{v:.2e}") for c in coefficients],
         ),
         ("p", [_or_dash(c.p, p_value) for c in coefficients]),

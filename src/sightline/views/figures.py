@@ -84,7 +84,7 @@ def paths_figure(run: Subject) -> Figure:
     numbers = [e.number for e in run.epochs[:shown]]
     for j, c in enumerate(known):
         style = "-" if j < 10 else "-."
-        axes.plot(numbers, paths[:shown, j], style, color=f"C{j % 10}", linewidth=1.1, label=as_text(c.term, 18))
+        axes.plot(numbers, paths[:shown, j], style, color=f"C{j % 10}", linewidth=1.1, label=as_text(c.term, 22))
     axes.axhline(0.0, color=EXACT, linestyle="--", linewidth=1.2, label="exact")
     axes.set_yscale("symlog", linthresh=1.0)
     axes.yaxis.set_major_formatter(ScalarFormatter())

@@ -17,7 +17,7 @@ PANEL, MARGIN, ABOVE, BELOW = (4.75, 3.45), 1.05, 1.0, 0.95  # inches
 
 def grid_of_panels(lines: int, columns: int) -> tuple[Figure, list[Axes]]:
     """A picture of panels with room for title and reading above each, and for names and a legend below."""
-    width = columns * (PANEL[0] + MARGIN) + 0.15
+    width = columns * (PANEL[0] + MARGIN) + 0.25
     height = lines * (PANEL[1] + ABOVE + BELOW)
     figure = Figure(figsize=(width, height))
     found = []
@@ -34,10 +34,12 @@ def head(axes: Axes, title: str, reading: str) -> None:
     width = axes.get_window_extent().width / axes.figure.dpi * 72.0
     lines = _lines(reading, int(width / CHARACTER), most=3)
     axes.set_title("")
-    for text, points, size, color in ((as_text(title), 49.0, 12.0, "black"), ("\n".join(lines), 46.0, READING, INK)):
+    parts = (("title", as_text(title), 49.0, 12.0, "black"), ("reading", "\n".join(lines), 46.0, READING, INK))
+    for name, text, points, size, color in parts:
         axes.annotate(
             text, (0.0, 1.0), xytext=(0.0, points), xycoords="axes fraction", textcoords="offset points",
             fontsize=size, color=color, va="bottom" if size > READING else "top", annotation_clip=False,
+            gid=name,
         )  # fmt: skip
 
 
@@ -46,8 +48,8 @@ def legend_below(axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     labels = [as_text(label, 34) for label in labels]
     if handles:
-        fits = sum(len(label) + 7 for label in labels) <= 92
-        columns = len(handles) if fits else max(2, min(4, 92 // (max(map(len, labels)) + 7)))
+        fits = sum(len(label) + 7 for label in labels) <= 84
+        columns = len(handles) if fits else -(-len(handles) // 2)
         axes.legend(
             handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.145), ncol=columns,
             frameon=False, fontsize=8.5, handlelength=2.0, columnspacing=1.4,

@@ -32,7 +32,9 @@ def p_value(p: float) -> str:
 def statistics_lines(run: Subject) -> list[str]:
     """The statistics, which belong to the exact answer, never to a half-trained state."""
     lines = ["of the exact answer (as are the standard errors):"] if run.verdict.name != "CONVERGED" else []
-    lines += _of_classes(run) if run.design.classes else _of_numbers(run)
+    loss = run.result["loss_name"]
+    likelihood = "lr" in run.result["fit"] and bool(run.design.classes)
+    lines += _of_classes(run) if likelihood else _of_numbers(run) if loss == "mse" else _of_others(run)
     return [part for line in [*lines, *_kind(run)] for part in wrapped(f" {line}", indent="   ")]
 
 
@@ -48,6 +50,22 @@ def _of_numbers(run: Subject) -> list[str]:
     if s["sigma"] == 0:
         lines.append("a perfect fit: no residuals are left to measure chance by, so t and p are not defined")
     return [*lines, f"always predicting the mean: loss {plain(s['baseline_loss'], 6)}"]
+
+
+CONSTANT = {"mse": "mean", "l1": "median", "poisson-nll": "mean", "gaussian-nll": "mean and variance"}
+
+
+def _of_others(run: Subject) -> list[str]:
+    """Of losses that are neither squared error nor a likelihood of classes: what of these is known."""
+    s, lines = run.result["fit"], []
+    if (deviance := s.get("deviance")) is not None:
+        lines.append(f"deviance {plain(deviance, 6)}, without columns {plain(s['null_deviance'], 6)}")
+    if s.get("pseudo_r2") is not None:
+        lines.append(f"pseudo-R2 {s['pseudo_r2']:.4f}, the share of the loss without columns")
+    if s.get("aic") is not None:
+        lines.append(f"log-likelihood {plain(s['log_likelihood'], 6)}, AIC {s['aic']:.2f}, BIC {s['bic']:.2f}")
+    what = "one class" if run.design.classes else CONSTANT.get(run.result["loss_name"], "best number")
+    return [*lines, f"always predicting the {what}: loss {plain(s['baseline_loss'], 6)}"]
 
 
 def _of_classes(run: Subject) -> list[str]:
@@ -70,6 +88,8 @@ def _of_classes(run: Subject) -> list[str]:
 def _kind(run: Subject) -> list[str]:
     """What the standard errors allow for, and what a penalty makes of the table."""
     s, fit, lines = run.settings, run.result["fit"], []
+    if "why" in fit:
+        return [fit["why"] if fit["errors"] is None else f"standard errors: {fit['why']}"]
     others = "F and AIC" if fit["f"] is not None else "chi-squared and AIC" if fit.get("lr") is not None else ""
     if s.cluster is not None:
         lines.append(

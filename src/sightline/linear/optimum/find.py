@@ -13,7 +13,7 @@ from ..row_losses import CrossEntropy, GaussianNLL, PoissonNLL
 from .frame import Frame
 from .kinked import KINKED, kinked_optimum
 from .newton import UNSETTLED, newton_optimum
-from .recession import Recession, may_recede, recession
+from .recession import Recession, cheap, may_recede, recession
 from .result import Optimum
 
 __all__ = ["optimum"]
@@ -31,7 +31,7 @@ def optimum(objective: Objective, *, start: Array | None = None, noise: Array | 
     penalty. A group of counts that are all zero, and classes that unpenalized columns separate, have no minimum: then
     the direction is told, and the limit; as where means and variances fit rows exactly.
 
-    Raises DataError for cross-entropy whose classes are separated along columns without a penalty.
+    Raises DataError for cross-entropy whose classes are separated along columns without a penalty, or have no rows.
 
     >>> from ..row_losses import Absolute
     >>> found = optimum(Objective.plain(Absolute(np.zeros((3, 0)), np.array([1.0, 2.0, 7.0]))))
@@ -43,8 +43,8 @@ def optimum(objective: Objective, *, start: Array | None = None, noise: Array | 
     frame = Frame.of(objective, noise)
     if isinstance(objective.loss, KINKED):
         return kinked_optimum(objective, frame)
-    if isinstance(objective.loss, PoissonNLL):
-        away = recession(objective) if may_recede(objective) else None
+    if may_recede(objective) and cheap(objective):
+        away = recession(objective)
         return newton_optimum(objective, frame, start) if away is None else _limit(objective, away, noise)
     found = newton_optimum(objective, frame, start)
     if may_recede(objective) and _far(objective, found):
@@ -61,14 +61,18 @@ def _nothing(value: float, q: int, reason: str) -> Optimum:
 
 
 def _far(objective: Objective, found: Optimum) -> bool:
-    """Whether Newton's method ended with rows that are as good as certain."""
-    return bool(objective.loss.pieces(found.theta).loss.min(initial=1.0) < 1e-6)
+    """Whether Newton's method did not end, or where the loss no longer bends and rows are as good as certain."""
+    certain = objective.loss.pieces(found.theta).loss.min(initial=1.0) < 1e-6
+    return bool((certain and not found.unique) or found.reason.endswith(UNSETTLED))
 
 
 def _limit(objective: Objective, away: Recession, noise: Array | None) -> Optimum:
     """The optimum of the rows that do not move; coefficients that change nothing for them are ±inf or NaN."""
     loss = objective.loss
     if isinstance(loss, CrossEntropy):
+        empty = np.flatnonzero(np.bincount(loss.y.astype(np.intp), minlength=loss.outputs) == 0)
+        if len(empty):
+            raise DataError(f"class {empty[0]} has no rows: leave it out")
         raise DataError(
             "classes are separated along columns without a penalty, so the loss falls for ever: give those columns a "
             "penalty, or leave them out"

@@ -41,6 +41,16 @@ def may_recede(objective: Objective) -> bool:
     return isinstance(loss, PoissonNLL | Logistic | CrossEntropy) and not smoothed and bool(free.any())
 
 
+def cheap(objective: Objective) -> bool:
+    """Whether the search takes no time beside the minimization: for counts, and where only intercepts are free."""
+    return isinstance(objective.loss, PoissonNLL) or not _free_slopes(objective)
+
+
+def _free_slopes(objective: Objective) -> bool:
+    slopes = objective.loss.outputs * objective.loss.X.shape[1]
+    return bool(((objective.ridge[:slopes] == 0) & (objective.lasso[:slopes] == 0)).any())
+
+
 def recession(objective: Objective) -> Recession | None:
     """The widest direction of recession in the parameters without a penalty; None where there is a minimum.
 
@@ -49,6 +59,11 @@ def recession(objective: Objective) -> Recession | None:
     (e_y - e_k) ⊗ z. Correia, Guimarães and Zylkin 2019, Verifying the existence of maximum likelihood estimates for
     generalized linear models.
     """
+    loss = objective.loss
+    if isinstance(loss, CrossEntropy) and not _free_slopes(objective):  # one row of each class says it all
+        rows = np.unique(loss.y, return_index=True)[1]
+        if len(rows) < len(loss.y):
+            return recession(replace(objective, loss=loss.of_rows(rows.tolist())))
     C, E, owner = _conditions(objective)
     free = np.flatnonzero((objective.ridge == 0) & (objective.lasso == 0))
     length = np.sqrt((C[:, free] ** 2).sum(axis=0) + (E[:, free] ** 2).sum(axis=0))
