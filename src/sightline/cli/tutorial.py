@@ -52,7 +52,6 @@ def tutorial_command(task: str, loss: str | None, output: str | None, **options:
     or brown, by days) with --task multiclass.
     """
     from ..runs.store import default_output
-    from .lesson.text import figures_text
 
     figures, lesson = options["figures"], not options["plain"]
     folder = Path(output) if output else default_output()
@@ -67,7 +66,7 @@ def tutorial_command(task: str, loss: str | None, output: str | None, **options:
     if figures:
         _save(run, plan.exercise)
         if lesson:
-            _say("7. Figures", figures_text(plan, run.epochs[-1].number), script["Figures"])
+            _say_figures(plan, script, last=run.epochs[-1].number)
     _tell(run, plan, figures=figures, lesson=lesson)
     if options["show"]:
         show_window(run)
@@ -76,16 +75,11 @@ def tutorial_command(task: str, loss: str | None, output: str | None, **options:
 
 def _plan(exercise: Exercise, loss: str | None, folder: Path, options: dict[str, Any]) -> Plan:
     """Everything checked, the rows written, the job made."""
-    from ..engines.optimizers import optimizer_options
-    from ..job import Job
-    from ..prepare import prepare_for
     from ..settings import RunSettings
-    from .lesson.plan import Plan
 
     loss, name, lr, epochs = loss_for(exercise, loss), options["optimizer"], options["lr"], options["epochs"]
     if epochs < 1:
         raise UsageError(f"--epochs cannot be {epochs}: give a whole number of at least 1")
-    optimizer_options(name, {})  # refuses a name that torch does not have
     settings = RunSettings(
         loss=None if loss == exercise.losses[0] else loss,
         optimizer=name,
@@ -97,6 +91,12 @@ def _plan(exercise: Exercise, loss: str | None, folder: Path, options: dict[str,
         dtype="float32",
         engine="autograd",
     )
+    from ..engines.optimizers import optimizer_options  # torch, only where the settings are right
+    from ..job import Job
+    from ..prepare import prepare_for
+    from .lesson.plan import Plan
+
+    optimizer_options(name, {})  # refuses a name that torch does not have
     prepared = prepare_for(settings, _data(folder, exercise), exercise.formula, target=None)
     return Plan(exercise, loss, Job.of(prepared, settings), lr is not None)
 
@@ -121,6 +121,12 @@ def _teach(plan: Plan, script: Script) -> None:
     for warning in plan.job.warnings:
         if warning.code == "SL-LR-LIMIT":
             click.echo(warning_text(_as_commands(warning, plan)) + "\n", err=True)
+
+
+def _say_figures(plan: Plan, script: Script, *, last: int) -> None:
+    from .lesson.text import figures_text
+
+    _say(f"{len(script)}. Figures", figures_text(plan, last), script["Figures"])
 
 
 def _say(title: str, text: str, code: list[str]) -> None:

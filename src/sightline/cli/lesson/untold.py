@@ -65,7 +65,7 @@ def _far(plan: Plan, run: Run) -> list[str]:
 
 
 def _better(plan: Plan) -> list[str]:
-    if plan.epochs > MOST_EPOCHS:
+    if plan.epochs > MOST_EPOCHS or plan.optimizer == "LBFGS":  # whose epoch is many evaluations
         return []
     ends = {rate: _excess_at(plan, rate) for rate in RATES}
     best = min(ends, key=lambda rate: ends[rate])
