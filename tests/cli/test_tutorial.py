@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,6 +228,14 @@ def test_what_is_told_of_adam(tutorial):
     best = min(ends, key=ends.get)
     assert f"{best:g} ends lowest, {ends[best] - 29.0287671232877:.3g} above the exact loss, so none arrives" in told
     assert f"Intercept has {left:.4g} left to go: {left / 0.01:.0f} steps of size lr" in told
+
+
+def test_the_page_has_the_steps_that_are_left(tutorial):
+    page = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
+    for optimizer, row in (("adam", "the bias has 858 steps"), ("rmsprop", "likewise, 1,717 steps left")):
+        steps = re.search(r"left to go: (\S+ steps) of size lr", as_one_line(tutorial("--optimizer", optimizer).out))
+        assert steps[1] in row
+        assert row in page
 
 
 def test_what_is_told_of_classes(tutorial):

@@ -65,7 +65,7 @@ def tutorial_command(task: str, loss: str | None, output: str | None, **options:
     _keep(script, run)
     if figures:
         _save(run, plan.exercise)
-        if lesson:
+        if lesson and len(run.epochs) > 1:
             _say_figures(plan, script, last=run.epochs[-1].number)
     _tell(run, plan, figures=figures, lesson=lesson)
     if options["show"]:
@@ -213,7 +213,8 @@ def _tell(run: Run, plan: Plan, *, figures: bool, lesson: bool) -> None:
     from ..views.statistics import wrapped
     from .lesson.untold import untold
 
-    click.echo("\nWhat the script does not tell:\n")
+    title = "What the script does not tell:"
+    click.echo(f"\n{colored(title, title, 'cyan')}\n")
     for paragraph in untold(plan, run) if lesson else []:
         click.echo("\n".join(wrapped(paragraph)) + "\n")
     click.echo(run.summary())

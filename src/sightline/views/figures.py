@@ -66,10 +66,11 @@ def loss_figure(run: Subject) -> Figure:
 
 
 def _unit(run: Subject) -> str:
-    """The unit of a squared error: that of the target, squared; that of classes has none."""
-    if run.design.classes:
+    """The unit of a squared or an absolute error; other losses have none."""
+    if run.result["loss_name"] not in ("mse", "l1"):
         return ""
-    return f", in ({as_text(run.design.target, 14)})²"
+    target = as_text(run.design.target, 14)
+    return f", in ({target})²" if run.result["loss_name"] == "mse" else f", in {target}"
 
 
 def paths_figure(run: Subject) -> Figure:

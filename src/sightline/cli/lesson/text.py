@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from ...tuning import OWN_RATE
-from ...words import count, plain
+from ...words import about, plain
 from .plan import STEPS_OF_LR, Plan
 
 __all__ = ["figures_text", "text_of"]
@@ -93,10 +95,11 @@ def figures_text(plan: Plan, last: int) -> str:
         "multiclass": "the probabilities of each class after each epoch, solid, and the exact ones",
     }[plan.exercise.task]
     width = max(2, len(str(last)))
+    names = [f"epoch-{number:0{width}d}.png" for number in (1, last)]
+    have = f"{names[0]} to {names[1]} have" if last > 1 else f"{names[0]} has"
     return (
-        f"figures/epoch-{1:0{width}d}.png to epoch-{last:0{width}d}.png have {what}, dashed; raw-data.png has the data "
-        "alone, loss.png the loss above the exact one. These lines draw the last of them. The whole script is in the "
-        "run folder too, as script.py."
+        f"figures/{have} {what}, dashed; raw-data.png has the data alone, loss.png the loss above the exact one. These "
+        "lines draw the last of them. The whole script is in the run folder too, as script.py."
     )
 
 
@@ -134,14 +137,20 @@ def _rate(plan: Plan) -> str:
         return ""
     if plan.optimizer.lower() in OWN_RATE:
         return f"lr {plain(plan.lr)} is the rate that it is made for."
-    step = plan.lr if plan.optimizer in STEPS_OF_LR else abs(plan.first_move[0]) if plan.is_sgd else None
-    if step is None:
-        return ""
-    size = "of size lr" if plan.optimizer in STEPS_OF_LR else "of this size"
-    reach = f"{count(plan.epochs, 'step')} {size} make {plain(step * plan.epochs, 2)}"
-    return (
-        f"{reach}; the weight has {plain(abs(way[0]), 2)} to go, the bias {plain(abs(way[plan.exercise.scores]), 2)}."
-    )
+    if plan.optimizer in STEPS_OF_LR:
+        return _steps_to_go(plan, [plan.lr, plan.lr], "of size lr")
+    moves = [abs(plan.first_move[i]) for i in (0, plan.exercise.scores)]
+    return _steps_to_go(plan, moves, "of this size") if plan.is_sgd and all(moves) else ""
+
+
+def _steps_to_go(plan: Plan, sizes: list[float], what: str) -> str:
+    """How far the answer is from the start of the first weight and its bias, and how many of these steps that is."""
+    assert plan.way is not None
+    ways = [abs(float(plan.way[i])) for i in (0, plan.exercise.scores)]
+    steps = [about(math.ceil(way / size)) for way, size in zip(ways, sizes, strict=True)]
+    weight, bias = (plain(way, 2) for way in ways)
+    whose = ("The weight", "the bias") if plan.exercise.scores == 1 else ("This weight", "this bias")
+    return f"{whose[0]} has {weight} to go, {whose[1]} {bias}: {steps[0]} and {steps[1]} steps {what}."
 
 
 def _loop(plan: Plan) -> str:

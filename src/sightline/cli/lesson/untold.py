@@ -27,8 +27,10 @@ def untold(plan: Plan, run: Run) -> list[str]:
 
 def _reading(plan: Plan, run: Run) -> str:
     loss, running = run.result["loss"], run.epochs[-1].running_loss
-    if run.verdict.name == "DIVERGED" or loss is None or running is None:
+    if run.verdict.name == "DIVERGED":
         return f"The script would go on for all {count(plan.epochs, 'epoch')}; here the run was ended as diverged."
+    if loss is None or running is None:  # stopped before the first step
+        return ""
     printed = f"The last loss printed, {running:.4f}, is that before the last step; after it the loss is {loss:.4f}."
     if not shows_distance(run):
         return printed
