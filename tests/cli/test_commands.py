@@ -227,16 +227,6 @@ def test_show_runs_predict_evaluate_from_the_folder_alone(cli, heights_csv, tmp_
     assert "rmse" in cli("evaluate", folder.name, heights_csv).out
 
 
-def test_tutorial_can_be_changed_to_experiment(cli, tmp_path):
-    done = cli("tutorial", "--epochs", "3", "--lr", "1e-5", "--no-figures", "--output", tmp_path / "r")
-    assert done.out.count("train loss") == 3
-    done = cli(
-        "tutorial", "--epochs", "4", "--optimizer", "adam", "--lr", "0.01", "--no-figures", "--output", tmp_path / "r"
-    )
-    assert done.out.count("train loss") == 4
-    assert cli("tutorial", "--lr", "4e-5", "--epochs", "50", "--no-figures", "--output", tmp_path / "r").code == 4
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_runs_are_saved(number, tmp_path):
     rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -126,3 +127,20 @@ def test_summary_fits_80_columns_with_long_names_and_large_numbers():
     run = sightline.solve(data, target="y")
     assert all(len(line) <= 80 for line in run.summary().splitlines())
     assert "a rather long name of a column 3" in run.summary()
+
+
+@pytest.mark.parametrize(("loss", "unit"), [("mse", ", in (weight)²"), ("l1", ", in weight"), ("huber", "")])
+def test_the_loss_is_drawn_in_its_own_unit(loss, unit):
+    data = {"height": [150, 160, 170, 175, 185], "weight": [55, 70, 64, 80, 75]}
+    run = sightline.fit(data, "weight ~ height", loss=loss, epochs=3, lr=1e-3, output=False)
+    assert draw.loss_figure(run).axes[0].get_ylabel() == f"loss - exact loss{unit}"
+
+
+def test_a_loss_within_one_power_of_ten_has_short_numbers_beside_it():
+    data = {"x": [1, 1, 2, 2, 3, 3], "y": ["no", "no", "yes", "no", "yes", "yes"]}
+    run = sightline.fit(data, "y ~ x", epochs=5, lr=0.1, standardize=False, output=False)
+    figure = draw.loss_figure(run)
+    figure.draw_without_rendering()
+    labels = [t.get_text() for t in figure.axes[0].get_yticklabels(which="both") if t.get_text()]
+    assert labels
+    assert all(re.fullmatch(r"\d*\.?\d+", label) for label in labels)

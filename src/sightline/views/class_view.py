@@ -123,7 +123,7 @@ class ClassView:
             return 0.0
         if not (math.isfinite(slope) and math.isfinite(bias) and slope):
             return self._step() if math.isinf(slope) else None
-        return -bias / slope
+        return 0.0 - bias / slope
 
     def _step(self) -> float | None:
         """The middle of the gap between two separated classes in one column."""

@@ -5,6 +5,7 @@ answer.
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import textwrap
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from .class_report import metrics_lines
 from .statistics import above, distance_lines, p_value, statistics_lines, wrapped
 from .subject import Subject
 
-__all__ = ["Progress", "quiet_table", "summary", "warnings_text"]
+__all__ = ["Progress", "quiet_table", "shows_distance", "summary", "warning_text", "warnings_text"]
 
 WIDTH = 80
 
@@ -29,14 +30,16 @@ def summary(run: Subject) -> str:
     head = (
         [title + right.rjust(WIDTH - len(title))] if len(title) + len(right) + 2 <= WIDTH else [*wrapped(title), right]
     )
+    table = _distance_table(run) if shows_distance(run) else _answer_table(run)
+    return "\n".join([*head, *table, "", *statistics_lines(run), *metrics_lines(run), *distance_lines(run)])
+
+
+def shows_distance(run: Subject) -> bool:
+    """Whether the table has trained and exact coefficients side by side, because they differ."""
     trained = run.result["engine"]["name"] != "exact"
     apart = [abs(c.off_by) for c in run.coefficients if c.off_by is not None]
     near = not trained or (bool(apart) and max(apart) < 5e-4)
-    if run.verdict.name == "CONVERGED" or (near and run.verdict.name != "DIVERGED"):
-        table = _answer_table(run)
-    else:
-        table = _distance_table(run)
-    return "\n".join([*head, *table, "", *statistics_lines(run), *metrics_lines(run), *distance_lines(run)])
+    return run.verdict.name == "DIVERGED" or not (near or run.verdict.name == "CONVERGED")
 
 
 def _answer_table(run: Subject) -> list[str]:
@@ -149,7 +152,18 @@ def _fix_line(fix: str) -> str:
     options, _, cost = fix.partition("  # ")
     if len(fix) + 4 <= WIDTH or not cost:
         return f"    {fix}"
-    return f"    {options}\n      # {cost}"
+    return f"    {_broken(options)}\n      # {cost}"
+
+
+def _broken(command: str) -> str:
+    """A long command on several lines, as a shell reads them."""
+    lines = [""]
+    for part in re.split(r" (?=--)", command):
+        if lines[-1] and len(lines[-1]) + len(part) + 7 > WIDTH:
+            lines.append(part)
+        else:
+            lines[-1] += f" {part}" if lines[-1] else part
+    return " \\\n      ".join(lines)
 
 
 def quiet_table(run: Subject) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import FormatStrFormatter, MaxNLocator, ScalarFormatter
 
 from ..records import Epoch
 from ..words import plain
@@ -46,6 +46,9 @@ def draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None, uni
     above = [max(loss - floor, 4e-16 * abs(loss)) for _, loss in points]
     axes.plot(numbers, above, color=TRAINED, linewidth=2.0, marker="o" if len(points) <= 40 else "", markersize=3.5)
     axes.set_yscale("log")
+    if above and max(above) < 10.0 * min(above):  # numbers between powers of ten, short enough for the margin
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%.3g"))
+        axes.yaxis.set_minor_formatter(FormatStrFormatter("%.3g"))
     log_epochs(axes, numbers)
     title = "Loss" if exact_loss is None else f"Loss above the exact {plain(exact_loss, 6)}"
     name_axes(axes, "epoch", f"{'loss' if exact_loss is None else 'loss - exact loss'}{unit}", title)

@@ -46,10 +46,13 @@ def epoch_figure(run: Subject, epoch: Epoch) -> Figure:
     return figure
 
 
-def scatter_figure(x: Array, y: Array, x_name: str, y_name: str) -> Figure:
-    """The raw data."""
+def scatter_figure(x: Array, y: Array, x_name: str, y_name: str, *, labels: Sequence[str] = ()) -> Figure:
+    """The raw data; `labels` are the names of classes whose numbers are `y (n,)`."""
     figure, axes = single()
     axes.scatter(x, y, s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data")
+    if labels:
+        axes.set_yticks(range(len(labels)), [as_text(label, 12) for label in labels])
+        axes.margins(y=0.25)
     name_axes(axes, x_name, y_name, "Raw data")
     axes.legend()
     return figure
@@ -62,13 +65,12 @@ def loss_figure(run: Subject) -> Figure:
     return figure
 
 
-UNITS = {"mse": "²", "l1": "", "smooth-l1": ""}
-
-
 def _unit(run: Subject) -> str:
-    """The unit of an error, that of the target, of a squared one its square; a likelihood has none."""
-    power = UNITS.get(run.result["loss_name"])
-    return "" if power is None else f", in ({as_text(run.design.target, 14)}){power}"
+    """The unit of a squared or an absolute error; other losses have none."""
+    if run.result["loss_name"] not in ("mse", "l1"):
+        return ""
+    target = as_text(run.design.target, 14)
+    return f", in ({target})²" if run.result["loss_name"] == "mse" else f", in {target}"
 
 
 def paths_figure(run: Subject) -> Figure:
