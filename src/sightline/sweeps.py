@@ -89,7 +89,7 @@ class Sweep:
 def saved(found: Sweep, output: Path | None) -> Sweep:
     """The same sweep in a folder under `output`, its picture drawn; None is ./runs or SIGHTLINE_RUNS."""
     from .runs.sweeps import save_sweep
-    from .views.figures import save
+    from .views.drawing import save
 
     folder = save_sweep(output or default_output(), found.to_dict(), found.runs)
     save(found.figure(), folder / "figures" / "sweep.png")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ..rate_words import JUST_RIGHT, TOO_LARGE, TOO_SMALL, Judged, Outcome
 from ..words import count, plain
-from .figures import name_axes
+from .drawing import name_axes
 
 __all__ = ["range_figure", "sweep_figure"]
 
