@@ -16,7 +16,7 @@ from tests.test_class_solve import SEPARATED, election, iris, spector, two
 from tests.views.class_runs import trained
 
 KEYS = [
-    "rows", "missing", "weights", "log_loss", "accuracy", "brier", "auc", "balanced_accuracy", "baseline_accuracy",
+    "rows", "missing", "unseen", "weights", "log_loss", "accuracy", "brier", "auc", "balanced_accuracy", "baseline_accuracy",
     "baseline_log_loss", "expected_calibration_error", "confusion", "classes", "calibration",
 ]  # fmt: skip
 

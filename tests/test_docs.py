@@ -79,7 +79,7 @@ def steady(text: str) -> str:
     text = re.sub(r"runs/sweep-[0-9a-f]{4,8}", "runs/sweep-ID", text)
     text = re.sub(r"(?<![\d.])-?\d(\.\d+)?e-[123]\d", "TINY", text)
     text = re.sub(r"(right to|gives the same) \d+ digits", r"\1 MANY digits", text)  # one more or less by rounding
-    text = re.sub(r"double-double, \d+ steps", "double-double, SOME steps", text)
+    text = re.sub(r"(double-double|interior point), \d+ steps", r"\1, SOME steps", text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 

@@ -243,7 +243,7 @@ def test_classes_are_sorted_labels_and_the_target_their_codes(tmp_path, labels, 
     ("y", "loss", "meant"),
     [
         (["a", "b", "a"], None, "bce"), (["a", "b", "c"], None, "cross-entropy"), ([True, False, True], None, "bce"),
-        ([0, 1, 0], None, "mse"), ([0.5, 1, 0], None, "mse"), ([0, 1, 0], "mse", "mse"), ([0, 1, 0], "huber", "huber"),
+        ([0, 1, 0], None, "bce"), ([0, 1, 2], None, "mse"), ([1, 2, 1], None, "mse"), ([0.5, 1, 0], None, "mse"), ([0, 1, 0], "mse", "mse"), ([0, 1, 0], "huber", "huber"),
         ([0, 1, 0], "bce", "bce"), ([0, 1, 2], "cross-entropy", "cross-entropy"), ([0, 1, 0], "cross-entropy", "cross-entropy"),
     ],
 )  # fmt: skip

@@ -100,7 +100,7 @@ CASES = {
         "EXECUTIONS ~ INCOME + PERPOVERTY + PERBLACK + np.log(VC100k96) + SOUTH + DEGREE",
     ),
     "committee": (lambda: sm_table("committee"), "BILLS104 ~ SIZE + SUBS + STAFF + PRESTIGE + BILLS103", None),
-    "spector": (lambda: sm_table("spector"), "GRADE ~ GPA + TUCE + PSI", None),
+    "spector": (lambda: sm_table("spector"), "TUCE ~ GPA + PSI", None),
     "anes96": (lambda: sm_table("anes96"), "popul ~ TVnews + selfLR + age + educ + income", None),
     "macrodata, missing": (
         lambda: with_holes(sm_table("macrodata"), ["infl", "unemp", "tbilrate"], seed=3),

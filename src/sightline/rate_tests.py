@@ -123,6 +123,7 @@ def lr_range_test(
 
     >>> x = torch.linspace(-1.0, 1.0, 20)[:, None]
     >>> model = torch.nn.Linear(1, 1)
+    >>> _ = [torch.nn.init.zeros_(p) for p in model.parameters()]
     >>> found = lr_range_test(model, (x, 3.0 * x + 1.0), loss=torch.nn.MSELoss(), optimizer=torch.optim.SGD)
     >>> 0.005 < found.suggestion < 1.0 < found.diverged
     True

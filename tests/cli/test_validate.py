@@ -57,6 +57,6 @@ def test_arrays_keep_13_digits():
 def test_json_carries_the_digits(cli, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("x,y\n0,0\n1,1\n3,1\n")
-    text = cli("solve", path, "y ~ x", "--json").out
+    text = cli("solve", path, "y ~ x", "--loss", "mse", "--json").out
     assert '"exact": 0.285714285714285714285714' in text  # 2 / 7
     assert json.loads(text)["coef"][1]["exact"] == 2 / 7

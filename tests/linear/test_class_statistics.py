@@ -244,10 +244,23 @@ def test_curvature_against_torch(classes, ridge):
     f = loss(*map(torch.tensor, (Z, y, w, each)), classes)
     H = torch.autograd.functional.hessian(f, torch.tensor(theta.ravel())).numpy()
     expected = np.linalg.eigvalsh(H)[::-1]
-    found = class_curvature(Z, P, weight=w, ridge=each if ridge else None)
-    np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-10, atol=1e-15)
-    assert len(found) == 3 * (classes - 1)
+    k = 1 if classes == 2 else classes
+    found = class_curvature(
+        Z[:, :2], P, intercept=True, scores=k, weight=w, ridge=np.repeat(each, [k, k, k])
+    )  # fmt: skip
+    np.testing.assert_allclose(found.eigenvalues, expected, rtol=1e-10, atol=1e-15)
+    assert found.rank == 3 * (classes - 1) + (2 if ridge and classes == 3 else 0)  # a ridge bends what all share too
+    order = [j * k + c for c in range(k) for j in range(2)] + [2 * k + c for c in range(k)]  # of the θ above
+    for value, v in zip(found.eigenvalues, found.directions, strict=True):
+        np.testing.assert_allclose(H[np.ix_(order, order)] @ v, value * v, atol=1e-12)
 
 
-def test_no_curvature_of_too_many_parameters():
-    assert class_curvature(np.ones((2, 2001)), np.full((2, 2), 0.5)).size == 0
+def test_the_largest_curvature_of_many_parameters():
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((30, 2100))
+    P = rng.dirichlet(np.ones(2), 30)
+    found = class_curvature(X, P, intercept=False, scores=1, ridge=np.zeros(2100))
+    scaled = X * np.sqrt(P[:, :1] * P[:, 1:] / 30.0)
+    expected = np.linalg.eigvalsh(scaled @ scaled.T)[-1]  # the same but for zeros
+    assert found.max == pytest.approx(expected, rel=1e-9)
+    assert found.min == 0.0
