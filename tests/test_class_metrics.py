@@ -70,7 +70,7 @@ def test_weights_count_where_the_data_have_them():
 def test_the_result_keeps_the_metrics_of_the_training_rows(tmp_path):
     run = sightline.solve(two(), "species ~ petal_width", output=tmp_path)
     kept, measured = run.result["metrics"], run.evaluate(two())
-    assert list(kept) == KEYS[3:]
+    assert list(kept) == KEYS[4:]
     for name in KEYS[3:11]:
         assert kept[name] == pytest.approx(measured[name], rel=1e-9)
     assert kept["confusion"] == measured["confusion"]
