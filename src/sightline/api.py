@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from . import loop
+from . import loop, stopping
 from .engines.choose import choose
+from .engines.held_out import Best, HeldOut
 from .engines.losses import named_loss
 from .engines.problem import Problem
 from .engines.stepping import as_stepping
 from .errors import UsageError, shown
-from .guards import as_rows, check_loop, check_loss, check_steps, check_target
+from .guards import as_pair, check_loop, check_loss, check_patience, check_steps, check_target
 from .job import Job, Sink
 from .prepare import prepare_for
 from .records import Epoch
@@ -48,6 +49,9 @@ def train(
     clip_value: float | None = None,
     accumulate: int = 1,
     l1: float = 0.0,
+    valid: tuple[Any, Any] | None = None,
+    patience: int | None = None,
+    restore_best: bool = True,
 ) -> Iterator[Epoch]:
     """Train any module and yield one `Epoch` record for each pass over the rows, record 0 (before any update) first.
 
@@ -61,6 +65,10 @@ def train(
     ± `clip_value` after backward, and records keep the norm before that. `accumulate` batches make one step, as one
     batch of all their rows would. `l1` adds l1 Σ|w| over the weights, biases free, by a soft threshold after each step.
 
+    `valid = (x, y)` are rows that are not trained on: every record has their loss, and after the last record the model
+    has the parameters of the one where it was smallest, unless `restore_best` is false. With `patience` k the training
+    stops after k epochs without a better one.
+
     Raises UsageError for shapes that would broadcast, an optimizer of another model, or settings that mean nothing;
     DataError for numbers that are not finite; each says what to do.
 
@@ -72,9 +80,7 @@ def train(
     """
     check_loss(model, loss)
     check_loop(epochs=epochs, start=start, batch_size=batch_size, measure=measure, seed=seed, optimizer=optimizer)
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise UsageError(f"data is a {type(data).__name__}: give the pair (x, y) of tensors with one row per example")
-    x, y = as_rows("x", data[0]), as_rows("y", data[1])
+    x, y = as_pair("data", data)
     check_target(loss, y)
     check_steps(clip_norm=clip_norm, clip_value=clip_value, accumulate=accumulate, l1=l1)
     stepping = as_stepping(schedule, clip_norm=clip_norm, clip_value=clip_value, accumulate=int(accumulate), l1=l1)
@@ -85,7 +91,33 @@ def train(
     chosen, _ = choose(problem, engine=engine, epochs=int(epochs))
     cheap = problem.full_batch
     every = (1 if cheap else None) if measure == "auto" else measure
-    return loop.run(chosen, epochs=int(epochs), start=int(start), measure_every=every)  # type: ignore[arg-type]
+    validate = None if valid is None else HeldOut(model, loss, *_valid_rows(loss, x, y, valid))
+    records = loop.run(chosen, epochs=int(epochs), start=int(start), measure_every=every, validate=validate)  # type: ignore[arg-type]
+    check_patience(patience, validated=valid is not None, measured=every is not None)
+    if patience is not None:
+        records = stopping.stop_when(records, stopping.patience(patience))
+    return _restoring(records, Best(model)) if valid is not None and restore_best else records
+
+
+def _valid_rows(loss: Any, x: Tensor, y: Tensor, valid: Any) -> tuple[Tensor, Tensor]:
+    """Validation rows of the same kind as those that are trained on."""
+    x_valid, y_valid = as_pair("valid", valid)
+    for name, rows, like in (("x", x_valid, x), ("y", y_valid, y)):
+        if rows.shape[1:] != like.shape[1:] or rows.dtype != like.dtype:
+            raise UsageError(
+                f"{name} of the validation rows has shape {tuple(rows.shape)} and {rows.dtype}, where that of the data "
+                f"has {tuple(like.shape)} and {like.dtype}: make them alike but for the number of rows"
+            )
+    check_target(loss, y_valid)
+    return x_valid, y_valid
+
+
+def _restoring(records: Iterator[Epoch], best: Best) -> Iterator[Epoch]:
+    """The same records; after the last one the model is as it was at the best of them."""
+    for record in records:
+        best(record)
+        yield record
+    best.restore()
 
 
 def fit(

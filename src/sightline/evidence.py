@@ -23,9 +23,9 @@ CLOSE_ENOUGH = 1e-10  # of the baseline loss: CONVERGED
 class Evidence:
     """What is known when the verdict is spoken.
 
-    `start (q,)`: where training begins, in its coordinates. `best`: the epoch with the
-    smallest loss. `excess`: objective above its optimum. `frozen_at` and
-    `frozen_loss`: the last epoch that changes a parameter, forecast or seen. `source`: how the data are named on a
+    `start (q,)`: where training begins, in its coordinates. `best`: the epoch with the smallest loss. `kept`: the
+    record whose parameters are the result, None for the last one. `excess`: objective above its optimum. `frozen_at`
+    and `frozen_loss`: the last epoch that changes a parameter, forecast or seen. `source`: how the data are named on a
     command line.
     """
 
@@ -39,6 +39,7 @@ class Evidence:
     epochs: int = 0
     last: Epoch | None = None
     best: int = 0
+    kept: Epoch | None = None
     excess: float = math.inf
     frozen_at: int | None = None
     frozen_loss: float | None = None

@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 from .errors import DataError, UsageError, shown
 
-__all__ = ["as_rows", "check_loop", "check_loss", "check_number", "check_steps", "check_target"]
+__all__ = [
+    "as_pair",
+    "as_rows",
+    "check_loop",
+    "check_loss",
+    "check_number",
+    "check_patience",
+    "check_steps",
+    "check_target",
+]
 
 
 def check_loop(
@@ -68,6 +77,28 @@ def _whole(name: str, value: Any, *, at_least: int) -> None:
         raise UsageError(f"{name} is {shown(value, quote=isinstance(value, str))}: give a whole number")
     if value < at_least:
         raise UsageError(f"{name} is {value}: give a whole number of at least {at_least}")
+
+
+def as_pair(name: str, data: Any) -> tuple[Tensor, Tensor]:
+    """The pair (x, y) as tensors of finite numbers."""
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise UsageError(f"{name} is a {type(data).__name__}: give the pair (x, y) of tensors with one row per example")
+    of = "" if name == "data" else f" of {name}"
+    x, y = as_rows(f"x{of}", data[0]), as_rows(f"y{of}", data[1])
+    if not len(x) or len(x) != len(y):
+        raise UsageError(
+            f"x{of} has {len(x)} rows and y{of} has {len(y)}: give one target for each row, and at least one"
+        )
+    return x, y
+
+
+def check_patience(patience: Any, *, validated: bool, measured: bool) -> None:
+    """A whole number of epochs, and a loss that it can look at."""
+    if patience is None:
+        return
+    _whole("patience", patience, at_least=1)
+    if not (validated or measured):
+        raise UsageError("patience has no loss to look at: give validation rows as valid=(x, y), or measure=1")
 
 
 def as_rows(name: str, values: Any) -> Tensor:

@@ -18,6 +18,8 @@ from .class_metrics import estimated_metrics
 from .engines.base import Engine
 from .engines.choose import choose
 from .engines.forecast import Freeze, forecast_freeze
+from .engines.held_out import Best, HeldOut
+from .engines.losses import torch_loss
 from .engines.problem import Problem
 from .engines.quadratic import Quadratic
 from .engines.stepping import settings_used
@@ -33,8 +35,8 @@ from .run import Run, as_result, save_run
 from .runs.store import RunFolder
 from .settings import RunSettings
 from .squared_truth import SquaredTruth
-from .stopping import Rule, diverged, frozen, stalled, stop_when
-from .trainable import is_decoupled, make_problem, theta_of
+from .stopping import Rule, diverged, frozen, patience, stalled, stop_when, target_loss, time_limit
+from .trainable import is_decoupled, make_problem, tensors, theta_of
 from .truth import Truth
 from .truths import truth_of
 from .tuning import Step, choose_step
@@ -127,6 +129,17 @@ class Job:
             rules += [self._arrived, frozen(still)]
             if not self.evidence.is_gradient_descent:
                 rules.append(stalled(STALLED))
+        return [*rules, *self._asked_for()]
+
+    def _asked_for(self) -> list[Rule]:
+        """The rules that the settings name."""
+        s, rules = self.settings, []
+        if s.patience is not None:
+            rules.append(patience(s.patience, s.min_improvement or 0.0))
+        if s.time_limit is not None:
+            rules.append(time_limit(s.time_limit))
+        if s.target_loss is not None:
+            rules.append(target_loss(s.target_loss))
         return rules
 
     def _arrived(self, record: Epoch) -> Stop | None:
@@ -152,10 +165,12 @@ class Job:
         nothing.
         """
         folder = RunFolder.create(output, self.manifest()) if output else None
-        every = [*([folder.append] if folder else []), *sinks]
+        best = Best(self.problem.module)
+        every: list[Sink] = [best, *([folder.append] if folder else []), *sinks]
         epochs: list[Epoch] = []
         try:
-            for record in stop_when(loop.run(self.engine, epochs=self.epochs), *rules, *self.rules()):
+            stream = loop.run(self.engine, epochs=self.epochs, validate=self.validate)
+            for record in stop_when(stream, *rules, *self.rules()):
                 epochs.append(record)
                 for sink in every:
                     sink(record)
@@ -163,7 +178,21 @@ class Job:
             if folder:
                 folder.finish("failed")
             raise
-        return self._finish(epochs, folder)
+        state = self.engine.state_dict()
+        kept = best.record if self.settings.restore_best else None
+        if kept is not None:
+            best.restore()
+        return self._finish(epochs, kept, folder, state)
+
+    @cached_property
+    def validate(self) -> Callable[[], float] | None:
+        """The loss of the validation rows at the parameters as they are; None where there are none."""
+        rows = self.prepared.valid
+        if rows is None:
+            return None
+        x, y = tensors(self.truth.layout, self.settings, rows)
+        loss = torch_loss(self.truth.layout.loss, self.settings.loss_opt, weighted=rows.weight is not None)
+        return HeldOut(self.problem.module, loss, x, y)
 
     def manifest(self) -> dict[str, Any]:
         """What run.json says from the start."""
@@ -179,18 +208,21 @@ class Job:
             },
         }
 
-    def _finish(self, epochs: list[Epoch], folder: RunFolder | None) -> Run:
+    def _finish(self, epochs: list[Epoch], kept: Epoch | None, folder: RunFolder | None, state: dict[str, Any]) -> Run:
+        """Speak the verdict on the parameters as they are, those of the last record or of the one that is kept."""
         theta = theta_of(self.problem.module)
         coefficients = self.truth.coefficients(self.truth.layout.in_units(theta))
         last = epochs[-1]
         excess = self.truth.excess(theta)
         frozen_at = self._frozen_at(epochs)
-        evidence = replace(self.evidence, epochs=self.epochs, last=last, excess=excess, best=_best(epochs))
+        evidence = replace(self.evidence, epochs=self.epochs, last=last, excess=excess, best=_best(epochs), kept=kept)
         stopped = last.stop is not None and last.stop.reason == "frozen"
         if frozen_at is not None and frozen_at < last.number and (stopped or self.freeze is not None):
             evidence = replace(evidence, frozen_at=frozen_at, frozen_loss=last.train_loss)  # seen, not forecast
         verdict = judge(evidence, self.warnings)
         result = self._result(coefficients, verdict, last, excess, frozen_at, folder.id if folder else None)
+        if self.prepared.valid is not None:
+            result |= _validated(kept or last, len(self.prepared.valid))
         run = Run(
             result, self.prepared.design, coefficients, verdict, epochs, folder.path if folder else None,
             self.prepared.manifest(), self.settings.dtype, self.settings, self.truth.rank,
@@ -201,7 +233,7 @@ class Job:
             from .runs.checkpoint import save_model, save_state
 
             save_model(folder.path, run.model.state_dict())
-            save_state(folder.path, self.engine.state_dict(), epoch=last.number, seconds=last.seconds)
+            save_state(folder.path, state, epoch=last.number, seconds=last.seconds)
             stopped = last.stop is not None and last.stop.reason == "interrupted"
             save_run(run, folder, "interrupted" if stopped else "done")
         return run
@@ -238,6 +270,11 @@ class Job:
                 self.prepared.design, self.prepared.rows, [c.estimate for c in coefficients], self.prepared.loss
             ),
         )
+
+
+def _validated(shown: Epoch, rows: int) -> dict[str, Any]:
+    """What the result says of validation rows, and of the epoch whose parameters it has."""
+    return {"loss": shown.loss, "valid_loss": shown.valid_loss, "valid_rows": rows, "kept_epoch": shown.number}
 
 
 def form_of(truth: Truth, rows: Rows) -> SquaredError | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter
 
 from .engines.base import Engine
@@ -12,12 +12,19 @@ __all__ = ["run"]
 
 
 def run(
-    engine: Engine, *, epochs: int, start: int = 0, seconds: float = 0.0, measure_every: int | None = 1
+    engine: Engine,
+    *,
+    epochs: int,
+    start: int = 0,
+    seconds: float = 0.0,
+    measure_every: int | None = 1,
+    validate: Callable[[], float] | None = None,
 ) -> Iterator[Epoch]:
     """Run the engine epoch by epoch and yield the record of what each left behind: epochs - start + 1 of them.
 
     The first record is the state before any update. `measure_every` k measures the loss at rest at every k-th
-    epoch, at the first and at the last; None never does. The generator is paused while a reader looks, so nothing
+    epoch, at the first and at the last; None never does. `validate` gives the loss of rows that are not trained on,
+    which costs no training time. The generator is paused while a reader looks, so nothing
     is half-updated.
     """
     running: float | None = None
@@ -29,7 +36,8 @@ def run(
         measure = measure_every is not None and (last or number == start or number % measure_every == 0)
         now = engine.measure(loss=measure)
         seconds += perf_counter() - began
+        valid = None if validate is None else validate()
         yield Epoch(
-            number, running, now.train_loss, None, now.gradient_norm, now.lr, engine.rows * number, seconds,
+            number, running, now.train_loss, valid, now.gradient_norm, now.lr, engine.rows * number, seconds,
             now.parameters, Stop("epochs", f"all {epochs:,} epochs were run") if last else None,
         )  # fmt: skip

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .data.design import Design
 from .data.formula import Formula, formula_for, parse
 from .data.sources import Source, open_source
+from .data.split import held_out
 from .data.table import Table
 from .data.target import class_labels, class_weights
 from .data.usable import Missing, Usable, usable_rows
@@ -32,7 +33,8 @@ class Prepared:
     """The rows and the design that made them; `name` is how messages name the data, `label` how a command line does.
 
     `table` holds the rows as they were read, for what needs more digits than `rows` have. `missing` and `zero_weight`
-    say how many were left out. `loss` is the one that is meant where none was given.
+    say how many were left out, `valid` are rows that take no part in the training. `loss` is the one that is meant
+    where none was given.
     """
 
     design: Design
@@ -46,6 +48,7 @@ class Prepared:
     table: Table = field(repr=False)
     zero_weight: int = 0
     loss: str = "mse"
+    valid: Rows | None = None
 
     def pairs(self) -> tuple[Pair, Pair]:
         """The columns `(n, p)` and the target `(n,)` in the units of the data, beyond float64."""
@@ -64,6 +67,7 @@ class Prepared:
             "rows": len(self.rows),
             "missing": {"rows": self.missing.rows, "by_column": dict(self.missing.by_column)},
             "zero_weight": self.zero_weight,
+            **({} if self.valid is None else {"validation_rows": len(self.valid)}),
         }
 
 
@@ -78,12 +82,14 @@ def prepare(
     loss: str | None = None,
     class_weight: str | Mapping[str, float] | None = None,
     decimal: bool = False,
+    holdout: tuple[float, int] | None = None,
 ) -> Prepared:
     """Read the used columns, leave out rows that miss a value or weigh nothing, learn the design, make the rows.
 
     `weights` and `cluster` name columns of the data. With a class loss ("bce", "cross-entropy"), or without a loss and
     with a target of text, the target is a class, and `Design.classes` are its labels. With `decimal` each double of an
-    array stands for its shortest decimal, as the numbers of a text file do.
+    array stands for its shortest decimal, as the numbers of a text file do. `holdout` is a fraction of the rows that is
+    held out of everything, and the seed that chooses them.
 
     >>> prepared = prepare({"x": [1, 2, 3], "kind": ["b", "a", "b"]}, "kind ~ x")
     >>> prepared.loss, prepared.design.classes, prepared.rows.y.tolist()
@@ -102,6 +108,7 @@ def prepare(
         _refuse_decimal_commas(table, name)
     usable = usable_rows(table, parsed.columns, weights=weights, cluster=cluster)
     _check_rows(usable, source.name)
+    usable, held = _split(usable, holdout)
     assert parsed.response is not None
     classes, loss = class_labels(parsed.response, usable.table, loss)
     design = Design.learn(parsed, usable.table, standardize=standardize, weight=usable.weight, classes=classes)
@@ -120,6 +127,7 @@ def prepare(
         usable.table,
         usable.zero_weight,
         loss,
+        None if held is None else _validation_rows(design, held),
     )
 
 
@@ -130,13 +138,39 @@ def prepare_for(
     prepared = prepare(
         data, formula, target=target, standardize=settings.standardize, weights=settings.weights,
         cluster=settings.cluster, loss=settings.loss, class_weight=settings.class_weight, decimal=decimal,
+        holdout=None if isinstance(settings.validation, str | None) else (settings.validation, settings.seed),
     )  # fmt: skip
+    if isinstance(settings.validation, str):
+        table = open_source(settings.validation).read(prepared.design.training_columns)
+        prepared = replace(prepared, valid=_validation_rows(prepared.design, table))
     check_loss_options(prepared.loss, settings.loss_opt)
     if prepared.loss == "poisson-nll":
         _check_counts(prepared)
     if prepared.design.class_weight and settings.loss_opt:
         raise UsageError("--class-weight and smoothed labels have no meaning together that is agreed on: leave one out")
     return prepared
+
+
+def _split(usable: Usable, holdout: tuple[float, int] | None) -> tuple[Usable, Table | None]:
+    """The rows to train on, and those that are held out."""
+    if holdout is None:
+        return usable, None
+    held = held_out(usable.table.rows, holdout[0], seed=holdout[1])
+    part = None if usable.weight is None else usable.weight[~held]
+    clusters = None if usable.cluster is None else usable.cluster[~held]
+    return replace(usable, table=usable.table.take(~held), weight=part, cluster=clusters), usable.table.take(held)
+
+
+def _validation_rows(design: Design, table: Table) -> Rows:
+    """The same columns of other rows; refused where they could tell nothing."""
+    rows = design.rows(table)
+    if design.classes and len(np.unique(rows.y)) < 2:
+        label = design.classes[int(rows.y[0])]
+        raise UsageError(
+            f"the {count(len(rows), 'validation row')} are all of the class {shown(label)}: hold out more rows, or "
+            "others with another --seed"
+        )
+    return rows
 
 
 def _with_class_weight(design: Design, given: str | Mapping[str, float], usable: Usable) -> Design:

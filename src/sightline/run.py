@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from .class_metrics import without_probabilities
 from .data.design import Design
 from .data.sources import open_source
+from .data.split import held_out
+from .data.usable import usable_rows
 from .errors import DataError, RunError, UsageError
 from .prediction import (
     Uncertainty,
@@ -148,6 +150,10 @@ class Run:
             return None
         if table.fingerprint != self.source.get("fingerprint"):
             return None
+        if isinstance(self.settings.validation, float):
+            names = dict.fromkeys([*self.design.target_columns, *self.design.columns])
+            table = usable_rows(table, names, weights=self.design.weights, cluster=self.design.cluster).table
+            table = table.take(~held_out(table.rows, self.settings.validation, seed=self.settings.seed))
         return self.design.rows(table)
 
     def summary(self) -> str:

@@ -70,9 +70,15 @@ class RunSettings:
     clip_value: float | None = None
     accumulate: int | None = None
     l1: float | None = None
+    validation: float | str | None = None  # a fraction of the rows, or a file
+    patience: int | None = None
+    min_improvement: float | None = None
+    restore_best: bool = True
+    time_limit: float | None = None
+    target_loss: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("nesterov", "standardize", "auto_momentum"):
+        for name in ("nesterov", "standardize", "auto_momentum", "restore_best"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(f"--{name} cannot be {shown(getattr(self, name))}: give True or False")
         if not isinstance(self.optimizer, str):
@@ -100,6 +106,7 @@ class RunSettings:
         if self.robust is not None and self.cluster is not None:
             raise UsageError("--robust and --cluster are two kinds of standard errors: leave one of them out")
         _number("level", self.level, above=0.0, below=1.0)
+        self._check_stopping()
         _whole("epochs", self.epochs, at_least=0)
         _whole("batch-size", self.batch_size, at_least=1)
         _whole("seed", self.seed, at_least=0, below=2**64)
@@ -138,6 +145,20 @@ class RunSettings:
         """Whether the schedule moves the momentum too, as torch's one-cycle and cyclic do unless told not to."""
         stays = str(self.schedule_opt.get("cycle_momentum", True)).lower() == "false"
         return str(self.schedule).lower() in ("one-cycle", "cyclic") and not stays
+
+    def _check_stopping(self) -> None:
+        if isinstance(self.validation, (int, float)):
+            _number("validation", self.validation, above=0.0, below=1.0)
+        elif not isinstance(self.validation, str | None):
+            raise UsageError(f"--validation cannot be {shown(self.validation)}: give a fraction such as 0.2, or a file")
+        _whole("patience", self.patience, at_least=1)
+        _number("min-improvement", self.min_improvement, at_least=0.0)
+        _number("time-limit", self.time_limit, above=0.0)
+        _number("target-loss", self.target_loss)
+        if self.min_improvement is not None and self.patience is None:
+            raise UsageError("--min-improvement has no effect without patience: add --patience 20")
+        if not self.restore_best and self.validation is None:
+            raise UsageError("--no-restore-best has no effect without validation rows: add --validation 0.2")
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> RunSettings:

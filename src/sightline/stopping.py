@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from .records import Epoch, Stop
 
-__all__ = ["Rule", "converged", "diverged", "frozen", "stalled", "stop_when", "time_limit"]
+__all__ = [
+    "Rule", "converged", "diverged", "frozen", "patience", "stalled", "stop_when", "target_loss", "time_limit",
+]  # fmt: skip
 
 Rule = Callable[[Epoch], Stop | None]
 
@@ -85,6 +87,39 @@ def stalled(epochs: int) -> Rule:
         if record.number - best[0].number < epochs:
             return None
         return Stop("stalled", f"the loss has not improved since epoch {best[0].number:,}")
+
+    return rule
+
+
+def patience(epochs: int, min_improvement: float = 0.0) -> Rule:
+    """Stop when the validation loss (without one, the loss) has not been more than `min_improvement` below its best for
+    that many epochs.
+    """
+    best: list[tuple[int, float]] = []
+
+    def rule(record: Epoch) -> Stop | None:
+        loss = record.loss if record.valid_loss is None else record.valid_loss
+        if loss is None:
+            return None
+        if not best or loss < best[0][1] - min_improvement:
+            best[:] = [(record.number, loss)]
+        if record.number - best[0][0] < epochs:
+            return None
+        which = "loss" if record.valid_loss is None else "validation loss"
+        return Stop("patience", f"the {which} has not improved for {epochs:,} epochs, since epoch {best[0][0]:,}")
+
+    return rule
+
+
+def target_loss(loss: float) -> Rule:
+    """Stop when the loss (the validation loss, where there is one) is at or below that number."""
+
+    def rule(record: Epoch) -> Stop | None:
+        now = record.loss if record.valid_loss is None else record.valid_loss
+        if now is None or not now <= loss:
+            return None
+        which = "loss" if record.valid_loss is None else "validation loss"
+        return Stop("target", f"at epoch {record.number:,} the {which} reached {loss:g}")
 
     return rule
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.optim import Optimizer
 
 from .engines.losses import target_tensor, torch_loss
@@ -22,7 +23,7 @@ from .rows import Rows
 from .settings import RunSettings
 from .tuning import Step
 
-__all__ = ["is_decoupled", "make_problem", "theta_of"]
+__all__ = ["is_decoupled", "make_problem", "tensors", "theta_of"]
 
 Array = NDArray[np.float64]
 MOST_NAMES = 1000  # coefficients that a record still lists
@@ -42,18 +43,22 @@ def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, 
     def describe(module: torch.nn.Module) -> dict[str, float]:
         return dict(zip(names, layout.in_units(theta_of(module)).tolist(), strict=True))
 
-    dtype, weight = getattr(torch, settings.dtype), row_shares(rows)
     return Problem(
         module,
-        torch_loss(layout.loss, settings.loss_opt, weighted=weight is not None),
+        torch_loss(layout.loss, settings.loss_opt, weighted=rows.weight is not None),
         optimizer,
-        torch.from_numpy(rows.X).to(dtype),
-        target_tensor(layout.loss, rows.y, weight, dtype),
+        *tensors(layout, settings, rows),
         settings.batch_size,
         settings.seed,
         describe if len(names) <= MOST_NAMES else lambda _: {},
         _stepping(settings, optimizer, batches=-(-len(rows.y) // size)),
     )
+
+
+def tensors(layout: Layout, settings: RunSettings, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Rows and targets in the dtype of the run, the weights of the rows beside the targets."""
+    dtype = getattr(torch, settings.dtype)
+    return torch.from_numpy(rows.X).to(dtype), target_tensor(layout.loss, rows.y, row_shares(rows), dtype)
 
 
 def _stepping(settings: RunSettings, optimizer: Optimizer, *, batches: int) -> Stepping:

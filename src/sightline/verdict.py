@@ -55,10 +55,10 @@ def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
         return Verdict("DIVERGED", sentence, (*before, _diverged(evidence, tuple(fixes(evidence)))))
     if evidence.excess <= evidence.tolerance:
         return Verdict("CONVERGED", _converged(evidence), tuple(before))
-    distance = _distance(evidence)
+    distance = _distance(evidence) + _kept(evidence)
     remedies = tuple(fixes(evidence))
     warnings = (*before, *_steep(evidence, remedies), *_slow_or_frozen(evidence, remedies))
-    if reason in ("interrupted", "time", "patience"):
+    if reason in ("interrupted", "time", "patience", "target"):
         return Verdict("STOPPED_EARLY", f"{sentence}; {distance}", warnings)
     cannot = ", and this run cannot converge" if evidence.frozen_at is not None else ""
     return Verdict("NOT_CONVERGED", f"{distance}{cannot}", warnings)
@@ -66,11 +66,20 @@ def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
 
 def _distance(e: Evidence) -> str:
     assert e.last is not None
-    loss, after = plain(e.truth.loss, 6), f"after {count(e.last.number, 'epoch')}"
+    shown = e.last if e.kept is None else e.kept
+    loss, after = plain(e.truth.loss, 6), f"after {count(shown.number, 'epoch')}"
     if e.truth.optimum is None:
         lowest = f"{plain(e.excess, 3)} above {loss}" if e.truth.loss else plain(e.excess, 3)
         return f"{after} the {_name(e)} is {lowest}, and it falls for ever: the classes are separated"
     return f"{after} the {_name(e)} is {plain(e.excess, 3)} above the exact {loss}"
+
+
+def _kept(e: Evidence) -> str:
+    """Whose parameters these are, where validation rows chose them."""
+    if e.kept is None:
+        return ""
+    best = f"with the best validation loss, {plain(e.kept.valid_loss, 6)}"
+    return f"; kept are the weights of epoch {e.kept.number:,}, {best}"
 
 
 def _name(e: Evidence) -> str:

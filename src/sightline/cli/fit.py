@@ -22,8 +22,10 @@ from .options import (
     read_loss,
     read_options,
     read_start,
+    read_validation,
     result_options,
     step_options,
+    stopping_options,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yel
 @step_options
 @click.option("--epochs", type=int, metavar="N", help="Exactly N epochs (default: until the answer is reached).")
 @click.option("--batch-size", type=NumberOr("full", int), metavar="N|full", help="Rows per step (default full).")
+@stopping_options
 @click.option("--seed", type=int, metavar="N", help="Seed of the order of the rows (default 0).")
 @click.option("--standardize/--no-standardize", default=None, help="Train in standardized coordinates (default yes).")
 @click.option("--start", metavar="TERMS", help='Where to start, such as "Intercept=-35,height=0.45".')
@@ -76,7 +79,15 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
 
     ways = {name: options.pop(name) for name in ("show", "log", "as_json", "quiet", "require_converged", "output")}
     read = {name: read_options(f"--{name.replace('_', '-')}", options[name]) for name in ("opt", "schedule_opt")}
-    settings = RunSettings.of({**options, **read, **read_loss(options), "start": read_start(options["start"])})
+    settings = RunSettings.of(
+        {
+            **options,
+            **read,
+            **read_loss(options),
+            "start": read_start(options["start"]),
+            "validation": read_validation(options["validation"]),
+        }
+    )
     from ..job import Job
     from ..prepare import prepare_for
 

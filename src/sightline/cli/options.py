@@ -18,8 +18,10 @@ __all__ = [
     "read_loss",
     "read_options",
     "read_start",
+    "read_validation",
     "result_options",
     "step_options",
+    "stopping_options",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -155,6 +157,27 @@ def step_options(function: F) -> F:
         click.option("--clip-value", type=float, metavar="X", help="Cut each entry of the gradient to ±X."),
         click.option("--accumulate", type=int, metavar="N", help="One step for every N batches."),
     )(function)
+
+
+def stopping_options(function: F) -> F:
+    """Validation rows, and when to stop."""
+    return _stack(
+        click.option("--validation", metavar="X|FILE", help="Hold out this fraction of the rows, or take a file's."),
+        click.option("--patience", type=int, metavar="N", help="Stop after N epochs without a better validation loss."),
+        click.option("--min-improvement", type=float, metavar="X", help="What counts as better (default any)."),
+        click.option(
+            "--restore-best/--no-restore-best",
+            default=None,
+            help="Keep the weights with the best validation loss (default), or the last ones.",
+        ),
+        click.option("--time-limit", type=float, metavar="S", help="Stop after so many seconds of training."),
+        click.option("--target-loss", type=float, metavar="X", help="Stop at this loss (on validation rows, if any)."),
+    )(function)
+
+
+def read_validation(text: str | None) -> float | str | None:
+    """A fraction where it is a number, else the name of a file."""
+    return None if text is None else _float(text)
 
 
 def data_options(function: F) -> F:

@@ -182,7 +182,8 @@ class Progress:
 
     def __call__(self, epoch: Epoch) -> None:
         if epoch.number == 0 or self._next == 0:
-            self._write(f"{'epoch':>9} {'loss':>14} {'above exact':>13} {'gradient':>12}")
+            valid = "" if epoch.valid_loss is None else f" {'validation':>14}"
+            self._write(f"{'epoch':>9} {'loss':>14} {'above exact':>13} {'gradient':>12}{valid}")
         if self.every or epoch.stop is not None or epoch.number >= self._next:
             self._write(self._line(epoch))
             self._next = max(1, epoch.number * 2)
@@ -200,7 +201,8 @@ class Progress:
     def _line(self, epoch: Epoch) -> str:
         loss = epoch.loss
         excess = None if loss is None or self.exact_loss is None else loss - self.exact_loss
-        return f"{epoch.number:>9,} {_loss(loss):>14} {above(excess, loss):>13} {plain(epoch.gradient_norm):>12}"
+        valid = "" if epoch.valid_loss is None else f" {_loss(epoch.valid_loss):>14}"
+        return f"{epoch.number:>9,} {_loss(loss):>14} {above(excess, loss):>13} {plain(epoch.gradient_norm):>12}{valid}"
 
     def _time_left(self, epoch: Epoch) -> str:
         left = epoch.seconds / max(epoch.number, 1) * (self.epochs - epoch.number)
