@@ -45,6 +45,7 @@ def draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None, uni
     numbers = [n for n, _ in points]
     above = [max(loss - floor, 4e-16 * abs(loss)) for _, loss in points]
     axes.plot(numbers, above, color=TRAINED, linewidth=2.0, marker="o" if len(points) <= 40 else "", markersize=3.5)
+    _draw_validation(axes, epochs, floor)
     axes.set_yscale("log")
     if above and max(above) < 10.0 * min(above):  # numbers between powers of ten, short enough for the margin
         axes.yaxis.set_major_formatter(FormatStrFormatter("%.3g"))
@@ -52,6 +53,24 @@ def draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None, uni
     log_epochs(axes, numbers)
     title = "Loss" if exact_loss is None else f"Loss above the exact {plain(exact_loss, 6)}"
     name_axes(axes, "epoch", f"{'loss' if exact_loss is None else 'loss - exact loss'}{unit}", title)
+
+
+def _draw_validation(axes: Axes, epochs: Sequence[Epoch], floor: float) -> None:
+    """The loss of the rows that are held out, above the same number, where it is above; its best epoch marked."""
+    held = [
+        (e.number, e.valid_loss - floor) for e in epochs if e.valid_loss is not None and math.isfinite(e.valid_loss)
+    ]
+    if not held:
+        return
+    above = [(n, v if v > 0 else math.nan) for n, v in held]
+    axes.plot(*zip(*above, strict=True), color=POINT, linewidth=1.4, label="validation rows")
+    best = min(held, key=lambda point: point[1])
+    if best[1] > 0:
+        axes.plot(
+            *best, marker="o", color=POINT, markersize=7, fillstyle="none", label=f"best there: epoch {best[0]:,}"
+        )
+    axes.lines[0].set_label("training rows")
+    axes.legend(fontsize=9)
 
 
 def log_epochs(axes: Axes, numbers: Sequence[int]) -> None:
