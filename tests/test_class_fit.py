@@ -189,6 +189,8 @@ def test_weights_of_classes(wine):
     assert run.verdict.name == "CONVERGED"
     assert np.allclose(run.probabilities(wine), P, atol=2e-5)
 
+    assert run.result["metrics"]["accuracy"] == pytest.approx(np.mean(run.predict(wine) == wine["grape"]))
+
     given = {"class 0": 2.0, "class 1": 1.0, "class 2": 5.0}
     run = sightline.fit(wine, "grape ~ alcohol + ash", class_weight=given, lr=0.2, epochs=40, output=False)
     layer = zero(2, 3)

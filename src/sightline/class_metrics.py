@@ -97,10 +97,18 @@ def metrics_of(design: Design, rows: Rows, probability: Array | None, loss: str)
     """The metrics that the result of a run keeps; None for a number, and where there are no probabilities."""
     if not design.classes or probability is None:
         return None
-    found = class_metrics(design.classes, rows.y.astype(np.intp), probability, rows.weight)
+    codes = rows.y.astype(np.intp)
+    found = class_metrics(design.classes, codes, probability, _prior(design, rows, codes))
     if len(design.classes) > MOST_LABELS:
         del found["confusion"]
     return without_probabilities(found) if loss == "hinge" else found
+
+
+def _prior(design: Design, rows: Rows, codes: NDArray[np.intp]) -> Array | None:
+    """The weights of the rows themselves: those of classes say what training cares for, not how many rows there are."""
+    if rows.weight is None or not design.class_weight:
+        return rows.weight
+    return None if design.weights is None else rows.weight / np.array(design.class_weight)[codes]
 
 
 def without_probabilities(metrics: dict[str, Any]) -> dict[str, Any]:
