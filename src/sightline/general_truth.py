@@ -48,7 +48,7 @@ class GeneralTruth:
     @classmethod
     def of(cls, layout: Layout, objective: Objective, rows: Rows, settings: RunSettings) -> GeneralTruth:
         """Minimize the very objective that is trained."""
-        return cls(layout, objective, optimum(objective), rows, settings)
+        return cls(layout, objective, optimum(objective, noise=layout.design.rounding), rows, settings)
 
     @property
     def design(self) -> Design:

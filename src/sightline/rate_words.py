@@ -16,6 +16,7 @@ TOO_SMALL, JUST_RIGHT, TOO_LARGE = "too small", "just right", "too large"
 SLOWER = 2.0  # a rate is right that arrives, or needs at most so many times the epochs of the best one
 LONGER = 10.0  # times the epochs are worth training, before something else should be changed
 STILL = 0.999  # of the gradient a third of the epochs before: what shrinks less has settled, or never will
+CYCLES = 0.9  # the same where the loss is not quadratic: too large a rate is drawn into a cycle there, ever more slowly
 FEWEST = 6  # epochs in which that can be seen
 
 
@@ -107,7 +108,7 @@ def _comes_to_rest(records: Sequence[Epoch], excess: Sequence[float], ground: Gr
         return excess[-1] <= excess[0]
     third = len(records) // 3
     norms = [math.inf if r.gradient_norm is None else r.gradient_norm for r in records]
-    if max(norms[-third:]) < STILL * max(norms[-2 * third : -third]):
+    if max(norms[-third:]) < (CYCLES if ground.local else STILL) * max(norms[-2 * third : -third]):
         return True
     losses = [r.loss or 0.0 for r in records[-third:]]
     return all(b - a <= 64.0 * ground.eps * abs(a) for a, b in pairwise(losses))
