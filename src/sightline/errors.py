@@ -81,12 +81,16 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
     >>> nearest("heigth", ["height", "weight"])
     "did you mean 'height'? there are: height, weight"
+    >>> nearest("adma", ["adam", "adamax"])
+    "did you mean 'adam'? there are: adam, adamax"
     """
     from difflib import get_close_matches
 
     known = [str(choice) for choice in choices]
     lowered = {choice.casefold().strip(): choice for choice in reversed(known)}
-    close = [lowered[c] for c in get_close_matches(name.casefold().strip(), lowered, n=1, cutoff=0.6)]
+    found = get_close_matches(name.casefold().strip(), lowered, n=3, cutoff=0.6)
+    found.sort(key=lambda c: sorted(c) != sorted(name.casefold().strip()))  # letters in another order: mistyped
+    close = [lowered[c] for c in found[:1]]
     listing = ", ".join(shown(choice, quote=False) for choice in known[:12]) + (", ..." if len(known) > 12 else "")
     guess = f"did you mean {shown(close[0])}? " if close else ""
     return f"{guess}there {'is' if len(known) == 1 else 'are'}: {listing}" if known else "there are none"

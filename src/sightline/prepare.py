@@ -200,7 +200,7 @@ def _check_counts(prepared: Prepared) -> None:
 def _parsed(source: Source, formula: str | None, target: str | None, extra: list[str]) -> Formula:
     """The formula, or that which explains the target by all columns that are neither weights nor clusters."""
     if (formula is None) == (target is None):
-        example = f"for example 'y ~ x', with columns of {source.name}: {nearest('', source.columns)}"
+        example = f"for example 'y ~ x', and in {source.name} {nearest('', source.columns)}"
         raise UsageError(f"give a formula or a target, one of the two: {example}")
     if formula is not None:
         return parse(formula, source.columns)

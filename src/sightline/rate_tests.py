@@ -88,7 +88,7 @@ class RangeTest:
     diverged: float | None
 
     def __str__(self) -> str:
-        end = "" if self.diverged is None else f"; it left all bounds at {plain(self.diverged)}"
+        end = "" if self.diverged is None else f"; it exploded at {plain(self.diverged)}"
         if self.suggestion is None:
             return f"the loss never fell{end}: {'sweep lower' if end else 'sweep higher'} rates"
         return f"use lr={plain(self.suggestion, 2)}, where the loss fell most steeply{end}"

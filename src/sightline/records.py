@@ -36,7 +36,7 @@ class Epoch:
     lr: float
     rows: int
     seconds: float
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)  # up to 1,000 numbers
     stop: Stop | None = None
 
     @property

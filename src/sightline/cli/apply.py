@@ -16,16 +16,23 @@ if TYPE_CHECKING:
     from ..data.sources import Source
 
 
-UNSEEN_HELP = "A category that training did not have: error (default), reference (take it as that), other "
+UNSEEN_HELP = (
+    "A category that training did not have: error (default), reference (take it for the reference category), other "
+)
 
 
 @click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run")
 @click.argument("data")
 @click.option("-o", "--output", metavar="FILE", help="Write CSV there instead of to stdout.")
-@click.option("--interval", type=float, metavar="P", help="Add the interval at this level, such as 0.95.")
 @click.option(
-    "--kind", default="prediction", help="Of one new observation: prediction (default); of the mean: confidence."
+    "--interval", type=float, metavar="P", help="Add columns low and high: the interval at this level, such as 0.95."
+)
+@click.option(
+    "--kind",
+    default="prediction",
+    metavar="WHAT",
+    help="What the interval is of: a new row (prediction, default) or the mean of such rows (confidence).",
 )
 @click.option("--unseen", default="error", metavar="WHAT", help=UNSEEN_HELP + "(no prediction).")
 def predict_command(run: str, data: str, output: str | None, interval: float | None, kind: str, unseen: str) -> int:
@@ -95,7 +102,6 @@ def evaluate_command(run: str, data: str, unseen: str, as_json: bool) -> int:
     from ..prediction import unseen_counts
     from ..run import load
     from ..runs.files import finite, json_text
-    from ..words import plain
 
     model, source = load(run), open_source(data)
     metrics = model.evaluate(source, unseen=unseen)
@@ -107,9 +113,7 @@ def evaluate_command(run: str, data: str, unseen: str, as_json: bool) -> int:
         return 0
     if model.design.classes:
         from ..views.class_report import evaluation_lines
-
-        click.echo("\n".join(evaluation_lines(metrics)))
-        return 0
-    for name, value in metrics.items():
-        click.echo(f"{name:<14} {value if isinstance(value, int) else plain(value, 6)}")
+    else:
+        from ..views.number_report import evaluation_lines
+    click.echo("\n".join(evaluation_lines(metrics)))
     return 0

@@ -27,6 +27,7 @@ from .options import (
     step_options,
     stopping_options,
 )
+from .sections import Sectioned
 
 if TYPE_CHECKING:
     from ..job import Job
@@ -35,33 +36,43 @@ if TYPE_CHECKING:
     from .questions import Findings
 
 
+EPILOG = """\b
+Examples:
+  sightline fit examples/heights.csv "weight ~ height"
+  sightline fit shop.csv "bought ~ age + city" --optimizer adam --lr 0.1
+  sightline fit shop.csv "visits ~ age" --loss poisson-nll --robust hc1
+"""
 COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yellow", "DIVERGED": "red"}
 
 
-@click.command("fit", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("fit", cls=Sectioned, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
 @loss_options
-@click.option("--optimizer", metavar="NAME", help="Any optimizer of torch.optim (default sgd).")
-@click.option("--lr", type=NumberOr("auto"), metavar="X|auto", help="Learning rate (default auto: from the curvature).")
+@click.option("--optimizer", metavar="NAME", help="Any optimizer of torch.optim, such as adam (default sgd).")
+@click.option(
+    "--lr", type=NumberOr("auto"), metavar="X|auto", help="Learning rate (default auto: the best by the curvature)."
+)
 @click.option(
     "--momentum",
     type=NumberOr("auto"),
     metavar="X|auto",
-    help="Momentum (default auto; 0 as soon as --lr is a number).",
+    help="Momentum (default auto; 0 where --lr is a number).",
 )
 @click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum.")
-@click.option("--weight-decay", type=float, metavar="X", help="The optimizer's own weight decay, on all parameters.")
+@click.option("--weight-decay", type=float, metavar="X", help="The optimizer's own, on all parameters; see also --l2.")
 @step_options
-@click.option("--epochs", type=int, metavar="N", help="Exactly N epochs (default: until the answer is reached).")
-@click.option("--batch-size", type=NumberOr("full", int), metavar="N|full", help="Rows per step (default full).")
+@click.option("--epochs", type=int, metavar="N", help="Train N epochs (default: until the answer is reached).")
+@click.option(
+    "--batch-size", type=NumberOr("full", int), metavar="N|full", help="Rows in a step (default full: all rows)."
+)
 @stopping_options
-@click.option("--seed", type=int, metavar="N", help="Seed of the order of the rows (default 0).")
-@click.option("--standardize/--no-standardize", default=None, help="Train in standardized coordinates (default yes).")
+@click.option("--seed", type=int, metavar="N", help="Decides the order of the rows in batches (default 0).")
+@click.option("--standardize/--no-standardize", default=None, help="Train on standardized columns (default yes).")
 @click.option("--start", metavar="TERMS", help='Where to start, such as "Intercept=-35,height=0.45".')
-@click.option("--dtype", metavar="NAME", help="float32 or float64 (default float64).")
-@click.option("--device", metavar="NAME", help="auto or cpu.")
-@click.option("--engine", metavar="NAME", help="auto, autograd or quadratic.")
-@click.option("--figures", metavar="WHICH", help="none, final or every: figures in the run folder (default final).")
+@click.option("--dtype", metavar="NAME", help="Train in float32 or float64 (default).")
+@click.option("--device", metavar="NAME", help="Train on: auto (default) or cpu.")
+@click.option("--engine", metavar="NAME", help="auto (default), autograd (the plain loop) or quadratic (from moments).")
+@click.option("--figures", metavar="WHICH", help="Figures in the run folder: none, final (default) or every epoch.")
 @click.option("--show", is_flag=True, help="Open the figure in a window, where there is a screen.")
 @inference_options
 @output_option
@@ -165,13 +176,15 @@ def report(run: Run, *, as_json: bool, quiet: bool, findings: Findings | None = 
     if quiet:
         click.echo(quiet_table(run))
     else:
-        click.echo(("\n" if run.epochs else "") + run.summary())
+        if run.epochs:
+            click.echo("", err=True)
+        click.echo(run.summary())
     if findings and findings.lines:
         click.echo("\n".join(findings.lines))
     if not quiet:
         if run.folder is not None:
             click.echo(f" run {run.folder.name} in {run.folder}")
-        click.echo("", err=True)
+        click.echo("")
     quiet_and_well = quiet and run.verdict.name == "CONVERGED"
     if not quiet_and_well:
         text = "\n".join(wrapped(str(run.verdict)))

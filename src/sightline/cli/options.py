@@ -114,13 +114,15 @@ def loss_options(function: F) -> F:
         click.option(
             "--loss",
             metavar="NAME",
-            help="mse, l1, huber, smooth-l1, poisson-nll, gaussian-nll for numbers; bce, cross-entropy, hinge for "
-            "classes (default: as the target is).",
+            help="For numbers mse, l1, huber, smooth-l1, poisson-nll (counts) or gaussian-nll; for classes bce (two), "
+            "cross-entropy or hinge (default: mse, bce or cross-entropy, as the target is).",
         ),
         click.option(
-            "--loss-opt", multiple=True, metavar="K=V", help="The loss's options, such as delta=1.5 of huber."
+            "--loss-opt", multiple=True, metavar="K=V", help="An option of the loss, such as delta=1.5 for huber."
         ),
-        click.option("--class-weight", metavar="W", help="balanced, or a weight for each label: yes=2,no=1."),
+        click.option(
+            "--class-weight", metavar="W", help="Weight the classes: balanced, or by label, such as yes=2,no=1."
+        ),
     )(function)
 
 
@@ -144,18 +146,20 @@ def _float(text: str) -> float | str:
 def step_options(function: F) -> F:
     """The optimizer's own options, the schedule of the rate, and what goes around a step."""
     return _stack(
-        click.option("--opt", multiple=True, metavar="K=V", help="The optimizer's own options: betas=0.9,0.95."),
+        click.option("--opt", multiple=True, metavar="K=V", help="An option of the optimizer, such as betas=0.9,0.95."),
         click.option(
             "--schedule",
             metavar="NAME",
-            help="Schedule of the rate: step, multi-step, exponential, cosine, cosine-restarts, one-cycle, cyclic, "
+            help="How the rate changes: step, multi-step, exponential, cosine, cosine-restarts, one-cycle, cyclic, "
             "linear, constant, polynomial or plateau.",
         ),
-        click.option("--schedule-opt", multiple=True, metavar="K=V", help="The schedule's options: eta_min=1e-6."),
-        click.option("--warmup", type=int, metavar="N", help="Let the rate rise over the first N epochs."),
-        click.option("--clip-norm", type=float, metavar="X", help="Scale gradients down to this norm."),
+        click.option(
+            "--schedule-opt", multiple=True, metavar="K=V", help="An option of the schedule, such as eta_min=1e-6."
+        ),
+        click.option("--warmup", type=int, metavar="N", help="Raise the rate over the first N epochs."),
+        click.option("--clip-norm", type=float, metavar="X", help="Scale a gradient with a larger norm down to it."),
         click.option("--clip-value", type=float, metavar="X", help="Cut each entry of the gradient to ±X."),
-        click.option("--accumulate", type=int, metavar="N", help="One step for every N batches."),
+        click.option("--accumulate", type=int, metavar="N", help="Make one step from every N batches."),
     )(function)
 
 
@@ -185,7 +189,7 @@ def data_options(function: F) -> F:
     return _stack(
         click.argument("data"),
         click.argument("formula", required=False),
-        click.option("--target", metavar="NAME", help="Instead of a formula: all other columns are features."),
+        click.option("--target", metavar="NAME", help="The column to predict from all others, instead of FORMULA."),
     )(function)
 
 
@@ -206,9 +210,11 @@ def inference_options(function: F) -> F:
     """Weights, ridge, and the kind of standard errors and intervals."""
     return _stack(
         click.option("--weights", metavar="COLUMN", help="Weight each row's loss by this column."),
-        click.option("--l1", type=float, metavar="X", help="Lasso: add X times the absolute slopes; trained by sgd."),
-        click.option("--l2", type=float, metavar="X", help="Ridge: add X/2 times the squared slopes; intercept free."),
-        click.option("--robust", metavar="KIND", help="Standard errors for unequal variances: hc0, hc1, hc2, hc3."),
-        click.option("--cluster", metavar="COLUMN", help="Standard errors for rows that come in groups."),
+        click.option("--l1", type=float, metavar="X", help="Lasso: add X Σ|slope| to the loss; trained by sgd only."),
+        click.option(
+            "--l2", type=float, metavar="X", help="Ridge: add X/2 Σ slope² to the loss; the intercept is free."
+        ),
+        click.option("--robust", metavar="KIND", help="Allow for unequal variances: hc0, hc1, hc2 or hc3."),
+        click.option("--cluster", metavar="COLUMN", help="Allow for rows that come in groups, named in this column."),
         click.option("--level", type=float, metavar="P", help="Level of the confidence intervals (default 0.95)."),
     )(function)

@@ -23,13 +23,32 @@ def question_options(function: F) -> F:
     """--digits, --test, --versus, --anova, --vif, --diagnose and --cross-validate."""
     for option in reversed(
         [
-            click.option("--digits", type=click.IntRange(1, 31), metavar="N", help="Exact numbers to N digits."),
-            click.option("--test", "tests", metavar="HYPOTHESIS", multiple=True, help='Such as "a = b, c = 0.5".'),
-            click.option("--versus", metavar="OTHER", help="Test against this smaller or larger model."),
-            click.option("--anova", metavar="I|II|III", help="Analysis of variance of this type."),
-            click.option("--vif", is_flag=True, help="Variance inflation and condition indices: collinear columns."),
-            click.option("--diagnose", is_flag=True, help="Influential rows, tests of assumptions, four pictures."),
-            click.option("--cross-validate", metavar="K|loo", help="Errors on rows left out, in closed form."),
+            click.option(
+                "--digits",
+                type=click.IntRange(1, 31),
+                metavar="N",
+                help="Print coefficients and standard errors to N digits.",
+            ),
+            click.option(
+                "--test",
+                "tests",
+                metavar="HYPOTHESIS",
+                multiple=True,
+                help='Test hypotheses, such as "a = b, c = 0.5".',
+            ),
+            click.option(
+                "--versus",
+                metavar="OTHER",
+                help="Test against a smaller or larger model: its formula, for show its RUN.",
+            ),
+            click.option("--anova", metavar="I|II|III", help="Analysis of variance, type I, II or III."),
+            click.option("--vif", is_flag=True, help="Collinear columns: variance inflation, condition indices."),
+            click.option(
+                "--diagnose", is_flag=True, help="Influential rows, tests of assumptions; pictures in the run folder."
+            ),
+            click.option(
+                "--cross-validate", metavar="K|loo", help="Errors on rows left out: in K folds, or loo, one at a time."
+            ),
         ]
     ):
         function = option(function)

@@ -11,22 +11,26 @@ from .announce import left_out
 from .fit import report
 from .options import data_options, inference_options, loss_options, output_option, read_loss, result_options
 from .questions import Findings, ask, question_options
+from .sections import Sectioned
 
 if TYPE_CHECKING:
     from ..prepare import Prepared
     from ..run import Run
 
 
-@click.command("solve", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("solve", cls=Sectioned, context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
 @loss_options
 @inference_options
 @question_options
-@click.option("--prove", is_flag=True, help="Solve it again in exact rational arithmetic, and compare.")
+@click.option("--prove", is_flag=True, help="Solve again in exact rational arithmetic, and compare.")
 @output_option
 @result_options
 def solve_command(data: str, formula: str | None, target: str | None, **options: Any) -> int:
-    """The exact answer for DATA and FORMULA, without training; a run folder only with --output."""
+    """The exact answer for DATA and FORMULA, without training; a run folder only with --output.
+
+    FORMULA is such as "weight ~ height + C(city)"; DATA is .csv .tsv .parquet .json .jsonl .arrow, or - for stdin.
+    """
     from ..data.sources import open_source
     from ..prepare import prepare_for
     from ..settings import RunSettings

@@ -19,6 +19,7 @@ from .options import (
     read_options,
     read_start,
 )
+from .sections import Sectioned
 
 if TYPE_CHECKING:
     from ..sweeper import Sweeper
@@ -27,32 +28,36 @@ if TYPE_CHECKING:
 COLORS = {"too small": "blue", "just right": "green", "too large": "yellow"}
 
 
-@click.command("sweep", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("sweep", cls=Sectioned, context_settings={"help_option_names": ["-h", "--help"]})
 @data_options
-@click.option("--lr", metavar="LOW:HIGH:COUNT", help="A geometric grid of rates such as 1e-4:1:24, or a list: 0.1,0.3.")
-@click.option("--refine", is_flag=True, help="Train more rates around the limit, until it is known to a thousandth.")
+@click.option(
+    "--lr", metavar="LOW:HIGH:COUNT", help="The rates: a geometric grid such as 1e-4:1:24, or a list such as 0.1,0.3."
+)
+@click.option("--refine", is_flag=True, help="Train more rates around the limit, to find it to 1/1000.")
 @loss_options
 @click.option("--optimizer", metavar="NAME", help="Any optimizer of torch.optim but lbfgs (default sgd).")
 @click.option("--momentum", type=NumberOr("auto"), metavar="X", help="Momentum (default 0).")
 @click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum.")
-@click.option("--weight-decay", type=float, metavar="X", help="The optimizer's own weight decay, on all parameters.")
-@click.option("--opt", multiple=True, metavar="K=V", help="The optimizer's own options: betas=0.9,0.95.")
+@click.option("--weight-decay", type=float, metavar="X", help="The optimizer's own, on all parameters; see also --l2.")
+@click.option("--opt", multiple=True, metavar="K=V", help="An option of the optimizer, such as betas=0.9,0.95.")
 @click.option("--epochs", type=int, metavar="N", help="Epochs for every rate (default 100).")
-@click.option("--batch-size", type=NumberOr("full", int), metavar="N|full", help="Rows per step (default full).")
-@click.option("--seed", type=int, metavar="N", help="Seed of the order of the rows (default 0).")
-@click.option("--standardize/--no-standardize", default=None, help="Train in standardized coordinates (default yes).")
+@click.option(
+    "--batch-size", type=NumberOr("full", int), metavar="N|full", help="Rows in a step (default full: all rows)."
+)
+@click.option("--seed", type=int, metavar="N", help="Decides the order of the rows in batches (default 0).")
+@click.option("--standardize/--no-standardize", default=None, help="Train on standardized columns (default yes).")
 @click.option("--start", metavar="TERMS", help='Where to start, such as "Intercept=-35,height=0.45".')
-@click.option("--dtype", metavar="NAME", help="float32 or float64 (default float64).")
-@click.option("--engine", metavar="NAME", help="auto, autograd or quadratic.")
+@click.option("--dtype", metavar="NAME", help="Train in float32 or float64 (default).")
+@click.option("--engine", metavar="NAME", help="auto (default), autograd (the plain loop) or quadratic (from moments).")
 @click.option("--weights", metavar="COLUMN", help="Weight each row's loss by this column.")
-@click.option("--l2", type=float, metavar="X", help="Ridge: add X/2 times the squared slopes; intercept free.")
+@click.option("--l2", type=float, metavar="X", help="Ridge: add X/2 Σ slope² to the loss; the intercept is free.")
 @output_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def sweep_command(data: str, formula: str | None, target: str | None, **options: Any) -> int:
     """Train DATA and FORMULA at many learning rates at once: too small, just right, too large, and the limit.
 
-    All rates share every pass over the rows; each gives the epochs that sightline fit gives with it. The folder holds
-    sweep.json, epochs.jsonl and figures/sweep.png.
+    Each rate gives the epochs that sightline fit gives with it; all are trained together. The folder of the sweep
+    holds sweep.json, epochs.jsonl and figures/sweep.png.
     """
     from ..errors import UsageError
     from ..lr_sweep import EXAMPLE

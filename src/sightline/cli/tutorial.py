@@ -12,7 +12,7 @@ import click
 from ..errors import UsageError
 from .announce import announce
 from .fit import show_window, train_with_signals
-from .lesson.exercise import EXERCISES, Exercise, exercise_for, loss_for, rate_for
+from .lesson.exercise import Exercise, exercise_for, loss_for, rate_for
 from .options import colored, output_option
 
 if TYPE_CHECKING:
@@ -26,18 +26,20 @@ __all__ = ["ClassicLines", "tutorial_command"]
 
 
 @click.command("tutorial", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--task", default="regression", show_default=True, metavar="NAME", help=f"{', '.join(EXERCISES)}.")
 @click.option(
-    "--loss", metavar="NAME", help="For numbers mse (default), l1, huber, smooth-l1; for classes as the task is."
+    "--task",
+    default="regression",
+    show_default=True,
+    metavar="NAME",
+    help="regression, classification (two classes) or multiclass (three).",
 )
+@click.option("--loss", metavar="NAME", help="For regression: mse (default), l1, huber or smooth-l1.")
 @click.option(
-    "--optimizer", default="sgd", show_default=True, metavar="NAME", help="Any first-order optimizer of torch.optim."
+    "--optimizer", default="sgd", show_default=True, metavar="NAME", help="Any of torch.optim, such as adam or rmsprop."
 )
-@click.option("--lr", type=float, metavar="X", help="Learning rate (default 3e-6 for sgd and mse, else one that fits).")
+@click.option("--lr", type=float, metavar="X", help="Learning rate (default: one that suits; for sgd and mse 3e-6).")
 @click.option("--epochs", type=int, default=20, show_default=True, metavar="N", help="How many epochs.")
-@click.option(
-    "--plain", is_flag=True, help="Without the lesson: only what the script prints, and what it does not tell."
-)
+@click.option("--plain", is_flag=True, help="No lesson: only what the script prints, and what it hides.")
 @click.option("--figures/--no-figures", default=True, help="A figure for every epoch in the run folder (default yes).")
 @click.option("--show", is_flag=True, help="Open windows, where there is a screen.")
 @output_option
@@ -218,8 +220,8 @@ def _tell(run: Run, plan: Plan, *, figures: bool, lesson: bool) -> None:
     for paragraph in untold(plan, run) if lesson else []:
         click.echo("\n".join(wrapped(paragraph)) + "\n")
     click.echo(run.summary())
-    where = run.folder / "figures" if figures and run.folder else run.folder
-    click.echo(f" run {run.folder.name if run.folder else ''} in {where}\n")
+    drawn = ", with its figures" if figures else ""
+    click.echo(f" run {run.folder.name if run.folder else ''} in {run.folder}{drawn}\n")
     told = replace(run.verdict, warnings=tuple(_as_commands(w, plan) for w in run.verdict.warnings))
     click.echo("\n".join([*wrapped(str(run.verdict)), warnings_text(told)]))
 

@@ -50,7 +50,7 @@ def sigmoid(axes: Axes, view: ClassView) -> None:
     axes.set_ylim(-0.14, 1.14)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
     name_axes(axes, term, f"P({second})", "")
-    head(axes, f"Where does {term} part the classes?", _sigmoid_reading(view, at, term))
+    head(axes, f"Where does {term} separate the classes?", _sigmoid_reading(view, at, term))
     legend_below(axes)
 
 
@@ -114,7 +114,8 @@ def curves(axes: Axes, view: ClassView) -> None:
     points = sample(len(view.codes))
     x, codes = scattered(view.X[points, 0]), view.codes[points]
     alpha = float(np.clip(60.0 / len(codes), 0.12, 0.6))
-    top = min(1.0, 1.25 * float(P.max()))
+    highest = P.max() if exact is None or not view.differs else max(P.max(), exact.max())
+    top = min(1.0, 1.25 * float(highest))
     for k in range(K):
         marks: dict[str, Any] = {"marker": MARKERS[k], "markevery": (8 * k + 10, 75), "markeredgecolor": "white"}
         marks["linestyle"] = "--" if view.solved else "-"

@@ -44,7 +44,7 @@ def class_epoch_figure(run: Subject, epoch: Epoch) -> Figure:
         message(axes, f"Epoch {epoch.number:,}", "the training data are not at hand")
     else:
         data_panel(axes, view)
-        figure.text(0.99, 0.985, f"epoch {epoch.number:,}", ha="right", va="top", fontsize=10)
+        figure.text(0.99, 0.965, f"Epoch {epoch.number:,}", ha="right", va="top", fontsize=12)
     return figure
 
 

@@ -147,7 +147,7 @@ def confusion_panel(axes: Axes, view: ClassView) -> None:
     if K <= MOST_COUNTS:
         for i, j in np.ndindex(K, K):
             if counts[i, j]:
-                color = "white" if shares[i, j] > 0.5 else "black"
+                color = "white" if shares[i, j] > 0.6 else "black"  # of the two the one with more contrast
                 axes.text(j, i, f"{counts[i, j]:,.0f}", ha="center", va="center", fontsize=size, color=color)
     name_axes(axes, "predicted", "observed", "")
     axes.grid(False)

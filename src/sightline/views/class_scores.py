@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ..words import count
@@ -45,6 +46,7 @@ def scores_panel(axes: Axes, view: ClassView) -> None:
     axes.plot([], [], "s", color=CLASS_COLORS[0], markersize=7, label="dark: on the wrong side")
     axes.set_xlim(edges[0], edges[-1])
     name_axes(axes, f"log odds of {second} (0: equally likely)", f"rows:  {first} below, {second} above", "")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(lambda v, _: f"{abs(v):,g}")
     head(axes, f"How far apart are {first} and {second}?", _scores_reading(view, scores, w))
     legend_below(axes)

@@ -1,4 +1,4 @@
-"""Two runs side by side: what they found, how well they fit, and what was set otherwise."""
+"""Two runs side by side: what they found, how well they fit, and what was settings that differ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def compared(runs: Sequence[Subject]) -> dict[str, Any]:
     """The same as values: coefficients by term, statistics, and the settings that differ."""
     terms = list(dict.fromkeys(c.term for run in runs for c in run.coefficients))
     tables = [{c.term: c for c in run.coefficients} for run in runs]
-    settings = [run.settings.to_dict() for run in runs]
+    settings = [{**run.settings.to_dict(), "loss": run.result["loss_name"]} for run in runs]
     return {
         "runs": [run.result["run"] for run in runs],
         "formulas": [run.result["formula"] for run in runs],
@@ -58,9 +58,11 @@ def comparison(runs: Sequence[Subject]) -> list[str]:
         if any(v is not None for v in cells)
     }
     lines += ["", *_columns(rows, names)]
+    if len({run.design.target for run in runs}) > 1:
+        lines += ["", " the targets differ, so losses, AIC and BIC cannot be compared"]
     if values["settings"]:
         rows = {name: [_text(v) for v in cells] for name, cells in values["settings"].items()}
-        lines += ["", *_columns({"settings that differ": [""] * len(names), **rows}, names)]
+        lines += ["", " settings that differ", *_columns(rows, names)]
     return lines
 
 

@@ -145,11 +145,14 @@ def _dots(n: int) -> dict[str, Any]:
 def _name_rows(axes: Axes, x: Array, y: Array, extreme: Array, name: Callable[[int], str]) -> None:
     """The places of the three most extreme rows, beside their points."""
     middle = (float(x.min()) + float(x.max())) / 2.0 if len(x) else 0.0
-    for i in np.argsort(-extreme, kind="stable")[:NAMED].tolist():
+    named = np.argsort(-extreme, kind="stable")[:NAMED].tolist()
+    for k, i in enumerate(named):
         left = x[i] > middle
+        near = [j for j in named[:k] if abs(x[i] - x[j]) < 0.15 * np.ptp(x) and abs(y[i] - y[j]) < 0.05 * np.ptp(y)]
+        below = bool(near) and bool(y[i] <= y[near[0]])
         axes.annotate(
             name(i), (x[i], y[i]), fontsize=8, color=INK, textcoords="offset points",
-            xytext=(-6 if left else 6, 3), ha="right" if left else "left",
+            xytext=(-6 if left else 6, 3 - 8 * below + 8 * (bool(near) and not below)), ha="right" if left else "left",
         )  # fmt: skip
 
 

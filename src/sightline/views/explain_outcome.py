@@ -82,16 +82,16 @@ def _directions(w: Worked) -> list[Block]:
     whose = "" if w.full_batch else " of all rows"
     if w.loss.name == "mse":
         lead = (
-            f"The loss{whose} is a bowl, steep in one direction and flatter in others. Of what it stands above its "
-            "lowest value, each direction has a part, and of the way to the bottom this step went a share:"
+            f"The loss{whose} is a bowl, steep in one direction and flatter in others. Each direction has "
+            "a part in what the loss is above its lowest value, and this step went a part of the way to the bottom:"
         )
         return [Words(lead), Grid(("direction", "curvature", "above before", "after", "way gone"), rows)]
     lead = (
         f"Around its lowest point the loss{whose} is a bowl, steep in one direction and flatter in others; farther "
-        "out its curvature is another. Of the way to the bottom, in the coordinates of the training, this step went a "
-        "share along each direction of that bowl:"
+        "out it is shaped otherwise. The distance to the bottom along each direction, in the coordinates of the "
+        "training, before and after this step:"
     )
-    return [Words(lead), Grid(("direction", "curvature", "way before", "after", "way gone"), rows)]
+    return [Words(lead), Grid(("direction", "curvature", "before", "after", "way gone"), rows)]
 
 
 def _left(w: Worked, p: Progress) -> tuple[str, str]:
@@ -108,7 +108,7 @@ def _mix(w: Worked, p: Progress) -> str:
         names = Labels.of(w).parameters
     parts: Mapping[str, float] = dict(zip(names, np.abs(p.direction).tolist(), strict=True))
     first = max(parts, key=lambda t: parts[t])
-    name = first if w.loss.outputs > 1 else clean(first)
+    name = f"`{first}`" if w.loss.outputs > 1 else clean(first)
     return name if parts[first] > 0.999999 else f"mostly {name}"
 
 
@@ -194,9 +194,7 @@ def _no_limit(w: Worked) -> str:
     """Optimizers without a closed limit: the length of the step beside the way to go."""
     name = optimizer_name(w)
     if w.optimum is None:
-        return (
-            "The loss falls for ever, because the classes are separated: no rate reaches a lowest point there is not."
-        )
+        return "The loss falls forever, because the classes are separated: there is no lowest point that a rate could reach."
     way, step = w.optimum - w.step.before, np.abs(w.meant)
     j = int(np.argmax(np.abs(way)))
     pace = float(np.abs(way[j]) / step[j]) if step[j] > 0.0 else float("inf")

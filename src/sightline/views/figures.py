@@ -47,8 +47,10 @@ def epoch_figure(run: Subject, epoch: Epoch) -> Figure:
 
 
 def scatter_figure(x: Array, y: Array, x_name: str, y_name: str, *, labels: Sequence[str] = ()) -> Figure:
-    """The raw data; `labels` are the names of classes whose numbers are `y (n,)`."""
+    """The raw data; `labels` are the names of classes whose numbers are `y (n,)`, where equal rows are stacked."""
     figure, axes = single()
+    if labels:
+        y = y + 0.07 * np.array([((x[:i] == x[i]) & (y[:i] == y[i])).sum() for i in range(len(y))])
     axes.scatter(x, y, s=42, facecolors="none", edgecolors=POINT, linewidths=1.6, label="data")
     if labels:
         axes.set_yticks(range(len(labels)), [as_text(label, 12) for label in labels])
@@ -90,7 +92,9 @@ def paths_figure(run: Subject) -> Figure:
     axes.set_yscale("symlog", linthresh=1.0)
     axes.yaxis.set_major_formatter(ScalarFormatter())
     log_epochs(axes, numbers)
-    name_axes(axes, "epoch", "distance from exact, in standard errors", "Coefficients on their way")
+    far = bool(len(paths)) and float(np.nanmax(np.abs(paths), initial=0.0)) > 1.0
+    scale = " (beyond 1 logarithmic)" if far else ""
+    name_axes(axes, "epoch", f"distance from exact, in standard errors{scale}", "Coefficients on their way")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
 

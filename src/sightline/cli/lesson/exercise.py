@@ -122,6 +122,8 @@ def loss_for(exercise: Exercise, loss: str | None) -> str:
         kind = "numbers" if other == "regression" else f"{'two' if other == 'classification' else 'three'} classes"
         own = f"--loss {exercise.losses[0]}"
         raise UsageError(f"--loss {loss} is for {kind}, not for --task {exercise.task}: use {own}, or --task {other}")
+    if len(exercise.losses) == 1:
+        raise UsageError(f"--loss {shown(loss)} is not for --task {exercise.task}: use --loss {exercise.losses[0]}")
     raise UsageError(f"--loss cannot be {shown(loss)}: {nearest(loss, exercise.losses)}")
 
 

@@ -27,23 +27,23 @@ DATA = {
     ),
     "multiclass": (
         "Eighteen bananas: the days since they were bought, and what they look like. The features have the shape "
-        "(18, 1), rows by features. The target is a list of class numbers, (18,), whole (int64) and from 0, here in "
+        "(18, 1), rows by features. The target is a list of class numbers, (18,), whole numbers (int64) from 0, here in "
         "the order of the alphabet."
     ),
 }
 MODEL = {
     "regression": (
         "nn.Linear(1, 1) is a line: weight × height + bias, two parameters. PyTorch would start them at random; here "
-        "they start at 0.45 and -35, a line that says 32.5 kg at 150 cm and is 28.2 kg too low on average."
+        "they start at 0.45 and -35, a line that predicts 32.5 kg at 150 cm and is 28.2 kg too low on average."
     ),
     "classification": (
-        "nn.Linear(1, 1) gives a score, weight × hours + bias. The sigmoid 1 / (1 + exp(-score)) would make a "
-        "probability of it, and the loss does that itself. PyTorch would start both parameters at random; here they "
+        "nn.Linear(1, 1) gives a score, weight × hours + bias. The sigmoid 1 / (1 + exp(-score)) makes a "
+        "probability of it; this loss does that itself. PyTorch would start both parameters at random; here they "
         "start at 0, where every score is 0 and every probability 0.5."
     ),
     "multiclass": (
         "nn.Linear(1, 3) gives three scores, one for each class: three weights, three biases. The softmax, exp(score) "
-        "over the sum of the three, would make probabilities of them, and the loss does that itself. All six "
+        "over the sum of the three, makes probabilities of them; this loss does that itself. All six "
         "parameters start at 0, where every probability is 1/3."
     ),
 }
@@ -99,7 +99,7 @@ def figures_text(plan: Plan, last: int) -> str:
     have = f"{names[0]} to {names[1]} have" if last > 1 else f"{names[0]} has"
     return (
         f"figures/{have} {what}, dashed; raw-data.png has the data alone, loss.png the loss above the exact one. These "
-        "lines draw the last of them. The whole script is in the run folder too, as script.py."
+        "lines draw the last epoch. The whole script is in the run folder too, as script.py."
     )
 
 
@@ -109,8 +109,8 @@ def _loss(plan: Plan) -> str:
     whose = ("the weight", "the bias") if k == 1 else (f"the weight of {labels[0]}", "its bias")
     loss = LOSSES[plan.loss].format(f"{plan.start_loss:.4f}")
     return (
-        f"{loss} There its gradient, which backward() will compute, is {weight} for {whose[0]} and {bias} for "
-        f"{whose[1]}: so much the loss would change for each unit that the parameter is moved."
+        f"{loss} Its gradient there, which backward() will compute, is {weight} for {whose[0]} and {bias} for "
+        f"{whose[1]}: the change of the loss for each unit that this parameter moves, at first."
     )
 
 

@@ -38,7 +38,10 @@ def _reading(plan: Plan, run: Run) -> str:
     if all(c.std_error is None for c in run.coefficients):
         return f"{table}."
     rows = f"{len(plan.exercise.x)} other such {plan.exercise.rows}"
-    return f"{table}, and off by is the way between them in standard errors: a change that {rows} might well bring."
+    return (
+        f"{table}, and off by is the distance between them in standard errors: one is how much the exact answer would "
+        f"typically change with {rows}."
+    )
 
 
 def _without_limit(plan: Plan, run: Run) -> str:
@@ -51,7 +54,7 @@ def _without_limit(plan: Plan, run: Run) -> str:
         known.append(f"{plan.optimizer} has no largest stable rate in closed form.")
     guide = adaptive_limit(job.settings, job.step, job.truth, job.start)
     if guide is not None:
-        known.append(f"Divided by the gradient of the start for ever, it would be {plain(guide)}: a guide only.")
+        known.append(f"If it always divided by the gradient of the start, it would be {plain(guide)}: a guide only.")
     return " ".join([*known, *_far(plan, run), *_better(plan)])
 
 
@@ -90,10 +93,10 @@ def _of_classes(plan: Plan, run: Run) -> str:
     if e.scores > 1:
         return (
             f"Only differences between scores matter, so the table has those to {e.labels[0]}. The classes overlap, "
-            "so the exact answer is finite; did days part them without exception, it would be at infinity."
+            "so the exact answer is finite; if days separated them without exception, it would be at infinity."
         )
     bias, weight = (value or 0.0 for value in exact)
     return (
         f"The classes overlap, so the exact answer is finite: even chances at {plain(-bias / weight, 3)} {e.x_name}. "
-        f"Did {e.x_name} part them without exception, the weight would grow for ever (warning SL-SEPARABLE)."
+        f"If {e.x_name} separated them without exception, the weight would grow forever (warning SL-SEPARABLE)."
     )
