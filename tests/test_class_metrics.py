@@ -71,7 +71,7 @@ def test_the_result_keeps_the_metrics_of_the_training_rows(tmp_path):
     run = sightline.solve(two(), "species ~ petal_width", output=tmp_path)
     kept, measured = run.result["metrics"], run.evaluate(two())
     assert list(kept) == KEYS[4:]
-    for name in KEYS[3:11]:
+    for name in KEYS[4:12]:
         assert kept[name] == pytest.approx(measured[name], rel=1e-9)
     assert kept["confusion"] == measured["confusion"]
     assert sightline.load(run.folder).result["metrics"] == json.loads(json.dumps(dict(kept)))

@@ -94,7 +94,7 @@ CASES = {
     "stackloss": Case(of(shipped, "stackloss"), "STACKLOSS ~ .", cluster="WATERTEMP"),
     "scotland": Case(of(shipped, "scotland"), "YES ~ COUTAX * UNEMPF + MOR + ACT + GDP + AGE", centered=True),
     "copper": Case(of(shipped, "copper"), "WORLDCONSUMPTION ~ . - TIME", centered=True),
-    "spector": Case(of(shipped, "spector"), "GRADE ~ GPA + TUCE + PSI", cluster="TUCE"),
+    "spector": Case(of(shipped, "spector"), "GPA ~ GRADE + TUCE + PSI", cluster="TUCE"),
     "committee": Case(of(shipped, "committee"), "BILLS104 ~ SIZE + SUBS + log(STAFF) + PRESTIGE + sqrt(BILLS103)"),
     "danish money": Case(of(shipped, "danish_data"), "lrm ~ lry + lpy + ibo * ide", centered=True),
     "heart": Case(of(shipped, "heart"), "log(survival) ~ age + C(censors)", cluster="censors"),
