@@ -129,9 +129,9 @@ class GeneralTruth:
     def accuracy(self) -> dict[str, Any]:
         """To how many digits the exact column holds, and how it was found."""
         U = self.layout.map_units()
-        digits = trusted(
-            U @ self.found.limit, np.abs(U) @ self.found.error + 4.0 * EPS * np.abs(U) @ np.abs(self.found.limit)
-        )
+        known = not np.isinf(self.found.error).any()
+        error = np.abs(U) @ self.found.error + 4.0 * EPS * np.abs(U) @ np.abs(self.found.limit) if known else None
+        digits = 0.0 if error is None else trusted(U @ self.found.limit, error)
         return {"digits": round(digits, 1), "path": self.found.path, "reason": self.found.reason}
 
     @cached_property

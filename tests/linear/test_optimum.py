@@ -375,3 +375,35 @@ def test_a_degenerate_corner_of_the_piecewise_program():
     found = Piecewise(A, A @ [2.0, 1.0], -np.ones(6), np.ones(6), np.zeros(6), np.zeros((2, 2)), np.zeros(2)).corner()
     assert found.settled
     assert found.x == pytest.approx([2.0, 1.0], rel=1e-14)
+
+
+def medians(x, y):
+    """Least mean absolute error of a line: through two of the points."""
+    return min(
+        (np.abs(y - (a := (y[i] - (b := (y[i] - y[j]) / (x[i] - x[j])) * x[i])) - b * x).mean(), a, b)
+        for i in range(len(x))
+        for j in range(i)
+        if x[i] != x[j]
+    )
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e6, 1e12])
+def test_targets_far_from_zero_keep_their_slope(shift):
+    g = np.random.default_rng(0)
+    x = g.normal(size=20)
+    y = shift + np.round(1.0 + 2.0 * x + g.normal(size=20), 2)
+    found = optimum(Objective.plain(Absolute(x[:, None], y)))
+    loss, _, slope = medians(x, y)
+    assert found.theta[0] == pytest.approx(slope, rel=1e-9)
+    assert found.value == pytest.approx(loss, abs=1e-15 * shift + 1e-12)
+
+
+def test_an_outlier_takes_no_digits():
+    g = np.random.default_rng(0)
+    x = g.normal(size=20)
+    y = 1.0 + 2.0 * x + g.normal(size=20)
+    y[3] = 1e9
+    found = optimum(Objective.plain(Absolute(x[:, None], y)))
+    loss, at, slope = medians(x, y)
+    assert found.theta == pytest.approx([slope, at], rel=1e-12)
+    assert (found.value, found.digits > 14) == (pytest.approx(loss, rel=1e-14), True)

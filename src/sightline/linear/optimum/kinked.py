@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,29 +19,75 @@ __all__ = ["KINKED", "kinked_optimum"]
 
 Array = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
+FAR = 1e3  # times the median residual: rows that far off hold nothing but their side
 KINKED = (Absolute, Hinge, Huber, SmoothL1)
 
 
 def kinked_optimum(objective: Objective, frame: Frame) -> Optimum:
     """The minimizer by interior point and active equations, refined on the rows, and the gap that proves it."""
-    loss, held = objective.loss, objective.lasso > 0
-    b, low, high, width = _slopes(loss)
-    rows, lasso, nothing = len(b), objective.lasso[held], np.zeros(int(held.sum()))
-    problem = Piecewise(
-        np.vstack([frame.design, frame.J[held]]),
-        np.append(b, nothing), np.append(low, -lasso), np.append(high, lasso), np.append(width, nothing),
-        frame.J.T @ (objective.ridge[:, None] * frame.J), np.zeros(frame.J.shape[1]),
-    )  # fmt: skip
+    loss = objective.loss
+    start = frame.J @ np.linalg.lstsq(frame.design, _slopes(loss)[0], rcond=RANK)[0]
+    problem = _problem(objective, frame, start)
     corner = problem.corner()
-    theta, error = _refined(objective, frame, problem, corner)
+    here = start + frame.J @ corner.x
+    better = _again(objective, frame, here, corner) or _nearer(objective, frame, here)
+    start, problem, corner = better or (start, problem, corner)
+    theta, error = _refined(objective, frame, problem, corner, start)
     value, unique = objective.value(theta), _unique(frame, corner)
     if not unique:  # a coefficient that is zero is so to the rounding of the others
-        error = error + 8.0 * EPS * np.linalg.norm(frame.J, axis=1) * np.linalg.norm(corner.x)
+        error = error + 8.0 * EPS * (np.linalg.norm(frame.J, axis=1) * np.linalg.norm(corner.x) + np.abs(start))
     gap = _gap(objective, theta, problem, corner)
     return Optimum(
         theta, value, loss.value(theta), gap, error, corner.steps, _path(loss),
-        _reason(corner, rows, unique=unique), unique, np.zeros((0, len(theta))), theta,
+        _reason(corner, len(loss.y), unique=unique), unique, np.zeros((0, len(theta))), theta,
     )  # fmt: skip
+
+
+def _problem(objective: Objective, frame: Frame, start: Array) -> Piecewise:
+    """The objective in φ from `start (q,)` on, so that what is said of rows is relative to their residuals there, not
+    to targets that may be far from zero.
+    """
+    held, (b, low, high, width) = objective.lasso > 0, _slopes(objective.loss)
+    lasso = objective.lasso[held]
+    return Piecewise(
+        np.vstack([frame.design, frame.J[held]]),
+        np.append(_residuals(objective.loss, b, start), -start[held]),
+        np.append(low, -lasso), np.append(high, lasso), np.append(width, np.zeros(len(lasso))),
+        frame.J.T @ (objective.ridge[:, None] * frame.J), frame.J.T @ (objective.ridge * start),
+    )  # fmt: skip
+
+
+def _again(objective: Objective, frame: Frame, here: Array, corner: Corner) -> tuple[Array, Piecewise, Corner] | None:
+    """The equations of the same pieces from the answer on, where rows near it are small numbers; None if a row turns
+    out to be on another piece.
+    """
+    near = _problem(objective, frame, here)
+    found = near.snapped(np.zeros_like(corner.x), corner.u, corner.on, steps=corner.steps)
+    same = corner.settled and found.settled and bool((found.on == corner.on).all())
+    return (here, near, found) if same else None
+
+
+def _residuals(loss: RowLoss, b: Array, theta: Array) -> Array:
+    """b - Zθ, with the digits that are left where they cancel."""
+    Z = np.column_stack([loss.X, np.ones(len(b))])[:, : len(theta)]
+    return np.asarray((Pair.of(b[:, None]) - Pair.of(Z).times(Pair.of(theta[:, None]))).hi[:, 0])
+
+
+def _nearer(objective: Objective, frame: Frame, start: Array) -> tuple[Array, Piecewise, Corner] | None:
+    """The same with rows that are very far off put nearer, on the side where they are: their slope is the same there,
+    and the others keep their digits. None if that settles nothing, or is no longer the same problem.
+    """
+    problem, rows = _problem(objective, frame, start), len(objective.loss.y)
+    off = np.abs(problem.b[:rows])
+    far = max(FAR * float(np.median(off)), 10.0 * float((problem.width * problem.high)[:rows].max()))
+    if not far > 0.0 or off.max() <= far:
+        return None
+    b = problem.b.copy()
+    b[:rows] = np.clip(b[:rows], -far, far)
+    near = replace(problem, b=b)
+    corner = near.corner()
+    same = corner.settled and np.abs(problem.A[:rows] @ corner.x).max() < 0.5 * far
+    return (start, near, corner) if same else None
 
 
 def _slopes(loss: RowLoss) -> tuple[Array, Array, Array, Array]:
@@ -55,21 +103,23 @@ def _slopes(loss: RowLoss) -> tuple[Array, Array, Array, Array]:
     return loss.y, -w, w, np.zeros(len(w))
 
 
-def _refined(objective: Objective, frame: Frame, problem: Piecewise, corner: Corner) -> tuple[Array, Array]:
+def _refined(
+    objective: Objective, frame: Frame, problem: Piecewise, corner: Corner, start: Array
+) -> tuple[Array, Array]:
     """θ from the rows themselves: those on their kink to double-double, the others to rounding; and its error."""
     loss, rows = objective.loss, len(objective.loss.y)
     on, zero = np.flatnonzero(corner.on[:rows] & (problem.width[:rows] == 0)), np.flatnonzero(objective.lasso > 0)
     zero = zero[corner.on[rows:]]
-    Z = np.column_stack([loss.X[on], np.ones(len(on))])[:, : len(objective.ridge)]
+    Z, middle = np.column_stack([loss.X[on], np.ones(len(on))])[:, : len(objective.ridge)], _slopes(loss)[0][on]
     kinks = np.vstack([problem.A[on], frame.J[zero]]) @ corner.basis
     H, size = corner.loose.T @ corner.H @ corner.loose, float(np.trace(corner.H))
-    theta = frame.J @ corner.x
+    theta = start + frame.J @ corner.x
     if not corner.settled:
         theta[zero] = 0.0
         return theta, np.full(len(theta), np.inf)
     for _ in range(3 if len(on) or isinstance(loss, Huber | SmoothL1) else 1):
         theta[zero] = 0.0
-        off = Pair.of(problem.b[on, None]) - Pair.of(Z).times(Pair.of(theta[:, None]))
+        off = Pair.of(middle[:, None]) - Pair.of(Z).times(Pair.of(theta[:, None]))
         rest = np.append(off.hi[:, 0], -theta[zero])
         step = corner.basis @ np.linalg.lstsq(kinks, rest, rcond=None)[0]  # first to the kinks, then along them
         pull = corner.loose.T @ _pull(objective, frame, theta + frame.J @ step, corner)
@@ -82,9 +132,10 @@ def _refined(objective: Objective, frame: Frame, problem: Piecewise, corner: Cor
         rounding = precise_gradient(objective, theta)[1]
     error = np.abs(turned @ least(H, turned.T, size)) @ rounding
     error += 2.0 * np.abs(frame.J @ step) + EPS * np.abs(theta)
-    nothing = NOTHING * np.linalg.norm(frame.J, axis=1) * np.linalg.norm(problem.b) / np.sqrt(rows)
-    theta[np.abs(theta) < nothing] = 0.0
-    error += nothing
+    nothing = NOTHING * np.linalg.norm(frame.J, axis=1) * np.linalg.norm(problem.b[:rows]) / np.sqrt(rows)
+    rounded = np.abs(theta) < nothing + 4.0 * EPS * np.abs(start)
+    error += np.where(rounded, np.abs(theta), 0.0) + nothing
+    theta[rounded] = 0.0
     error[zero] = 0.0
     return theta, error
 
@@ -105,13 +156,13 @@ def _gap(objective: Objective, theta: Array, problem: Piecewise, corner: Corner)
     loss, rows = objective.loss, len(objective.loss.y)
     u = np.clip(corner.u, problem.low, problem.high)
     w = 1.0 / rows if loss.weight is None else loss.weight / rows
-    t = loss.predictor(theta)[:, 0] - problem.b[:rows]
+    t = -_residuals(loss, _slopes(loss)[0], theta)
     apart = float(np.sum(w * loss.pieces(theta).loss - u[:rows] * t + 0.5 * problem.width[:rows] * u[:rows] ** 2))
     held = objective.lasso > 0
     apart += float(np.sum(objective.lasso[held] * np.abs(theta[held]) - u[rows:] * theta[held]))
     slopes = loss.gradient_of((u[:rows] / w)[:, None]) + objective.ridge * theta
     slopes[held] += u[rows:]
-    rounding = EPS * abs(objective.value(theta))
+    rounding = 2.0 * EPS * abs(objective.value(theta))
     return max(apart, 0.0) + float(np.abs(slopes) @ np.abs(theta)) + rounding
 
 
