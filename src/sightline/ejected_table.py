@@ -1,4 +1,4 @@
-"""The table that an ejected script reads: the data of the run as they are, where that gives its very rows, or a copy."""
+"""The table that an ejected script reads: the data as they are, where that gives the very rows of the run, or a copy."""
 
 from __future__ import annotations
 

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from .again import prepared_again
+from .ejected_table import plain_table, prepared_table
 from .engines.problem import Problem
 from .engines.schedules import SCHEDULES
 from .engines.stepping import needs_closure
-from .errors import RunError, UsageError, shown
+from .errors import UsageError, shown
 from .exports.source import Around, CsvTable, Training, script
 from .parameters import Layout
-from .ejected_table import plain_table, prepared_table
 from .rows import Rows
 from .run import Run
 from .runs.files import write_bytes

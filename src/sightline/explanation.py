@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .again import prepared_again
 from .data.batches import epoch_order
 from .engines.stepping import NOT_SETTINGS
-from .errors import RunError, UsageError, shown
+from .errors import RunError, UsageError
 from .job import Job
 from .linear.learning_rate import judge_rate
 from .linear.row_losses import RowLoss, row_loss

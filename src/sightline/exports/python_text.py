@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-__all__ = ["WIDTH", "assigned", "called", "literal", "listed", "remark"]
+__all__ = ["WIDTH", "assigned", "called", "listed", "literal", "remark"]
 
 WIDTH = 100
 INDENT = "    "

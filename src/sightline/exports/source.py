@@ -29,8 +29,8 @@ class CsvTable:
     """The file that the script reads: which columns, and what the cells of target and weight mean.
 
     `columns` are the names of the features. A target with `labels` is a class: its place among them. `share` is what
-    the weights are divided by, so that their mean is 1. `standardized` tells that the columns of the file are so already,
-    `note` what else a reader should know of it.
+    the weights are divided by, so that their mean is 1. `standardized` tells that the columns of the file are so, `note`
+    what else a reader should know of it.
     """
 
     path: str
@@ -116,7 +116,8 @@ def script(t: Training) -> str:
         ["# Training", *loop(t.around, _loss(t), [t.table.rows, t.outputs])],
         _back(t),
     ]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    sections = ["\n".join(part) for part in parts if part]
+    return "\n\n".join("\n" * ("\ndef " in section) + section for section in sections) + "\n"
 
 
 def _tensor(name: str, cells: str, dtype: str, shape: str) -> list[str]:
@@ -199,7 +200,8 @@ def _model(t: Training) -> list[str]:
     arguments = [str(t.features), str(t.outputs), *(["bias=False"] if t.bias is None else [])]
     dtype = [] if t.dtype == "float32" else [f"dtype=torch.{t.dtype}"]
     lines = ["# Model, at the start of the run", f"model = nn.Linear({', '.join([*arguments, *dtype])})"]
-    started = [("weight", [list(row) for row in t.weight])] if t.features else []
+    started: list[tuple[str, list[Any]]] = []
+    started += [("weight", [list(row) for row in t.weight])] if t.features else []
     started += [("bias", list(t.bias))] if t.bias is not None else []
     same = [_filled(name, values) for name, values in started]
     other = [(name, values) for (name, values), line in zip(started, same, strict=True) if line is None]
