@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import RunError, shown
+from .errors import RunError, SightlineError, shown
 from .prepare import Prepared, prepare_for
 from .run import Run
 
@@ -21,8 +21,11 @@ def prepared_again(run: Run) -> Prepared:
         raise RunError(f"run {name} was trained on data that are in no file: save them to a file and fit that")
     if not Path(path).is_file():
         raise RunError(f"run {name} was trained on {shown(path, limit=200)}, which is gone: put it back, or fit again")
-    prepared = prepare_for(run.settings, path, run.design.formula, target=None)
-    if prepared.fingerprint != run.source.get("fingerprint"):
+    try:
+        prepared = prepare_for(run.settings, path, run.design.formula, target=None)
+    except SightlineError:  # what stands there now is other data, of which these rows cannot be made
+        prepared = None
+    if prepared is None or prepared.fingerprint != run.source.get("fingerprint"):
         raise RunError(
             f"{shown(path, limit=200)} has changed since run {name} was trained on it: restore it, or fit again"
         )

@@ -1,4 +1,4 @@
-"""The table that an ejected script reads: the data as they are, where that gives the very rows of the run, or a copy."""
+"""The table that an ejected script reads: the data as they are, where they give the very rows of the run, or a copy."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def prepared_table(design: Design, rows: Rows, table: Table | None, path: str) -
     shares = [] if share is None else [share[:, None]]
     values = np.hstack([rows.X if standardized else raw, rows.y[:, None], *shares])
     classes = len(columns) if design.classes else None
-    note = f"(the columns{' standardized, and' * standardized} encoded by the run)"
+    note = f"(a table beside this script, its columns as the run encoded{' and standardized' * standardized} them)"
     made = CsvTable(
         path, columns, target, len(rows), weight=weight if shares else None, standardized=standardized, note=note
     )

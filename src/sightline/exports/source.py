@@ -29,8 +29,8 @@ class CsvTable:
     """The file that the script reads: which columns, and what the cells of target and weight mean.
 
     `columns` are the names of the features. A target with `labels` is a class: its place among them. `share` is what
-    the weights are divided by, so that their mean is 1. `standardized` tells that the columns of the file are so, `note`
-    what else a reader should know of it.
+    the weights are divided by, so that their mean is 1. `standardized` tells that the columns of the file are so;
+    `note` is what else a reader should know of it.
     """
 
     path: str
@@ -131,15 +131,12 @@ def _tensor(name: str, cells: str, dtype: str, shape: str) -> list[str]:
 
 def _data(t: Training) -> list[str]:
     table = t.table
-    path, options = literal(table.path), "" if table.delimiter == "," else f", delimiter={literal(table.delimiter)}"
-    opened = f'with open({path}, encoding="{table.encoding}", newline="") as file:'
-    if len(opened) > WIDTH:
-        opened = f'with open(path, encoding="{table.encoding}", newline="") as file:'
-        opened = "\n".join([*assigned("path", table.path), opened])
+    options = "" if table.delimiter == "," else f", delimiter={literal(table.delimiter)}"
     lines = [
         f"# Data{f' of run {remark(t.run, 20)}' if t.run else ''}: {remark(t.formula, 60)}",
         *([f"# {table.note}"] if table.note else []),
-        opened,
+        *assigned("path", table.path),
+        f'with open(path, encoding="{table.encoding}", newline="") as file:',
         f"    rows = list(csv.DictReader(file{options}))",
         *_columns(t),
         *_target(t),
