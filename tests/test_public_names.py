@@ -21,6 +21,7 @@ PUBLIC = [
     "assumptions",
     "conditioning",
     "cross_validate",
+    "eject",
     "fit",
     "influence",
     "least_squares",

@@ -25,6 +25,7 @@ __all__ = [
     "assumptions",
     "conditioning",
     "cross_validate",
+    "eject",
     "fit",
     "influence",
     "least_squares",
@@ -56,6 +57,7 @@ _HOME = {
     "assumptions": "analysis",
     "conditioning": "analysis",
     "cross_validate": "analysis",
+    "eject": "ejection",
     "fit": "api",
     "influence": "analysis",
     "least_squares": "arrays",
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from .api import fit, solve, train
     from .arrays import least_squares
     from .comparisons import anova, nested_test, wald_test
+    from .ejection import eject
     from .errors import DataError, FormulaError, RunError, SightlineError, UsageError
     from .rate_tests import lr_range_test, top_curvature
     from .records import Coefficient, Epoch, Stop, Verdict

@@ -26,6 +26,7 @@ COMMANDS = {
     "show": ("look", "The table and the verdict of a run."),
     "compare": ("compare", "Runs side by side."),
     "explain": ("explain", "One epoch of a run worked out, number by number, and drawn."),
+    "eject": ("eject", "A run as plain PyTorch: a script that needs no sightline."),
     "runs": ("look", "The runs in a folder."),
     "predict": ("apply", "Predictions of a trained model for the rows of a table."),
     "evaluate": ("apply", "How well a trained model does on other data."),

@@ -149,7 +149,9 @@ class Design:
         slopes = theta[: len(self.scale)] / self.scale
         if not self.intercept:
             return slopes
-        return np.concatenate([[theta[-1] - slopes @ self.center], slopes])
+        # One column after the other, as a dot product adds in an order that differs between libraries and machines.
+        bias = np.subtract.accumulate([theta[-1], *(slopes * self.center)])[-1]
+        return np.concatenate([[bias], slopes])
 
     @np.errstate(over="ignore", invalid="ignore")
     def from_units(self, start: Mapping[str, float]) -> Array:
