@@ -57,6 +57,8 @@ RUNS = {
             "batches": {"weights": "w", "batch_size": 16, "accumulate": 3, "l2": 0.1},
         }.items()
     },
+    "validation": (THREE, {"validation": 0.3, "lr": 0.1, "optimizer": "adam", "epochs": 60}),
+    "validation-patience": (THREE, {"validation": 0.3, "lr": 0.3, "patience": 5, "batch_size": 8, "epochs": 60}),
     "huber-delta": (THREE, {"loss": "huber", "loss_opt": {"delta": 0.3}}),
     "smooth-beta": (THREE, {"loss": "smooth-l1", "loss_opt": {"beta": 0.3}}),
     "gaussian-eps": (THREE, {"loss": "gaussian-nll", "loss_opt": {"eps": 0.01}}),

@@ -18,6 +18,7 @@ from .engines.stepping import needs_closure
 from .errors import UsageError, shown
 from .exports.source import Around, CsvTable, Training, script
 from .parameters import Layout
+from .records import Epoch
 from .rows import Rows
 from .run import Run
 from .runs.files import write_bytes
@@ -146,7 +147,7 @@ def _training(run: Run, problem: Problem, table: CsvTable) -> Training:
 
 
 def _around(run: Run, problem: Problem) -> Around:
-    how, last = problem.stepping, run.epochs[-1]
+    how, last = problem.stepping, _last(run)
     schedule = how.schedule
     made = None if schedule is None or schedule.scheduler is None or not schedule.name else SCHEDULES.get(schedule.name)
     return Around(
@@ -167,7 +168,13 @@ def _around(run: Run, problem: Problem) -> Around:
     )
 
 
+def _last(run: Run) -> Epoch:
+    """The record whose parameters the run has: the last one, or the best on validation rows."""
+    number = run.result.get("kept_epoch", run.epochs[-1].number)
+    return next(record for record in run.epochs if record.number == number)
+
+
 def _last_loss(run: Run) -> float:
     """The loss that the script prints last."""
-    loss = run.epochs[-1].running_loss
+    loss = _last(run).running_loss
     return 1.0 if loss is None else loss
