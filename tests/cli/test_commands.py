@@ -224,7 +224,7 @@ def test_show_runs_predict_evaluate_from_the_folder_alone(cli, heights_csv, tmp_
     metrics = json.loads(cli("evaluate", folder.name, heights_csv, "--json").out)
     assert metrics["mse"] == pytest.approx(29.0287671232877, rel=1e-12)
     assert metrics["r2"] == pytest.approx(0.6168325353314719, rel=1e-12)
-    assert "rmse" in cli("evaluate", folder.name, heights_csv).out
+    assert " root mean squared error       5.38784\n" in cli("evaluate", folder.name, heights_csv).out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -407,3 +407,18 @@ def test_a_second_interrupt_does_not_wait_and_keeps_what_was_written(heights_csv
     (folder,) = (tmp_path / "r").iterdir()
     assert len((folder / "epochs.jsonl").read_text().splitlines()) == 4
     assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+
+
+def test_compare_names_the_loss_of_each_run_and_warns_of_different_targets(cli, tmp_path):
+    data = tmp_path / "d.csv"
+    data.write_text("x,y,c\n" + "".join(f"{i},{i % 4 + 0.1 * i:.1f},{'ab'[i % 3 == 0]}\n" for i in range(12)))
+    settings = [("y ~ x", "mse"), ("y ~ x", "huber"), ("c ~ x", "bce")]
+    fits = [
+        cli("fit", data, formula, "--loss", loss, "--figures", "none", "--epochs", "3") for formula, loss in settings
+    ]
+    ids = [re.search(r"^ run (\w+) in", fit.out, re.M)[1] for fit in fits]
+    same, other = cli("compare", *ids[:2]).out, cli("compare", *ids[1:]).out
+    assert re.search(r"^ loss +mse +huber$", same, re.M)
+    assert re.search(r"^ loss +huber +bce$", other, re.M)
+    assert "the targets differ" in other
+    assert "the targets differ" not in same

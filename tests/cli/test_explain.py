@@ -154,3 +154,15 @@ def test_a_figure_that_cannot_be_written_is_said_after_the_numbers(cli, run):
     assert re.search(
         r"cannot write the figure .*figures: .*; make room there, the numbers above are complete", done.err
     )
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "latex"])
+def test_directions_of_a_softmax_are_named_as_its_parameters_are(cli, tmp_path, form):
+    assert cli("tutorial", "--task", "multiclass", "--epochs", "2", "--no-figures", "--output", tmp_path).code == 0
+    (folder,) = (p for p in tmp_path.iterdir() if p.is_dir())
+    sheet = cli("explain", folder, "--format", form).out
+    name = {"text": r"mostly [wb]\[(?:brown|green|ripe)\]", "markdown": r"mostly \$[wb]_", "latex": r"mostly \$[wb]_"}[
+        form
+    ]
+    assert re.search(name, sheet)
+    assert "\x02" not in sheet

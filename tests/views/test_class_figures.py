@@ -207,3 +207,15 @@ def test_class_colors_are_told_apart(vision):
 
     colors = [lab(c) for c in CLASS_COLORS]
     assert min(np.linalg.norm(a - b) for i, a in enumerate(colors) for b in colors[:i]) > 20
+
+
+def test_every_exact_curve_is_inside_the_picture():
+    (axes, *_) = trained(iris(), "species ~ sepal_length", epochs=1).figure().axes
+    highest = max(np.max(line.get_ydata(orig=False)) for line in axes.lines if len(line.get_ydata()))
+    assert highest > 0.9
+    assert axes.get_ylim()[1] >= highest
+
+
+def test_rows_are_counted_in_whole_numbers():
+    (axes, *_) = sightline.solve(spector(), "GRADE ~ GPA + TUCE + PSI", loss="bce").figure().axes
+    assert [tick for tick in axes.get_yticks() if tick != round(tick)] == []

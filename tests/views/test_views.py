@@ -144,3 +144,12 @@ def test_a_loss_within_one_power_of_ten_has_short_numbers_beside_it():
     labels = [t.get_text() for t in figure.axes[0].get_yticklabels(which="both") if t.get_text()]
     assert labels
     assert all(re.fullmatch(r"\d*\.?\d+", label) for label in labels)
+
+
+def test_equal_rows_of_raw_classes_are_stacked():
+    from sightline.views.figures import scatter_figure
+
+    x, y = np.array([1.0, 1.0, 1.0, 2.0]), np.array([0.0, 0.0, 1.0, 1.0])
+    (axes,) = scatter_figure(x, y, "hours", "passed", labels=("no", "yes")).axes
+    drawn = {tuple(np.round(point, 9)) for point in axes.collections[0].get_offsets().tolist()}
+    assert drawn == {(1.0, 0.0), (1.0, 0.07), (1.0, 1.0), (2.0, 1.0)}

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from ..data.sources import Source
 
 
-UNSEEN_HELP = (
-    "A category that training did not have: error (default), reference (take it for the reference category), other "
-)
+UNSEEN_HELP = "A category that training did not have: error (default), reference (take it for that category), other "
 
 
 @click.command("predict", context_settings={"help_option_names": ["-h", "--help"]})

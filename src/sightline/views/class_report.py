@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..words import count, plain
+from ..words import plain
+from .number_report import left_out
 from .statistics import wrapped
 from .subject import Subject
 from .tables import table
@@ -73,7 +74,6 @@ def evaluation_lines(found: Metrics) -> list[str]:
 
 def _numbers(found: Metrics) -> list[str]:
     most = max(found["classes"], key=lambda c: c["rows"])["label"]
-    missing = f", {count(found['missing'], 'row')} left out for missing values" if found["missing"] else ""
     weighted = f", weighted by {found['weights']}" if found["weights"] else ""
     auc = "" if len(found["classes"]) == 2 else "mean over pairs of classes"
     shares, guess = plain(found["baseline_log_loss"]), percent(found["baseline_accuracy"])
@@ -85,7 +85,7 @@ def _numbers(found: Metrics) -> list[str]:
         ("Brier score", plain(found["brier"]), ""),
     ]
     lines = [f" {name:<18} {value:>8}   {beside}".rstrip() for name, value, beside in rows]
-    return [*wrapped(f" {count(found['rows'], 'row')}{missing}{weighted}", indent="   "), *lines]
+    return [*wrapped(f"{left_out(found)}{weighted}", indent="   "), *lines]
 
 
 def _confusion(found: Metrics, labels: Sequence[str]) -> list[str]:

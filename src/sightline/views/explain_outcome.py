@@ -82,8 +82,8 @@ def _directions(w: Worked) -> list[Block]:
     whose = "" if w.full_batch else " of all rows"
     if w.loss.name == "mse":
         lead = (
-            f"The loss{whose} is a bowl, steep in one direction and flatter in others. Each direction has "
-            "a part in what the loss is above its lowest value, and this step went a part of the way to the bottom:"
+            f"The loss{whose} is a bowl, steep in one direction and flatter in others. Each direction "
+            "holds a part of what the loss is above its lowest value; this step went a share of the way to the bottom:"
         )
         return [Words(lead), Grid(("direction", "curvature", "above before", "after", "way gone"), rows)]
     lead = (
@@ -194,7 +194,7 @@ def _no_limit(w: Worked) -> str:
     """Optimizers without a closed limit: the length of the step beside the way to go."""
     name = optimizer_name(w)
     if w.optimum is None:
-        return "The loss falls forever, because the classes are separated: there is no lowest point that a rate could reach."
+        return "The loss falls forever, because the classes are separated: there is no lowest point to reach."
     way, step = w.optimum - w.step.before, np.abs(w.meant)
     j = int(np.argmax(np.abs(way)))
     pace = float(np.abs(way[j]) / step[j]) if step[j] > 0.0 else float("inf")

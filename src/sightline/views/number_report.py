@@ -21,25 +21,25 @@ NAMES = {
 NOTES = {"mean_residual": "observed less predicted", "r2": "0: as good as the mean of these rows"}
 
 
-def left_out(metrics: Mapping[str, Any]) -> str:
+def left_out(found: Mapping[str, Any]) -> str:
     """How many rows were measured, and how many were not.
 
     >>> left_out({"rows": 239, "missing": 1})
     ' 239 rows, 1 row left out for missing values'
     """
-    missing = f", {count(metrics['missing'], 'row')} left out for missing values" if metrics["missing"] else ""
-    return f" {count(metrics['rows'], 'row')}{missing}"
+    missing = f", {count(found['missing'], 'row')} left out for missing values" if found["missing"] else ""
+    return f" {count(found['rows'], 'row')}{missing}"
 
 
-def evaluation_lines(metrics: Mapping[str, Any]) -> list[str]:
+def evaluation_lines(found: Mapping[str, Any]) -> list[str]:
     """The rows, then a line for each measure of `linear.metrics`.
 
-    >>> found = {"rows": 2, "missing": 0, "mse": 0.25, "rmse": 0.5, "mae": 0.5, "max_error": 0.5, "r2": 0.75}
-    >>> print("\\n".join(evaluation_lines({**found, "mean_residual": 0.0})[:3]))
+    >>> some = {"rows": 2, "missing": 0, "mse": 0.25, "rmse": 0.5, "mae": 0.5, "max_error": 0.5, "r2": 0.75}
+    >>> print("\\n".join(evaluation_lines({**some, "mean_residual": 0.0})[:3]))
      2 rows
-     root mean squared error    0.5
-     mean squared error        0.25
+     root mean squared error   0.5
+     mean squared error       0.25
     """
-    lines = table([("", list(NAMES.values())), ("", [plain(metrics[name], 6) for name in NAMES])])[1:]
+    lines = table([("", list(NAMES.values())), ("", [plain(found[name], 6) for name in NAMES])])[1:]
     noted = zip(NAMES, lines, strict=True)
-    return [left_out(metrics), *(f"{line}   {NOTES[name]}" if name in NOTES else line for name, line in noted)]
+    return [left_out(found), *(f"{line}   {NOTES[name]}" if name in NOTES else line for name, line in noted)]

@@ -27,8 +27,8 @@ DATA = {
     ),
     "multiclass": (
         "Eighteen bananas: the days since they were bought, and what they look like. The features have the shape "
-        "(18, 1), rows by features. The target is a list of class numbers, (18,), whole numbers (int64) from 0, here in "
-        "the order of the alphabet."
+        "(18, 1), rows by features. The target is a list of class numbers, (18,), whole numbers (int64) from 0, here "
+        "in the order of the alphabet."
     ),
 }
 MODEL = {
