@@ -46,6 +46,7 @@ LAYERS = [
         "prediction",
         "run",
         "job",
+        "outcome",
         "solution",
         "sweeps",
         "sweeper",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from . import loop
-from .class_metrics import estimated_metrics
 from .engines.base import Engine
 from .engines.choose import choose
 from .engines.forecast import Freeze, forecast_freeze
@@ -22,16 +21,16 @@ from .engines.held_out import Best, HeldOut
 from .engines.losses import torch_loss
 from .engines.problem import Problem
 from .engines.quadratic import Quadratic
-from .engines.stepping import settings_used
 from .evidence import Evidence
 from .linear.curvature import epochs_per_digit
 from .linear.exact import EPS
 from .linear.squared_error import SquaredError
 from .objectives import row_shares
+from .outcome import outcome
 from .prepare import Prepared
-from .records import Epoch, Stop, Verdict, Warning
+from .records import Epoch, Stop, Warning
 from .rows import Rows
-from .run import Run, as_result, save_run
+from .run import Run, save_run
 from .runs.store import RunFolder
 from .settings import RunSettings
 from .squared_truth import SquaredTruth
@@ -40,7 +39,7 @@ from .trainable import is_decoupled, make_problem, tensors, theta_of
 from .truth import Truth
 from .truths import truth_of
 from .tuning import Step, choose_step
-from .verdict import judge, warnings_before
+from .verdict import warnings_before
 from .version import __version__
 
 __all__ = ["Job", "Sink", "form_of"]
@@ -210,71 +209,16 @@ class Job:
 
     def _finish(self, epochs: list[Epoch], kept: Epoch | None, folder: RunFolder | None, state: dict[str, Any]) -> Run:
         """Speak the verdict on the parameters as they are, those of the last record or of the one that is kept."""
-        theta = theta_of(self.problem.module)
-        coefficients = self.truth.coefficients(self.truth.layout.in_units(theta))
-        last = epochs[-1]
-        excess = self.truth.excess(theta)
-        frozen_at = self._frozen_at(epochs)
-        evidence = replace(self.evidence, epochs=self.epochs, last=last, excess=excess, best=_best(epochs), kept=kept)
-        stopped = last.stop is not None and last.stop.reason == "frozen"
-        if frozen_at is not None and frozen_at < last.number and (stopped or self.freeze is not None):
-            evidence = replace(evidence, frozen_at=frozen_at, frozen_loss=last.train_loss)  # seen, not forecast
-        verdict = judge(evidence, self.warnings)
-        result = self._result(coefficients, verdict, last, excess, frozen_at, folder.id if folder else None)
-        if self.prepared.valid is not None:
-            result |= _validated(kept or last, len(self.prepared.valid))
-        run = Run(
-            result, self.prepared.design, coefficients, verdict, epochs, folder.path if folder else None,
-            self.prepared.manifest(), self.settings.dtype, self.settings, self.truth.rank,
-            self.truth.covariance_factor(),
-            self.truth.directions(evidence.contraction() if evidence.is_gradient_descent else None), self.prepared.rows,
-        )  # fmt: skip
+        run = outcome(self, epochs, kept, folder)
         if folder:
             from .runs.checkpoint import save_model, save_state
 
+            last = epochs[-1]
             save_model(folder.path, run.model.state_dict())
             save_state(folder.path, state, epoch=last.number, seconds=last.seconds)
             stopped = last.stop is not None and last.stop.reason == "interrupted"
             save_run(run, folder, "interrupted" if stopped else "done")
         return run
-
-    def _frozen_at(self, epochs: Sequence[Epoch]) -> int | None:
-        """What was seen, where the run went on beyond the forecast; else the forecast."""
-        if self.freeze is not None and epochs[-1].number <= self.freeze.epoch:
-            return self.freeze.epoch
-        return _last_change(epochs)
-
-    def _result(
-        self, coefficients: Any, verdict: Verdict, last: Epoch, excess: float, frozen_at: int | None, run: str | None
-    ) -> dict[str, Any]:
-        used = settings_used(self.problem.optimizer, self.problem.stepping)
-        return as_result(
-            coefficients,
-            verdict,
-            run=run,
-            formula=self.prepared.design.formula,
-            rows=len(self.prepared.rows),
-            df=self.truth.df,
-            loss_name=self.prepared.loss,
-            loss=last.loss,
-            exact_loss=self.truth.loss,
-            excess=excess,
-            epochs=last.number,
-            frozen_at=frozen_at,
-            fit=dict(self.truth.statistics),
-            curvature=self.truth.curvature.summary(self.evidence.lr_limit),
-            engine={"name": self.engine_name, "reason": self.reason},
-            optimizer={"name": self.settings.optimizer.lower(), **used, "reason": self.step.reason},
-            accuracy=self.truth.accuracy,
-            metrics=estimated_metrics(
-                self.prepared.design, self.prepared.rows, [c.estimate for c in coefficients], self.prepared.loss
-            ),
-        )
-
-
-def _validated(shown: Epoch, rows: int) -> dict[str, Any]:
-    """What the result says of validation rows, and of the epoch whose parameters it has."""
-    return {"loss": shown.loss, "valid_loss": shown.valid_loss, "valid_rows": rows, "kept_epoch": shown.number}
 
 
 def form_of(truth: Truth, rows: Rows) -> SquaredError | None:
@@ -292,18 +236,3 @@ def _forecast_epochs(settings: RunSettings, engine: Engine, size: int) -> int:
     if settings.dtype == "float32":
         return 20_000 if isinstance(engine, Quadratic) else 5_000 if size <= 10_000 else 0
     return 500 if settings.lr is not None and isinstance(engine, Quadratic) else 0
-
-
-def _best(epochs: Sequence[Epoch]) -> int:
-    """The number of the record with the smallest loss."""
-    return min(epochs, key=lambda e: float("inf") if e.loss is None or e.loss != e.loss else e.loss).number
-
-
-def _last_change(epochs: Sequence[Epoch]) -> int | None:
-    """The last record that differs from the one before it, if the run went on beyond it."""
-    if len(epochs) < 2 or epochs[-1].parameters != epochs[-2].parameters or not epochs[-1].parameters:
-        return None
-    changed = (
-        b.number for a, b in zip(reversed(epochs[:-1]), reversed(epochs), strict=False) if a.parameters != b.parameters
-    )
-    return next(changed, 0)
