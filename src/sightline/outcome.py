@@ -4,24 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .class_metrics import estimated_metrics
+from .engines.forecast import Freeze
+from .engines.problem import Problem
 from .engines.stepping import settings_used
 from .evidence import Evidence
-from .records import Coefficient, Epoch, Verdict
+from .prepare import Prepared
+from .records import Coefficient, Epoch, Verdict, Warning
 from .run import Run, as_result
 from .runs.store import RunFolder
+from .settings import RunSettings
 from .trainable import theta_of
+from .truth import Truth
+from .tuning import Step
 from .verdict import judge
-
-if TYPE_CHECKING:
-    from .job import Job
 
 __all__ = ["outcome"]
 
 
-def outcome(job: Job, epochs: Sequence[Epoch], kept: Epoch | None, folder: RunFolder | None) -> Run:
+class Trained(Protocol):
+    """What has been trained, as it is seen here; see `sightline.job.Job` for what each part is."""
+
+    @property
+    def prepared(self) -> Prepared: ...
+    @property
+    def truth(self) -> Truth: ...
+    @property
+    def settings(self) -> RunSettings: ...
+    @property
+    def step(self) -> Step: ...
+    @property
+    def problem(self) -> Problem: ...
+    @property
+    def freeze(self) -> Freeze | None: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def evidence(self) -> Evidence: ...
+    @property
+    def warnings(self) -> list[Warning]: ...
+    @property
+    def engine_name(self) -> str: ...
+    @property
+    def epochs(self) -> int: ...
+
+
+def outcome(job: Trained, epochs: Sequence[Epoch], kept: Epoch | None, folder: RunFolder | None) -> Run:
     """The run of these records, with the parameters as they are now: those of the last record, or of the one `kept`."""
     theta = theta_of(job.problem.module)
     coefficients = job.truth.coefficients(job.truth.layout.in_units(theta))
@@ -44,7 +74,7 @@ def outcome(job: Job, epochs: Sequence[Epoch], kept: Epoch | None, folder: RunFo
     )  # fmt: skip
 
 
-def _frozen_at(job: Job, epochs: Sequence[Epoch]) -> int | None:
+def _frozen_at(job: Trained, epochs: Sequence[Epoch]) -> int | None:
     """What was seen, where the run went on beyond the forecast; else the forecast."""
     if job.freeze is not None and epochs[-1].number <= job.freeze.epoch:
         return job.freeze.epoch
@@ -52,7 +82,7 @@ def _frozen_at(job: Job, epochs: Sequence[Epoch]) -> int | None:
 
 
 def _result(
-    job: Job,
+    job: Trained,
     coefficients: Sequence[Coefficient],
     verdict: Verdict,
     evidence: Evidence,
