@@ -318,7 +318,7 @@ def test_a_part_without_equals_goes_on_with_the_value_before(texts, wanted):
     assert read_options("--opt", texts) == wanted
 
 
-@pytest.mark.parametrize("name", ["opt", "schedule", "clip_norm", "clip_value", "accumulate", "l1", "warmup"])
+@pytest.mark.parametrize("name", ["opt", "schedule", "clip_norm", "clip_value", "accumulate", "warmup"])
 def test_solve_takes_none_of_them(name):
     with pytest.raises(UsageError):
         sightline.solve(
