@@ -53,6 +53,8 @@ def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
     sentence = last.stop.sentence if last.stop else ""
     if reason == "diverged":
         return Verdict("DIVERGED", sentence, (*before, _diverged(evidence, tuple(fixes(evidence)))))
+    if evidence.excess < -1e-6 * evidence.truth.scale - evidence.tolerance:
+        return Verdict("NOT_CONVERGED", _lower(evidence), tuple(before))
     if evidence.excess <= evidence.tolerance:
         return Verdict("CONVERGED", _converged(evidence), tuple(before))
     distance = _distance(evidence)
@@ -71,6 +73,15 @@ def _distance(e: Evidence) -> str:
         lowest = f"{plain(e.excess, 3)} above {loss}" if e.truth.loss else plain(e.excess, 3)
         return f"{after} the {_name(e)} is {lowest}, and it falls for ever: the classes are separated"
     return f"{after} the {_name(e)} is {plain(e.excess, 3)} above the exact {loss}"
+
+
+def _lower(e: Evidence) -> str:
+    """Of a loss that is not convex, whose minimum was found by descent as training is."""
+    assert e.last is not None
+    return (
+        f"after {count(e.last.number, 'epoch')} the {_name(e)} is {plain(-e.excess, 3)} below {plain(e.truth.loss, 6)}, "
+        "the lowest minimum that was found beforehand: the loss is not convex, and the exact column is not its lowest"
+    )
 
 
 def _name(e: Evidence) -> str:

@@ -152,10 +152,16 @@ def _forecast(job: Job) -> list[str]:
     directions = job.truth.directions(e.contraction())
     shown = directions if len(directions) <= 4 else [*directions[:2], *directions[-2:]]
     for d in shown:
-        digit = "never settles" if d.epochs_per_digit is None else f"{about(d.epochs_per_digit)} epochs per digit"
+        digit = "never settles" if d.epochs_per_digit is None else f"{_epochs(d.epochs_per_digit)} per digit"
         constant = "" if d.time_constant is None else f", time constant {about(d.time_constant)}"
         mostly = max(d.mix, key=lambda term: abs(d.mix[term]))
         lines.append(f"  curvature {plain(d.curvature)} (mostly {mostly}): {digit}{constant}")
     if job.freeze is not None and e.frozen_at is not None:
         lines.append(f"forecast: {job.settings.dtype} rounding freezes every parameter at epoch {job.freeze.epoch:,}")
     return lines
+
+
+def _epochs(number: float) -> str:
+    from ..words import about
+
+    return "1 epoch" if number < 1.5 else f"{about(number)} epochs"
