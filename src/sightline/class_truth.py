@@ -160,6 +160,11 @@ class ClassTruth:
         return self.layout.from_table(np.array([0.0 if c.exact is None else float(c.exact) for c in self._table]))
 
     @property
+    def limit(self) -> Array | None:
+        """θ*."""
+        return self.optimum
+
+    @property
     def _open(self) -> bool:
         return self.fit.separation is not None and not self.fit.l2
 

@@ -24,7 +24,7 @@ from .records import Epoch
 from .run import Run, load
 from .runs.files import read_json
 from .runs.store import find_run, read_epochs
-from .trainable import is_decoupled, theta_of
+from .trainable import theta_of
 from .words import plain
 from .worked import Batch, Step, Worked
 
@@ -209,7 +209,7 @@ def _worked(run: Run, job: Job, epoch: int, seen: _Seen, theta: Array) -> Worked
     for rows, before, after in zip(parts, seen.thetas[:-1], seen.thetas[1:], strict=False):
         loss = whole.of_rows(rows)
         batches.append(Batch(rows, loss.value(before), loss.value(after)))
-    decay = 0.0 if is_decoupled(job.settings) else options.get("weight_decay", 0.0)
+    decay = 0.0 if job.settings.decoupled else options.get("weight_decay", 0.0)
     records = {r.number: r for r in run.epochs}
     gradient_descent = job.settings.optimizer.lower() == "sgd"
     return Worked(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from .linear.curvature import (
     nesterov_momentum,
     steady_momentum,
 )
+from .linear.objective import Objective
 from .settings import RunSettings
 from .squared_truth import SquaredTruth
-from .tuning import ceiling_of
+from .tuning import ceiling_at
 from .words import count
 
 __all__ = ["fixes"]
@@ -28,6 +30,7 @@ __all__ = ["fixes"]
 Array = NDArray[np.float64]
 TOO_MANY = 200_000  # epochs: no way to the answer worth naming
 WORK, LARGE = 1_000_000_000, 2_000_000  # entries to go through for it: about a second; of rows, beyond which none
+OVERHEAD = 50_000  # entries whose work the calls of one epoch are worth
 
 
 def fixes(e: Evidence) -> list[str]:
@@ -90,28 +93,52 @@ def _by_momentum(e: Evidence) -> list[str]:
     size = t.objective.loss.X.size * t.layout.outputs
     if t.optimum is None or not t.smooth or s.l1 or _cannot_take_back(s) or size > LARGE:
         return []
-    ceiling, _ = ceiling_of(t, e.start)
-    momentum = nesterov_momentum(t.curvature, ceiling)
-    needed = _tried(e, 1.0 / ceiling, momentum, min(TOO_MANY, WORK // max(size, 1000)))
-    if needed is None:
-        return []
-    options = _options(e, "", needed, momentum=True, too_coarse=s.dtype == "float32")
-    return [f"{options}  # {count(needed, 'epoch')}"]
+    ways = [("", t.objective, e.start, t.optimum)]
+    if not (s.standardize or t.objective.penalized):  # standardizing a penalized fit changes its answer
+        objective, theta_of = _standardized(t.objective)
+        ways.insert(0, ("--standardize ", objective, theta_of(e.start), theta_of(t.optimum)))
+    found = []
+    for prefix, objective, start, end in ways:
+        if (needed := _tried(objective, start, end, goal=e.tolerance / 100.0)) is not None:
+            options = _options(e, prefix, needed, momentum=True, too_coarse=s.dtype == "float32")
+            found.append(f"{options}  # {count(needed, 'epoch')}")
+    return found
+
+
+def _standardized(objective: Objective) -> tuple[Objective, Callable[[Array], Array]]:
+    """The loss in standardized columns, and what takes θ there."""
+    loss = objective.loss
+    k, p = loss.outputs, loss.X.shape[1]
+    mean = np.average(loss.X, axis=0, weights=loss.weight) if loss.intercept else np.zeros(p)
+    spread = np.sqrt(np.average((loss.X - mean) ** 2, axis=0, weights=loss.weight))
+    spread[spread == 0.0] = 1.0
+
+    def theta_of(theta: Array) -> Array:
+        W = theta[: k * p].reshape(k, p)
+        return np.concatenate([(W * spread).ravel(), theta[k * p :] + (W @ mean if loss.intercept else 0.0)])
+
+    return Objective.plain(replace(loss, X=(loss.X - mean) / spread)), theta_of
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _tried(e: Evidence, lr: float, momentum: float, most: int) -> int | None:
-    """Epochs until the objective is within a hundredth of the tolerance, some to spare; None if that takes too many."""
-    theta, velocity = e.start.copy(), np.zeros_like(e.start)
-    for epoch in range(1, most):
-        g = e.truth.objective.smooth_gradient(theta)
+def _tried(objective: Objective, start: Array, end: Array, *, goal: float) -> int | None:
+    """Epochs until the objective is within `goal` of that at its minimum `end`, some to spare; None if that takes too
+    many.
+    """
+    ceiling, _ = ceiling_at(objective, [start, end])
+    if not ceiling > 0.0:
+        return None
+    lr, momentum = 1.0 / ceiling, nesterov_momentum(objective.curvature(end), ceiling)
+    theta, velocity = start.copy(), np.zeros_like(start)
+    for epoch in range(1, WORK // max(objective.loss.X.size * objective.loss.outputs, OVERHEAD)):
+        g = objective.smooth_gradient(theta)
         velocity = momentum * velocity + g
         theta = theta - lr * (g + momentum * velocity)
         if epoch & (epoch - 1) == 0 or epoch % 50 == 0:
-            excess = e.truth.excess(theta)
+            excess = objective.excess(theta, end)
             if not np.isfinite(excess):
                 return None
-            if excess <= e.tolerance / 100.0:
+            if excess <= goal:
                 return epoch + epoch // 20 + 1
     return None
 

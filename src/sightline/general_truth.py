@@ -47,7 +47,12 @@ class GeneralTruth:
 
     @classmethod
     def of(cls, layout: Layout, objective: Objective, rows: Rows, settings: RunSettings) -> GeneralTruth:
-        """Minimize the very objective that is trained."""
+        """Minimize the very objective that is trained.
+
+        Raises UsageError for standard errors that are not known of it.
+        """
+        if settings.robust is not None and settings.robust.lower() not in ("hc0", "hc1"):
+            raise UsageError(f"--robust {settings.robust} is known for least squares and for classes: use hc0 or hc1")
         return cls(layout, objective, optimum(objective, noise=layout.design.rounding), rows, settings)
 
     @property
@@ -66,6 +71,11 @@ class GeneralTruth:
         return self.found.theta if self.found.finite else None
 
     @property
+    def limit(self) -> Array:
+        """θ*, or that of the rows that do not move."""
+        return self.found.limit
+
+    @property
     def loss(self) -> float:
         """The mean loss there, without penalties."""
         return self.found.loss
@@ -74,8 +84,6 @@ class GeneralTruth:
     def covariance(self) -> Covariance:
         """Of θ, of the kind that the settings ask for, or that the loss has."""
         clusters, robust = self.data.cluster, self.settings.robust
-        if robust is not None and robust.lower() not in ("hc0", "hc1"):
-            raise UsageError(f"--robust {robust} is known for least squares and for classes: use hc0 or hc1")
         kind = "cluster" if clusters is not None else None if robust is None else robust.lower()
         return covariance(self.objective, self.found, kind=kind, clusters=clusters, total=self._total)
 
@@ -151,7 +159,9 @@ class GeneralTruth:
 
     def resolution(self, eps: float = EPS) -> float:
         """What rounding of the rows' losses can move, and what is not known of the optimum."""
-        return 4.0 * eps * self.scale + self.found.gap
+        rounding = float(self.objective.loss.predictor_rounding(self.found.limit, eps).max(initial=0.0))
+        moved = rounding**2 if self.smooth else rounding
+        return 4.0 * eps * self.scale + self.found.gap + moved
 
     def directions(self, contraction: Array | None) -> list[Direction]:
         """Each direction that the data determine, at the optimum."""
@@ -202,7 +212,7 @@ class GeneralTruth:
         return [*map(about_constant, self.design.constant), *self._about_columns(), *self._about_answer()]
 
     def _about_columns(self) -> list[Warning]:
-        if self.found.unique:
+        if self.found.unique or not self.found.finite:
             return []
         rows, design = self.data, self.design
         exact = least_squares(rows.X, rows.y, intercept=design.intercept, weight=rows.weight, noise=design.noise)
@@ -227,4 +237,11 @@ class GeneralTruth:
             f"the loss falls for ever as {names_of(gone[:6])}{', ...' * (len(gone) > 6)} go to infinity: the limit is "
             "shown"
         )
-        return [Warning("SL-INFINITE", text, ("--l2 0.01  # a penalty keeps them finite",))]
+        slopes = self.layout.outputs * len(self.design.encoding.terms)
+        helps = not self.objective.penalized and bool(self.found.at_infinity[:, :slopes].any(axis=1).all())
+        remedy = (
+            "--l2 0.01  # a penalty keeps them finite"
+            if helps
+            else "name another target: this one leaves nothing to fit"
+        )
+        return [Warning("SL-INFINITE", text, (remedy,))]

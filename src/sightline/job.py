@@ -35,7 +35,7 @@ from .runs.store import RunFolder
 from .settings import RunSettings
 from .squared_truth import SquaredTruth
 from .stopping import Rule, diverged, frozen, patience, stalled, stop_when, target_loss, time_limit
-from .trainable import is_decoupled, make_problem, tensors, theta_of
+from .trainable import make_problem, tensors, theta_of
 from .truth import Truth
 from .truths import truth_of
 from .tuning import Step, choose_step
@@ -70,7 +70,7 @@ class Job:
     @classmethod
     def of(cls, prepared: Prepared, settings: RunSettings) -> Job:
         """Choose step and engine, forecast the freeze."""
-        decay = 0.0 if is_decoupled(settings) else settings.weight_decay or 0.0
+        decay = 0.0 if settings.decoupled else settings.weight_decay or 0.0
         truth = truth_of(prepared, settings, decay=decay)
         start = truth.layout.from_units(settings.start)
         step = choose_step(settings, truth, start)
@@ -89,7 +89,7 @@ class Job:
         matters = f is not None and f.loss - self.truth.loss > 1e-10 * self.truth.scale
         return Evidence(
             self.truth, self.start, self.settings, self.step, self.prepared.label, self.prepared.path is not None,
-            decoupled_decay=self.problem.optimizer.defaults["weight_decay"] if is_decoupled(self.settings) else 0.0,
+            decoupled_decay=self.problem.optimizer.defaults["weight_decay"] if self.settings.decoupled else 0.0,
             frozen_at=f.epoch if f and matters else None, frozen_loss=f.loss if f and matters else None,
         )  # fmt: skip
 

@@ -141,7 +141,8 @@ def _strange(design: Design, table: Table) -> NDArray[np.bool_]:
 
 def response_of(loss: str, scores: Array) -> Array:
     """The prediction that a score stands for: e to its power for counts, else itself."""
-    return np.exp(scores) if loss == "poisson-nll" else scores
+    with np.errstate(over="ignore"):  # of a run that diverged
+        return np.exp(scores) if loss == "poisson-nll" else scores
 
 
 def values_of(known: Known, weight: Array, bias: Array) -> Array:

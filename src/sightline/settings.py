@@ -32,6 +32,8 @@ LOSS_OPTIONS: dict[str, dict[str, tuple[float, float]]] = {  # above, below
     "gaussian-nll": {"eps": (0.0, math.inf)},
 }
 OWN_FLAGS = ("lr", "momentum", "weight_decay")  # options of optimizers that have a flag of their own
+DECOUPLED = ("adamw", "adafactor", "muon")  # their weight decay is in no loss
+FLOAT32 = 3.4e38  # the largest rate that it holds
 ROBUST = ("hc0", "hc1", "hc2", "hc3")
 
 
@@ -95,6 +97,11 @@ class RunSettings:
             if (value := getattr(self, name)) not in allowed:
                 raise UsageError(f"--{name} cannot be {shown(value)}: {nearest(str(value), allowed)}")
         _number("lr", self.lr, above=0.0)
+        for name, value in (("lr", self.lr), ("weight-decay", self.weight_decay), ("l1", self.l1), ("l2", self.l2)):
+            if self.dtype == "float32" and isinstance(value, float) and FLOAT32 < value <= LARGEST:
+                raise UsageError(
+                    f"--{name} cannot be {value:g}: the largest float32 is {FLOAT32:g}; give less, or --dtype float64"
+                )
         _number("momentum", self.momentum, at_least=0.0, below=1.0)
         _number("weight-decay", self.weight_decay, at_least=0.0)
         _number("l2", self.l2, at_least=0.0)
@@ -139,6 +146,17 @@ class RunSettings:
                 f"--momentum has no effect, for the schedule {self.schedule} moves it: "
                 "add --schedule-opt cycle_momentum=false, or leave --momentum out"
             )
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether the optimizer applies its weight decay beside the gradient, not as part of the objective."""
+        asked = str(self.opt.get("decoupled_weight_decay", False)).lower() == "true"
+        return asked or self.optimizer.lower() in DECOUPLED
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether a penalty is part of what is minimized."""
+        return bool(self.l1 or self.l2 or (self.weight_decay and not self.decoupled))
 
     @property
     def cycles_momentum(self) -> bool:

@@ -74,6 +74,11 @@ class SquaredTruth:
         return self.exact.theta
 
     @property
+    def limit(self) -> Array:
+        """θ* too."""
+        return self.exact.theta
+
+    @property
     def loss(self) -> float:
         """Mean squared error there."""
         return self.exact.loss

@@ -26,7 +26,7 @@ from .records import Epoch
 from .settings import RunSettings
 from .stopping import Rule, diverged
 from .sweeps import Sweep, saved
-from .trainable import is_decoupled, make_problem, theta_of
+from .trainable import make_problem, theta_of
 from .truth import Truth
 from .truths import truth_of
 from .tuning import choose_step
@@ -97,7 +97,7 @@ class Sweeper:
         rates = read_rates(lr)
         chosen = _settings(settings, rates)
         prepared = prepare_for(chosen, data, formula, target=target)
-        truth = truth_of(prepared, chosen, decay=0.0 if is_decoupled(chosen) else chosen.weight_decay or 0.0)
+        truth = truth_of(prepared, chosen, decay=0.0 if chosen.decoupled else chosen.weight_decay or 0.0)
         start = truth.layout.from_units(chosen.start)
         step = choose_step(chosen, truth, start)
         problem = make_problem(truth.layout, chosen, step, prepared.rows, start)

@@ -27,13 +27,16 @@ def as_frame(columns: Columns, library: str | None) -> Any:
         return columns
     import narwhals as nw
 
-    from .errors import UsageError
+    from .errors import UsageError, shown
 
     backend: Any = library
     try:
         return nw.from_dict(columns, backend=backend).to_native()
-    except (ImportError, ModuleNotFoundError, ValueError, TypeError) as error:
-        raise UsageError(f"there is no DataFrame of {library!r} here ({error}): install it, or take the dict") from None
+    except (ImportError, ModuleNotFoundError, ValueError, TypeError):
+        message = (
+            f"there is no DataFrame of {shown(library)} here: install it, name pandas, polars or pyarrow, or take the"
+        )
+        raise UsageError(f"{message} dict") from None
 
 
 def tidied(run: Subject) -> Columns:

@@ -23,11 +23,10 @@ from .rows import Rows
 from .settings import RunSettings
 from .tuning import Step
 
-__all__ = ["is_decoupled", "make_problem", "tensors", "theta_of"]
+__all__ = ["make_problem", "tensors", "theta_of"]
 
 Array = NDArray[np.float64]
 MOST_NAMES = 1000  # coefficients that a record still lists
-DECOUPLED = ("adamw", "adafactor", "muon")
 NO_DECAY = ("lbfgs", "rprop")
 
 
@@ -80,18 +79,12 @@ def _groups(module: torch.nn.Linear, settings: RunSettings) -> list[Any]:
     name = settings.optimizer.lower()
     if name in NO_DECAY:
         raise UsageError(f"--l2 is a weight decay in the gradient, and {name} has none: use --optimizer adam")
-    if is_decoupled(settings):
+    if settings.decoupled:
         raise UsageError(f"--l2 is part of the loss, and {name} keeps its decay out of it: use --optimizer adam")
     groups: list[dict[str, Any]] = [
         {"params": [module.weight], "weight_decay": settings.l2 + (settings.weight_decay or 0.0)}
     ]
     return groups if module.bias is None else [*groups, {"params": [module.bias]}]
-
-
-def is_decoupled(settings: RunSettings) -> bool:
-    """Whether the optimizer applies its weight decay beside the gradient, not as part of the objective."""
-    asked = str(settings.opt.get("decoupled_weight_decay", False)).lower() == "true"
-    return asked or settings.optimizer.lower() in DECOUPLED
 
 
 def theta_of(module: torch.nn.Module) -> Array:

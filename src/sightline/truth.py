@@ -36,6 +36,10 @@ class Truth(Protocol):
     @property
     def optimum(self) -> Array | None: ...
     @property
+    def limit(self) -> Array | None:
+        """θ*; where the loss falls for ever what the rows that do not move would have, None where that is unknown."""
+
+    @property
     def loss(self) -> float: ...
     @property
     def baseline(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,11 @@ from .linear.curvature import (
     steady_rate,
     steepest_slope,
 )
+from .linear.objective import Objective
 from .settings import RunSettings
 from .truth import Truth
 
-__all__ = ["Step", "adaptive_limit", "ceiling_of", "choose_step"]
+__all__ = ["Step", "adaptive_limit", "ceiling_at", "ceiling_of", "choose_step"]
 
 Array = NDArray[np.float64]
 OWN_RATE = {"adadelta": 1.0}  # its steps have the size of the problem already
@@ -159,19 +161,26 @@ class _Rate:
         momentum = self.momentum or 0.0
         epochs = max(self.settings.epochs or FIRST_EPOCHS, 1)
         way = 1.0 if self.truth.optimum is None else float(np.linalg.norm(self.truth.optimum - self.start))
-        lr = (way or 1.0) / (_slope(self.truth) * math.sqrt(epochs)) * (1.0 - momentum)
-        return lr, momentum, self.settings.nesterov, f"auto: way / (slope √{epochs:,} epochs), for a loss with kinks"
+        lr = (way or 1.0) / (_slope(self.truth.objective) * math.sqrt(epochs)) * (1.0 - momentum)
+        reason = f"auto: way / (slope √{epochs:,} epochs), for a loss with kinks"
+        ridge = float(self.truth.objective.ridge.max(initial=0.0))
+        if lr * ridge > 1.0:
+            lr, reason = 1.0 / ridge, "auto: 1 / the curvature of the penalty, for a loss with kinks"
+        return lr, momentum, self.settings.nesterov, reason
 
 
 def ceiling_of(truth: Truth, start: Array) -> tuple[float, str]:
     """The largest curvature that training from `start` meets, and what kind of knowledge that is."""
     if truth.quadratic:
         return truth.curvature.max, "the largest eigenvalue"
-    objective = truth.objective
+    return ceiling_at(truth.objective, [start, *([] if truth.limit is None else [truth.limit])])
+
+
+def ceiling_at(objective: Objective, points: Sequence[Array]) -> tuple[float, str]:
+    """The same for an objective that is not quadratic, on the way between the points `(q,)`."""
     if objective.loss.steepest is not None:
         ridge = float(objective.ridge.max(initial=0.0))
-        return objective.loss.steepest * _slope(truth) ** 2 + ridge, "a bound"
-    points = [start, *([] if truth.optimum is None else [truth.optimum])]
+        return objective.loss.steepest * _slope(objective) ** 2 + ridge, "a bound"
     return max(objective.curvature(point).max for point in points), "the larger at the start and at the optimum"
 
 
@@ -194,8 +203,8 @@ def adaptive_limit(settings: RunSettings, step: Step, truth: Truth, start: Array
     return 2.0 * (1.0 + beta) / ((1.0 - beta) * steepest) if steepest > 0 else None
 
 
-def _slope(truth: Truth) -> float:
-    loss = truth.objective.loss
+def _slope(objective: Objective) -> float:
+    loss = objective.loss
     return steepest_slope(loss.X, loss.weight, intercept=loss.intercept)
 
 
@@ -204,7 +213,7 @@ def _steepest(truth: Truth, start: Array) -> float:
     loss = truth.objective.loss
     if loss.steepest is not None:
         return loss.steepest
-    points = [start, *([] if truth.optimum is None else [truth.optimum])]
+    points = [start, *([] if truth.limit is None else [truth.limit])]
     return max(float(np.abs(loss.bend(loss.predictor(point))).max(initial=0.0)) for point in points)
 
 

@@ -53,6 +53,8 @@ def judge(evidence: Evidence, before: list[Warning]) -> Verdict:
     sentence = last.stop.sentence if last.stop else ""
     if reason == "diverged":
         return Verdict("DIVERGED", sentence, (*before, _diverged(evidence, tuple(fixes(evidence)))))
+    if evidence.excess < -1e-6 * evidence.truth.scale - evidence.tolerance:
+        return Verdict("NOT_CONVERGED", _lower(evidence), tuple(before))
     if evidence.excess <= evidence.tolerance:
         return Verdict("CONVERGED", _converged(evidence), tuple(before))
     distance = _distance(evidence) + _kept(evidence)
@@ -80,6 +82,15 @@ def _kept(e: Evidence) -> str:
         return ""
     best = f"with the best validation loss, {plain(e.kept.valid_loss, 6)}"
     return f"; kept are the weights of epoch {e.kept.number:,}, {best}"
+
+
+def _lower(e: Evidence) -> str:
+    """Of a loss that is not convex, whose minimum was found by descent as training is."""
+    assert e.last is not None
+    return (
+        f"after {count(e.last.number, 'epoch')} the {_name(e)} is {plain(-e.excess, 3)} below "
+        f"{plain(e.truth.loss, 6)}, the lowest minimum that was found beforehand: the loss is not convex, and the exact column is not its lowest"
+    )
 
 
 def _name(e: Evidence) -> str:

@@ -70,7 +70,9 @@ class Design:
         _check_finite(X, encoding.terms, table)
         assert formula.response is not None
         low, high = X.min(axis=0), X.max(axis=0)
-        _check_size(np.maximum(abs(low), abs(high)), encoding.terms, table.source, squares=not standardize)
+        _check_size(
+            np.maximum(abs(low), abs(high)), encoding.terms, table.source, squares=bool(classes) or not standardize
+        )
         center, scale, constant = _center_and_scale(X, weight, intercept=formula.intercept, standardize=standardize)
         names = tuple(np.array(encoding.terms, dtype=object)[constant])
         target = " - ".join(factor.text for factor in (formula.response, *formula.offsets))

@@ -18,7 +18,7 @@ class Rate:
 
     `steepest` and `flattest` are the factors by which an epoch multiplies the error along the two; `needs` and
     `best_needs` the epochs for each digit of the slowest direction at this rate and at the best. `word` is
-    "too large", "right" or "too small".
+    "too large" (it diverges, or overshoots so far that it settles slowly), "right" or "too small".
     """
 
     lr: float
@@ -41,8 +41,8 @@ def judge_rate(
 
     >>> import numpy as np
     >>> curvature = Curvature.of(np.diag([2.0, 1.0]), rows=2, rank=2)
-    >>> [judge_rate(curvature, lr).word for lr in (0.02, 0.4, 0.51)]
-    ['too small', 'right', 'too large']
+    >>> [judge_rate(curvature, lr).word for lr in (0.02, 0.4, 0.4999, 0.51)]
+    ['too small', 'right', 'too large', 'too large']
     """
     if not curvature.rank:
         return None
@@ -54,5 +54,8 @@ def judge_rate(
         best = (1.0 / curvature.max if nesterov else steady_rate(curvature, momentum)) / (1.0 - dampening)
     at_best = curvature.contraction(best, momentum, nesterov=nesterov, dampening=dampening)
     best_needs = epochs_per_digit(float(at_best.max()))
-    word = "too large" if lr >= limit else "right" if needs <= max(SLOWER * best_needs, FEW) else "too small"
+    if lr < limit and needs <= max(SLOWER * best_needs, FEW):
+        word = "right"
+    else:
+        word = "too large" if lr >= limit or lr > best else "too small"
     return Rate(lr, limit, best, float(factors[0]), float(factors[-1]), needs, best_needs, word)

@@ -16,6 +16,7 @@ __all__ = ["Measured", "class_probabilities", "classification_metrics", "regress
 Array = NDArray[np.float64]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def regression_metrics(observed: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float | None]:
     """Mean squared error, its root, mean and largest absolute error, R² about the observed mean, mean residual; shapes
     `(n,)`.

@@ -46,10 +46,12 @@ class Objective:
         """F(θ)."""
         return self.loss.value(theta) + self.penalty(theta)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def penalty(self, theta: Array) -> float:
         """F(θ) - L(θ)."""
         return float(0.5 * self.ridge @ theta**2 + self.lasso @ np.abs(theta))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def excess(self, theta: Array, reference: Array) -> float:
         """F(θ) - F(reference), added up from the differences of rows, so that it keeps its digits near the reference.
 

@@ -21,6 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 POINT, TRAINED, EXACT, INK = "#0e1cae", "#d62728", "#222222", "#444444"
+DRAWN = 1e250  # a logarithmic axis needs room around it
 MOST_POINTS = 5000  # more would only blacken the picture; a seeded sample of them is drawn
 
 
@@ -41,13 +42,14 @@ def single() -> tuple[Figure, Axes]:
 def draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None, unit: str = "") -> None:
     """Loss above exact where that is known, else the loss."""
     floor = exact_loss or 0.0
-    points = [(e.number, e.loss) for e in epochs if e.loss is not None and math.isfinite(e.loss)]
+    points = [(e.number, e.loss) for e in epochs if e.loss is not None and abs(e.loss) < DRAWN]
     numbers = [n for n, _ in points]
     above = [max(loss - floor, 4e-16 * abs(loss)) for _, loss in points]
     axes.plot(numbers, above, color=TRAINED, linewidth=2.0, marker="o" if len(points) <= 40 else "", markersize=3.5)
     _draw_validation(axes, epochs, floor)
-    axes.set_yscale("log")
-    if above and max(above) < 10.0 * min(above):  # numbers between powers of ten, short enough for the margin
+    if any(above):  # nothing can be logarithmic where the loss is exact from the start
+        axes.set_yscale("log")
+    if any(above) and max(above) < 10.0 * min(above):  # numbers between powers of ten, short enough for the margin
         axes.yaxis.set_major_formatter(FormatStrFormatter("%.3g"))
         axes.yaxis.set_minor_formatter(FormatStrFormatter("%.3g"))
     log_epochs(axes, numbers)
@@ -57,9 +59,7 @@ def draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None, uni
 
 def _draw_validation(axes: Axes, epochs: Sequence[Epoch], floor: float) -> None:
     """The loss of the rows that are held out, above the same number, where it is above; its best epoch marked."""
-    held = [
-        (e.number, e.valid_loss - floor) for e in epochs if e.valid_loss is not None and math.isfinite(e.valid_loss)
-    ]
+    held = [(e.number, e.valid_loss - floor) for e in epochs if e.valid_loss is not None and abs(e.valid_loss) < DRAWN]
     if not held:
         return
     above = [(n, v if v > 0 else math.nan) for n, v in held]

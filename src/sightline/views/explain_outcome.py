@@ -156,6 +156,12 @@ def _judged(w: Worked) -> str:
         if r.best_needs > 1000.0
         else ""
     )
+    if r.word == "too large" and share < 1.0:
+        return (
+            f"This rate is {number(100.0 * share, 4)} % of the limit: every epoch overshoots the bottom of the "
+            f"steepest direction and leaves {number(100.0 * r.steepest, 4)} % of the error there, which needs "
+            f"{_epochs(r.needs)} for each digit; {best}.{hopeless}"
+        )
     if r.word == "too large":
         grown = f"multiplies the error along the steepest direction by {number(r.steepest)}"
         end = "the run diverges" if w.loss.name == "mse" else "the run cannot settle there"

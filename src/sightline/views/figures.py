@@ -171,7 +171,8 @@ def _line(run: Subject, values: Sequence[float], x: Array) -> Array:
     """The prediction at x: a line, of counts e to its power."""
     q = len(run.design.terms)
     score = x * values[q - 1] + (values[0] if run.design.intercept else 0.0)
-    return np.exp(score) if _counts(run) else score
+    with np.errstate(over="ignore"):
+        return np.exp(score) if _counts(run) else score
 
 
 def _counts(run: Subject) -> bool:
@@ -200,7 +201,8 @@ def _heights(run: Subject, ends: Array, y: Array, epochs: Sequence[Epoch]) -> tu
 def _draw_predicted(axes: Axes, run: Subject, X: Array, y: Array, trained: list[float]) -> None:
     slopes = np.array(trained[1:] if run.design.intercept else trained)
     predicted = X @ slopes + (trained[0] if run.design.intercept else 0.0)
-    predicted = np.exp(predicted) if _counts(run) else predicted
+    with np.errstate(over="ignore"):
+        predicted = np.exp(predicted) if _counts(run) else predicted
     points = sample(len(y))
     axes.scatter(predicted[points], y[points], s=18, alpha=0.6, color=POINT, linewidths=0, label="rows", zorder=3)
     ends = [float(y.min()), float(y.max())]

@@ -31,7 +31,8 @@ def p_value(p: float) -> str:
 
 def statistics_lines(run: Subject) -> list[str]:
     """The statistics, which belong to the exact answer, never to a half-trained state."""
-    lines = ["of the exact answer (as are the standard errors):"] if run.verdict.name != "CONVERGED" else []
+    errors = " (as are the standard errors)" if any(c.std_error for c in run.coefficients) else ""
+    lines = [f"of the exact answer{errors}:"] if run.verdict.name != "CONVERGED" else []
     loss = run.result["loss_name"]
     likelihood = "lr" in run.result["fit"] and bool(run.design.classes)
     lines += _of_classes(run) if likelihood else _of_numbers(run) if loss == "mse" else _of_others(run)
@@ -105,8 +106,12 @@ def _kind(run: Subject) -> list[str]:
     elif s.robust is not None:
         kind = f"standard errors are robust to unequal variances ({s.robust.upper()})"
         lines.append(kind + f"; {others} are not" * bool(others))
-    if s.l2 or s.weight_decay:
-        what = " and ".join(f"{name} {plain(v)}" for name, v in (("l2", s.l2), ("weight decay", s.weight_decay)) if v)
+    if s.penalizes:
+        what = " and ".join(
+            f"{name} {plain(v)}"
+            for name, v in (("l2", s.l2), ("weight decay", not s.decoupled and s.weight_decay))
+            if v
+        )
         lines.append(
             f"penalized ({what}): estimates are pulled to zero, and standard errors and intervals measure their "
             "spread, not that pull"
@@ -125,7 +130,7 @@ def distance_lines(run: Subject) -> list[str]:
     lines = [
         f" trained loss {plain(result['loss'], 8)}, exact {exact}, {above(result['excess'], result['loss'])} above"
     ]
-    if result["optimizer"].get("weight_decay") or run.settings.l2 or run.settings.l1:
+    if run.settings.penalizes:
         lines = [
             f" trained loss {plain(result['loss'], 8)}; penalized, it is {plain(result['excess'], 3)} above its optimum"
         ]
