@@ -87,9 +87,10 @@ def _kept(e: Evidence) -> str:
 def _lower(e: Evidence) -> str:
     """Of a loss that is not convex, whose minimum was found by descent as training is."""
     assert e.last is not None
+    below = f"{plain(-e.excess, 3)} below {plain(e.truth.loss, 6)}, the lowest minimum that was found beforehand"
     return (
-        f"after {count(e.last.number, 'epoch')} the {_name(e)} is {plain(-e.excess, 3)} below "
-        f"{plain(e.truth.loss, 6)}, the lowest minimum that was found beforehand: the loss is not convex, and the exact column is not its lowest"
+        f"after {count(e.last.number, 'epoch')} the {_name(e)} is {below}: the loss is not convex, and the exact "
+        "column is not its lowest"
     )
 
 
