@@ -56,6 +56,7 @@ LAYERS = [
         "tidy",
         "validation",
         "explanation",
+        "resuming",
     ],
     ["cli", "__main__"],
 ]

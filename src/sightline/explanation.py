@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from .data.batches import epoch_order
 from .engines.stepping import NOT_SETTINGS
-from .errors import RunError, UsageError, shown
+from .errors import RunError, UsageError
 from .job import Job
 from .linear.learning_rate import judge_rate
 from .linear.row_losses import RowLoss, row_loss
-from .prepare import Prepared, prepare_for
+from .prepare import prepare_again
 from .records import Epoch
 from .run import Run, load
 from .runs.files import read_json
@@ -69,7 +69,9 @@ def explain(run: Run, epoch: int = 1) -> Worked:
     Raises UsageError for an epoch that the run does not have, RunError where its rows are gone.
     """
     _check(run, epoch)
-    prepared = _prepared(run)
+    otherwise = "save them to a file and fit that"
+    name, formula = str(run.result["run"]), run.design.formula
+    prepared = prepare_again(name, run.source, run.settings, formula, otherwise=otherwise)
     job = Job.of(prepared, run.settings)
     for number in range(1, epoch):
         job.engine.run_epoch(number)
@@ -113,21 +115,6 @@ def _no_such_epoch(name: str, records: Sequence[Epoch], epoch: int) -> str:
         return f"run {name} has no epoch but 0, the state before any step: train it again with --epochs 1 or more"
     what = "epoch 0 is the state before any step" if epoch == 0 else f"run {name} has no epoch {epoch:,}"
     return f"{what}: give --epoch a number from 1 to {last:,}"
-
-
-def _prepared(run: Run) -> Prepared:
-    """The rows as they were, read again."""
-    name, path = run.result["run"], run.source.get("path")
-    if not path:
-        raise RunError(f"run {name} was trained on data that are in no file: save them to a file and fit that")
-    if not Path(path).is_file():
-        raise RunError(f"run {name} was trained on {shown(path, limit=200)}, which is gone: put it back, or fit again")
-    prepared = prepare_for(run.settings, path, run.design.formula, target=None)
-    if prepared.fingerprint != run.source.get("fingerprint"):
-        raise RunError(
-            f"{shown(path, limit=200)} has changed since run {name} was trained on it: restore it, or fit again"
-        )
-    return prepared
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from .prepare import Prepared
 from .records import Epoch, Stop, Verdict, Warning
 from .rows import Rows
 from .run import Run, as_result, save_run
+from .runs.checkpoint import Checkpoints, save_model
 from .runs.store import RunFolder
 from .settings import RunSettings
 from .squared_truth import SquaredTruth
@@ -148,22 +149,45 @@ class Job:
         return isinstance(self.engine, Quadratic) or self.settings.dtype == "float64"
 
     def run(self, *, output: Path | None, sinks: Sequence[Sink] = (), rules: Sequence[Rule] = ()) -> Run:
-        """Train: drain the loop into the sinks and the run folder; speak the verdict; save. `output` None saves
-        nothing.
-        """
+        """Train, into a new run folder under `output`; None saves nothing."""
         folder = RunFolder.create(output, self.manifest()) if output else None
-        every = [*([folder.append] if folder else []), *sinks]
-        epochs: list[Epoch] = []
+        return self.go_on(folder, sinks=sinks, rules=rules)
+
+    def go_on(
+        self, folder: RunFolder | None, done: Sequence[Epoch] = (), *, sinks: Sequence[Sink] = (),
+        rules: Sequence[Rule] = (),
+    ) -> Run:  # fmt: skip
+        """Train on after the records `done`, the last of which describes the engine as it is: drain the loop into the
+        run folder and the sinks; speak the verdict; save.
+        """
+        own, epochs = self.rules(), list(done[:-1])
+        for rule in own:
+            for record in epochs if rule != self._arrived else ():  # that one looks at the parameters as they are
+                rule(record)
+        checkpoints = Checkpoints(folder, self.engine.state_dict) if folder else None
+        every: list[Sink] = list(sinks)
+        if folder and checkpoints:
+            every = [folder.append, checkpoints, *sinks]
         try:
-            for record in stop_when(loop.run(self.engine, epochs=self.epochs), *rules, *self.rules()):
+            for record in stop_when(self._records(done), *rules, *own):
                 epochs.append(record)
                 for sink in every:
                     sink(record)
+            if checkpoints:
+                checkpoints.save(epochs[-1])
+            return self._finish(epochs, folder)
         except BaseException:
             if folder:
                 folder.finish("failed")
             raise
-        return self._finish(epochs, folder)
+
+    def _records(self, done: Sequence[Epoch]) -> Iterator[Epoch]:
+        """The records to come; after a resume the first is the last one that was written, without the end it had."""
+        start, seconds = (done[-1].number, done[-1].seconds) if done else (0, 0.0)
+        records = loop.run(self.engine, epochs=self.epochs, start=start, seconds=seconds)
+        first = next(records)
+        yield replace(done[-1], stop=first.stop) if done else first
+        yield from records
 
     def manifest(self) -> dict[str, Any]:
         """What run.json says from the start."""
@@ -198,10 +222,7 @@ class Job:
             self.truth.directions(evidence.contraction() if evidence.is_gradient_descent else None), self.prepared.rows,
         )  # fmt: skip
         if folder:
-            from .runs.checkpoint import save_model, save_state
-
             save_model(folder.path, run.model.state_dict())
-            save_state(folder.path, self.engine.state_dict(), epoch=last.number, seconds=last.seconds)
             stopped = last.stop is not None and last.stop.reason == "interrupted"
             save_run(run, folder, "interrupted" if stopped else "done")
         return run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,12 @@ from .data.table import Table
 from .data.target import class_labels, class_weights
 from .data.usable import Missing, Usable, usable_rows
 from .double_double import Pair
-from .errors import DataError, UsageError, nearest, shown
+from .errors import DataError, RunError, UsageError, nearest, shown
 from .rows import Rows
 from .settings import RunSettings, check_loss_options
 from .words import count
 
-__all__ = ["Prepared", "prepare", "prepare_for"]
+__all__ = ["Prepared", "prepare", "prepare_again", "prepare_for"]
 
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+|[+-]?\d{1,3}(\.\d{3})+,\d+")
 
@@ -137,6 +138,25 @@ def prepare_for(
     if prepared.design.class_weight and settings.loss_opt:
         raise UsageError("--class-weight and smoothed labels have no meaning together that is agreed on: leave one out")
     return prepared
+
+
+def prepare_again(
+    run: str, source: Mapping[str, Any], settings: RunSettings, formula: str, *, data: object = None, otherwise: str
+) -> Prepared:
+    """The rows that a run was trained on, read again from their file, or from `data` where they are given.
+
+    Raises RunError where they are gone or changed; `otherwise` says what to do where they are in no file.
+    """
+    path = source.get("path")
+    if data is None and not path:
+        raise RunError(f"run {run} was trained on data that are in no file: {otherwise}")
+    if data is None and not Path(str(path)).is_file():
+        raise RunError(f"run {run} was trained on {shown(path, limit=200)}, which is gone: put it back, or fit again")
+    prepared = prepare_for(settings, path if data is None else data, formula, target=None)
+    if prepared.fingerprint != source.get("fingerprint"):
+        what = shown(path, limit=200) if data is None else prepared.name
+        raise RunError(f"{what} has changed since run {run} was trained on it: restore it, or fit again")
+    return replace(prepared, label=str(source.get("name", prepared.label)))
 
 
 def _with_class_weight(design: Design, given: str | Mapping[str, float], usable: Usable) -> Design:
