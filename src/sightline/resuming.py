@@ -234,7 +234,7 @@ def _fault(found: Checkpoint, job: Job, asked: _Asked) -> str:
         if held != wanted:
             return f"{found.file} holds another model ({held}, and the run trains {wanted})"
         if _options(found.state) != _options(own):
-            return f"{found.file} holds the state of another optimizer"
+            return f"{found.file} holds the state of another optimizer or schedule"
         if found.epoch >= len(asked.records):
             return f"{found.file} is of epoch {found.epoch:,}, and epochs.jsonl ends before"
         job.engine.load_state_dict(found.state)
@@ -248,5 +248,6 @@ def _shapes(module: Mapping[str, Any]) -> str:
 
 
 def _options(state: Mapping[str, Any]) -> list[list[str]]:
-    """By which options the groups of the optimizer are told from those of others."""
-    return [sorted(group) for group in state["optimizer"]["param_groups"]]
+    """By which names the state of an optimizer and of a schedule is told from that of others."""
+    stepping = state["stepping"]
+    return [sorted(names) for names in (*state["optimizer"]["param_groups"], stepping, stepping.get("schedule", ()))]
