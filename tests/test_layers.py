@@ -60,6 +60,7 @@ LAYERS = [
         "again",
         "ejected_table",
         "ejection",
+        "resuming",
     ],
     ["cli", "__main__"],
 ]

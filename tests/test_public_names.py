@@ -29,6 +29,7 @@ PUBLIC = [
     "lr_range_test",
     "nested_test",
     "residuals",
+    "resume",
     "solve",
     "stop_when",
     "sweep",

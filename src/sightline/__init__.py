@@ -33,6 +33,7 @@ __all__ = [
     "lr_range_test",
     "nested_test",
     "residuals",
+    "resume",
     "solve",
     "stop_when",
     "sweep",
@@ -65,6 +66,7 @@ _HOME = {
     "lr_range_test": "rate_tests",
     "nested_test": "comparisons",
     "residuals": "analysis",
+    "resume": "resuming",
     "solve": "api",
     "stop_when": "stopping",
     "sweep": "sweeper",
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from .errors import DataError, FormulaError, RunError, SightlineError, UsageError
     from .rate_tests import lr_range_test, top_curvature
     from .records import Coefficient, Epoch, Stop, Verdict
+    from .resuming import resume
     from .run import Run, load
     from .stopping import stop_when
     from .sweeper import sweep

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from .prepare import Prepared
 from .records import Epoch, Stop, Warning
 from .rows import Rows
 from .run import Run, save_run
+from .runs.checkpoint import Checkpoints, save_model
 from .runs.store import RunFolder
 from .settings import RunSettings
 from .squared_truth import SquaredTruth
@@ -160,28 +161,51 @@ class Job:
         return isinstance(self.engine, Quadratic) or self.settings.dtype == "float64"
 
     def run(self, *, output: Path | None, sinks: Sequence[Sink] = (), rules: Sequence[Rule] = ()) -> Run:
-        """Train: drain the loop into the sinks and the run folder; speak the verdict; save. `output` None saves
-        nothing.
-        """
+        """Train, into a new run folder under `output`; None saves nothing."""
         folder = RunFolder.create(output, self.manifest()) if output else None
-        best = Best(self.problem.module)
-        every: list[Sink] = [best, *([folder.append] if folder else []), *sinks]
-        epochs: list[Epoch] = []
+        return self.go_on(folder, sinks=sinks, rules=rules)
+
+    def go_on(
+        self, folder: RunFolder | None, done: Sequence[Epoch] = (), *, sinks: Sequence[Sink] = (),
+        rules: Sequence[Rule] = (),
+    ) -> Run:  # fmt: skip
+        """Train on after the records `done`, the last of which describes the engine as it is: drain the loop into the
+        run folder and the sinks; speak the verdict; save.
+        """
+        own, epochs = self.rules(), list(done[:-1])
+        for rule in own:
+            for record in epochs if rule != self._arrived else ():  # that one looks at the parameters as they are
+                rule(record)
+        self.best.take_up(done)
+        checkpoints = Checkpoints(folder, self.state_dict) if folder else None
+        every: list[Sink] = [self.best, *sinks]
+        if folder and checkpoints:
+            every = [self.best, folder.append, checkpoints, *sinks]
         try:
-            stream = loop.run(self.engine, epochs=self.epochs, validate=self.validate)
-            for record in stop_when(stream, *rules, *self.rules()):
+            for record in stop_when(self._records(done), *rules, *own):
                 epochs.append(record)
                 for sink in every:
                     sink(record)
+            if checkpoints:
+                checkpoints.save(epochs[-1])
+            kept = self.best.record if self.settings.restore_best else None
+            if kept is not None:
+                self.best.restore()
+            return self._finish(epochs, kept, folder)
         except BaseException:
             if folder:
                 folder.finish("failed")
             raise
-        state = self.engine.state_dict()
-        kept = best.record if self.settings.restore_best else None
-        if kept is not None:
-            best.restore()
-        return self._finish(epochs, kept, folder, state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on depends on: that of the engine, and the parameters that did best."""
+        best = self.best.state_dict()
+        return {**self.engine.state_dict(), **({"best": best} if best else {})}
+
+    @cached_property
+    def best(self) -> Best:
+        """Keeps the parameters that did best on validation rows."""
+        return Best(self.problem.module)
 
     @cached_property
     def validate(self) -> Callable[[], float] | None:
@@ -192,6 +216,14 @@ class Job:
         x, y = tensors(self.truth.layout, self.settings, rows)
         loss = torch_loss(self.truth.layout.loss, self.settings.loss_opt, weighted=rows.weight is not None)
         return HeldOut(self.problem.module, loss, x, y)
+
+    def _records(self, done: Sequence[Epoch]) -> Iterator[Epoch]:
+        """The records to come; after a resume the first is the last one that was written, without the end it had."""
+        start, seconds = (done[-1].number, done[-1].seconds) if done else (0, 0.0)
+        records = loop.run(self.engine, epochs=self.epochs, start=start, seconds=seconds, validate=self.validate)
+        first = next(records)
+        yield replace(done[-1], stop=first.stop) if done else first
+        yield from records
 
     def manifest(self) -> dict[str, Any]:
         """What run.json says from the start."""
@@ -207,15 +239,12 @@ class Job:
             },
         }
 
-    def _finish(self, epochs: list[Epoch], kept: Epoch | None, folder: RunFolder | None, state: dict[str, Any]) -> Run:
+    def _finish(self, epochs: list[Epoch], kept: Epoch | None, folder: RunFolder | None) -> Run:
         """Speak the verdict on the parameters as they are, those of the last record or of the one that is kept."""
         run = outcome(self, epochs, kept, folder)
         if folder:
-            from .runs.checkpoint import save_model, save_state
-
             last = epochs[-1]
             save_model(folder.path, run.model.state_dict())
-            save_state(folder.path, state, epoch=last.number, seconds=last.seconds)
             stopped = last.stop is not None and last.stop.reason == "interrupted"
             save_run(run, folder, "interrupted" if stopped else "done")
         return run

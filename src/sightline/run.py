@@ -30,8 +30,8 @@ from .prediction import (
 )
 from .records import Coefficient, Direction, Epoch, Verdict, Warning
 from .rows import Rows
-from .runs.files import finite, read_json
-from .runs.store import RunFolder, find_run, read_epochs
+from .runs.files import finite
+from .runs.store import RunFolder, find_run, read_epochs, read_manifest
 from .settings import RunSettings
 
 if TYPE_CHECKING:
@@ -241,22 +241,24 @@ def load(folder: str | Path) -> Run:
     Raises RunError if the folder is missing, damaged or unfinished, with what to do.
     """
     path = find_run(folder)
-    values = read_json(path / "run.json")
-    if values.get("format") != 1:
-        raise RunError(
-            f"{path} has format {values.get('format')}, this sightline reads 1: upgrade sightline to open it"
-        )
+    values = read_manifest(path)
     if "result" not in values:
         state = values.get("status")
-        raise RunError(f"run {path.name} has no result yet (its status is {state}): wait for it, or train again")
+        raise RunError(
+            f"run {path.name} has no result yet (its status is {state}): wait for it, or go on with sightline resume "
+            f"{path.name}"
+        )
     try:
         result = values["result"]
         coefficients = [_with_infinity(Coefficient(**c), values.get("infinite", {})) for c in result["coef"]]
         warnings = tuple(Warning(w["code"], w["text"], tuple(w["fix"])) for w in result["warnings"])
         verdict = Verdict(result["verdict"], values["sentence"], warnings)
         factor = values.get("covariance_factor")
+        epochs = [
+            e for e in read_epochs(path) if e.number <= result["epochs"]
+        ]  # while it is gone on with, there are more
         return Run(
-            result, Design.from_dict(values["design"]), coefficients, verdict, list(read_epochs(path)), path,
+            result, Design.from_dict(values["design"]), coefficients, verdict, epochs, path,
             values.get("source", {}), values["dtype"], RunSettings(**values["settings"]), values["rank"],
             None if factor is None else np.array(factor, dtype=np.float64).reshape(-1, len(coefficients)),
             [Direction(**d) for d in values.get("directions", ())],

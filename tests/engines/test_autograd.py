@@ -172,7 +172,7 @@ def test_state_saved_and_loaded_goes_on_bit_for_bit(tmp_path):
     from sightline.engines.choose import choose
     from sightline.engines.problem import Problem
     from sightline.loop import run
-    from sightline.runs.checkpoint import load_state, save_state
+    from sightline.runs.checkpoint import read_checkpoints, save_state
 
     x, y = table(40, 4)
     for name in ("SGD", "Adam", "RMSprop"):
@@ -190,9 +190,9 @@ def test_state_saved_and_loaded_goes_on_bit_for_bit(tmp_path):
             *_, record = run(half, epochs=4)
             save_state(tmp_path, half.state_dict(), epoch=record.number, seconds=record.seconds)
             fresh = make()
-            state, epoch, seconds = load_state(tmp_path)
-            fresh.load_state_dict(state)
-            rest = list(run(fresh, epochs=9, start=epoch, seconds=seconds))
+            saved = next(read_checkpoints(tmp_path))
+            fresh.load_state_dict(saved.state)
+            rest = list(run(fresh, epochs=9, start=saved.epoch, seconds=saved.seconds))
             assert [r.parameters for r in rest] == [r.parameters for r in whole[4:]]
             assert [r.train_loss for r in rest] == [r.train_loss for r in whole[4:]]
 

@@ -17,7 +17,7 @@ from sightline.engines.problem import Problem
 from sightline.engines.schedules import SCHEDULES, make_schedule
 from sightline.engines.stepping import Stepping
 from sightline.loop import run
-from sightline.runs.checkpoint import load_state, save_state
+from sightline.runs.checkpoint import read_checkpoints, save_state
 from tests.plain import linear, table
 
 EPOCHS, SIZE, STEPS = 24, 16, 3
@@ -224,9 +224,9 @@ def test_a_saved_state_goes_on_with_the_same_bits(tmp_path, name, warmup, batch)
         *_, record = run(half, epochs=stop)
         save_state(tmp_path, half.state_dict(), epoch=stop, seconds=record.seconds)
         fresh = make()
-        state, epoch, seconds = load_state(tmp_path)
-        fresh.load_state_dict(state)
-        rest = list(run(fresh, epochs=12, start=epoch, seconds=seconds))
+        saved = next(read_checkpoints(tmp_path))
+        fresh.load_state_dict(saved.state)
+        rest = list(run(fresh, epochs=12, start=saved.epoch, seconds=saved.seconds))
         assert [(r.parameters, r.lr) for r in rest] == [(r.parameters, r.lr) for r in whole[stop:]]
         assert [r.running_loss for r in rest[1:]] == [r.running_loss for r in whole[stop + 1 :]]
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "tutorial": ("tutorial", "The classic exercise: five points, twenty epochs, every step shown."),
     "show": ("look", "The table and the verdict of a run."),
     "compare": ("compare", "Runs side by side."),
+    "resume": ("resume", "Go on with a run where it stopped, or to more epochs."),
     "explain": ("explain", "One epoch of a run worked out, number by number, and drawn."),
     "eject": ("eject", "A run as plain PyTorch: a script that needs no sightline."),
     "runs": ("look", "The runs in a folder."),

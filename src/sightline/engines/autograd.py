@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..data.batches import batches
 from .base import Measured
+from .optimizers import load_optimizer
 from .problem import Problem
 from .stepping import Stepper, needs_closure
 
@@ -192,7 +193,7 @@ class Autograd:
         """Take up what `state_dict` gave."""
         self._kept = None
         self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        load_optimizer(self.optimizer, state["optimizer"])
         self.stepper.load_state_dict(state["stepping"])
 
     def _groups(self, number: int) -> Iterator[list[Batch]]:

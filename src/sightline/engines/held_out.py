@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,6 +39,7 @@ class Best:
         self.module = module
         self.record: Epoch | None = None
         self._state: dict[str, Any] = {}
+        self._epoch: int | None = None
 
     def __call__(self, record: Epoch) -> None:
         """Keep the parameters of this record if no other did better."""
@@ -47,6 +48,18 @@ class Best:
             return
         if self.record is None or self.record.valid_loss is None or loss < self.record.valid_loss:
             self.record, self._state = record, copy.deepcopy(self.module.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch of that record, and the parameters there; nothing where there are none."""
+        return {} if self.record is None else {"epoch": self.record.number, "module": self._state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave; the record itself comes with `take_up`."""
+        self._epoch, self._state = state.get("epoch"), dict(state.get("module", {}))
+
+    def take_up(self, done: Sequence[Epoch]) -> None:
+        """Find the record among those that are done."""
+        self.record = next((record for record in done if record.number == self._epoch), None)
 
     def restore(self) -> None:
         """Put them back into the module; nothing where no record had a validation loss."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ from torch.optim import Optimizer
 from ..errors import UsageError, nearest, shown
 from .options import refusals_of_torch, typed_options
 
-__all__ = ["make_optimizer", "optimizer_names", "optimizer_options"]
+__all__ = ["load_optimizer", "make_optimizer", "optimizer_names", "optimizer_options"]
 
 NOT_FOR_EVERY_MODEL = {"SparseAdam", "Muon"}  # need sparse gradients, or matrices only
 HIDDEN = {"self", "params"}
@@ -68,6 +69,19 @@ def make_optimizer(name: str, parameters: Iterable[Any], options: dict[str, Any]
         with _no_compiler():
             optimizer = cls(parameters, **options)
     return _without_compiler(optimizer)
+
+
+def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+    """`optimizer.load_state_dict` of a copy, that leaves every number in the dtype it has; torch would turn those
+    that go beside float64 parameters, such as the float32 product of momenta of NAdam, into float64.
+    """
+    optimizer.load_state_dict(copy.deepcopy(dict(state)))
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, values in state["state"].items():
+        held = optimizer.state[parameters[index]]
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor) and held[name].dtype != value.dtype:
+                held[name] = value.clone()
 
 
 def _check_matrices(parameters: Iterable[Any]) -> None:

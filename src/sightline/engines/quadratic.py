@@ -14,6 +14,7 @@ from torch import nn
 
 from ..linear.squared_error import SquaredError
 from .base import Measured
+from .optimizers import load_optimizer
 from .problem import Problem
 from .stepping import Stepper
 
@@ -78,7 +79,7 @@ class Quadratic:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self.module.load_state_dict(state["module"])
-        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        load_optimizer(self.optimizer, state["optimizer"])
         self.stepper.load_state_dict(state["stepping"])
 
 

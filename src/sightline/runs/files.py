@@ -11,21 +11,34 @@ from typing import Any
 from ..digits import Digits
 from ..errors import RunError
 
-__all__ = ["finite", "json_text", "read_json", "write_bytes", "write_json"]
+__all__ = ["finite", "json_text", "read_json", "rename", "write_aside", "write_bytes", "write_json"]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write aside, fsync, rename."""
+    rename(write_aside(path, content), path)
+
+
+def write_aside(path: Path, content: bytes) -> Path:
+    """A file beside `path`, on the disk, that only has to be renamed."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(aside, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise RunError(f"cannot write {path}: {error.strerror}; free space there or choose another --output") from None
+    return aside
+
+
+def rename(path: Path, to: Path) -> None:
+    """Give a file the name of another, which it replaces."""
+    try:
+        os.replace(path, to)
+    except OSError as error:
+        raise RunError(f"cannot write {to}: {error.strerror}; check who may write there") from None
 
 
 def write_json(path: Path, values: Any) -> None:

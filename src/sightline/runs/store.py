@@ -6,16 +6,26 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import RunError, nearest, shown
 from ..records import Epoch, Stop
-from .files import finite, read_json, write_json
+from .files import finite, read_json, write_bytes, write_json
+from .lock import Lock
 
-__all__ = ["RunFolder", "as_dict", "default_output", "find_run", "list_runs", "read_epochs", "unused_folder"]
+__all__ = [
+    "RunFolder",
+    "as_dict",
+    "default_output",
+    "find_run",
+    "list_runs",
+    "read_epochs",
+    "read_manifest",
+    "unused_folder",
+]
 
 FORMAT = 1
 
@@ -26,11 +36,15 @@ def default_output() -> Path:
 
 
 class RunFolder:
-    """One run being written. `run.json` is rewritten whole, `epochs.jsonl` grows a line at a time."""
+    """One run being written, by this process alone. `run.json` is rewritten whole, `epochs.jsonl` grows a line at a
+    time.
+    """
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: dict[str, Any], lock: Lock) -> None:
         self.path, self.manifest = path, manifest
+        self._lock = lock
         self._epochs: IO[str] | None = None
+        self._kept = -1
 
     @classmethod
     def create(cls, output: Path, manifest: Mapping[str, Any]) -> RunFolder:
@@ -43,30 +57,103 @@ class RunFolder:
             raise RunError(
                 f"cannot write runs to {output}: {error.strerror}; choose another place with --output"
             ) from None
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        folder = cls(path, {"format": FORMAT, "run": path.name, "status": "running", "started": started, **manifest})
+        values = {"format": FORMAT, "run": path.name, "status": "running", "started": _now(), **manifest}
+        folder = cls(path, values, Lock(path))
         write_json(path / "run.json", folder.manifest)
-        folder._epochs = open(path / "epochs.jsonl", "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - closed by finish
+        folder._open_records()
         return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The folder of a run that is there, to go on with; nothing is changed in it but what a crash left half
+        written is taken away.
+
+        Raises RunError where another process is writing it.
+        """
+        values = read_manifest(path)
+        lock = Lock(path)
+        for part in path.glob(".*.part"):
+            part.unlink(missing_ok=True)
+        return cls(path, values, lock)
 
     @property
     def id(self) -> str:
-        """The run's short name."""
-        return self.path.name
+        """The run's short name; a copy of the folder may have another name."""
+        return str(self.manifest.get("run", self.path.name))
+
+    def go_on(self, last: Epoch | None, **changed: Any) -> None:
+        """Take up writing after the record `last`: later ones are cut off, and `last` no longer ends the run; None
+        begins again.
+        """
+        going = [*self.manifest.get("resumed", []), {"epoch": last.number if last else 0, "at": _now()}]
+        self.manifest = {**self.manifest, **changed, "status": "running", "resumed": going}
+        write_json(self.path / "run.json", self.manifest)
+        self._kept = last.number if last else -1
+        self._rewrite(replace(last, stop=None) if last else None)
+        self._open_records()
 
     def append(self, epoch: Epoch) -> None:
-        """One record, one line, one write."""
+        """One record, one line, one write; that from which the run went on has its line, unless it ends here."""
         assert self._epochs is not None
-        self._epochs.write(json.dumps(finite(as_dict(epoch)), allow_nan=False) + "\n")
+        if epoch.number > self._kept:
+            self._epochs.write(_line(epoch))
+        elif epoch.stop is not None:
+            self._epochs.close()
+            self._rewrite(epoch)
+            self._open_records()
+
+    def sync(self) -> None:
+        """See that all records are on the disk."""
+        if self._epochs is not None:
+            os.fsync(self._epochs.fileno())
 
     def finish(self, status: str, **more: Any) -> None:
-        """Close the records and write the final run.json."""
+        """Close the records, write the final run.json, let the folder go."""
+        self.manifest = {**self.manifest, "status": status, "finished": _now(), **more}
+        try:
+            self._close_records()
+            write_json(self.path / "run.json", self.manifest)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let the folder go as it is."""
+        self._close_records()
+        self._lock.release()
+
+    def _open_records(self) -> None:
+        self._epochs = open(self.path / "epochs.jsonl", "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - closed later
+
+    def _close_records(self) -> None:
         if self._epochs is not None:
             self._epochs.close()
             self._epochs = None
-        finished = datetime.now(UTC).isoformat(timespec="seconds")
-        self.manifest = {**self.manifest, "status": status, "finished": finished, **more}
-        write_json(self.path / "run.json", self.manifest)
+
+    def _rewrite(self, last: Epoch | None) -> None:
+        """The lines before that record as they are, then its own, then nothing."""
+        path = self.path / "epochs.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        kept = [*lines[: last.number], _line(last).encode()] if last else []
+        if kept != lines:
+            write_bytes(path, b"".join(kept))
+
+
+def _line(epoch: Epoch) -> str:
+    return json.dumps(finite(as_dict(epoch)), allow_nan=False) + "\n"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The run.json of a run, if this sightline can read it."""
+    values = read_json(path / "run.json")
+    if values.get("format") != FORMAT:
+        raise RunError(
+            f"{path} has format {values.get('format')}, this sightline reads {FORMAT}: upgrade sightline to open it"
+        )
+    return values
 
 
 def unused_folder(output: Path, prefix: str = "") -> Path:

@@ -1,0 +1,7 @@
+"""Commands within the test process, as in tests/cli."""
+
+from __future__ import annotations
+
+from ..cli.conftest import cli
+
+__all__ = ["cli"]
