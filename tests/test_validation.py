@@ -107,6 +107,18 @@ def test_the_best_weights_are_kept_and_the_run_says_so(tmp_path):
     assert last.result["loss"] == last.epochs[-1].train_loss
 
 
+def test_going_on_keeps_the_best_weights_of_before(tmp_path):
+    noisy().to_csv(tmp_path / "noisy.csv", index=False)
+    options = {"target": "y", "validation": 0.4, "lr": 0.02, "figures": "none"}
+    half = sightline.fit(tmp_path / "noisy.csv", epochs=60, output=tmp_path, **options)
+    straight = sightline.fit(tmp_path / "noisy.csv", epochs=120, output=False, **options)
+    whole = sightline.resume(half, epochs=120)
+    assert whole.result["kept_epoch"] == straight.result["kept_epoch"] == half.result["kept_epoch"] < 60
+    assert [e.valid_loss for e in whole.epochs] == [e.valid_loss for e in straight.epochs]
+    assert [e.train_loss for e in whole.epochs] == [e.train_loss for e in straight.epochs]
+    assert torch.equal(whole.model.weight, straight.model.weight)
+
+
 def test_patience_stops_and_target_and_time_do():
     data = noisy()
     run = sightline.fit(data, target="y", validation=0.4, epochs=400, lr=0.02, patience=15, output=False)

@@ -193,8 +193,8 @@ def _slow(e: Evidence, remedies: tuple[str, ...]) -> Warning:
         best = best_momentum(curvature)
         fastest = epochs_per_digit(float(curvature.contraction(*best).max()))
         text += (
-            f"; the best rate with momentum ({plain(best[0])}, {plain(best[1])}) needs {about(fastest)} epochs for "
-            "each digit"
+            f"; the best rate with momentum ({plain(best[0])}, {plain(best[1])}) needs {_epochs(fastest)} for each "
+            "digit"
         )
     return Warning("SL-SLOW", text, remedies)
 
