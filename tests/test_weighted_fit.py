@@ -89,11 +89,6 @@ def test_weights_and_clusters_survive_the_run_folder(frame, tmp_path):
     assert "standard errors allow for correlation within each g" in again.summary()
 
 
-def test_classes_are_refused_by_training_with_the_way_out(frame):
-    with pytest.raises(UsageError, match="solve finds the exact model of classes"):
-        sightline.fit({"x": [1, 2, 3, 4], "k": ["a", "b", "a", "b"]}, "k ~ x", output=False)
-
-
 @pytest.mark.parametrize("penalty", [{"l2": 0.2}, {"weight_decay": 0.1}])
 def test_intervals_of_a_penalized_fit_are_those_of_its_standard_errors(frame, penalty):
     """At the origin of the columns the prediction is the intercept, and its interval that of the table."""

@@ -85,9 +85,9 @@ def as_pair(name: str, data: Any) -> tuple[Tensor, Tensor]:
         raise UsageError(f"{name} is a {type(data).__name__}: give the pair (x, y) of tensors with one row per example")
     of = "" if name == "data" else f" of {name}"
     x, y = as_rows(f"x{of}", data[0]), as_rows(f"y{of}", data[1])
-    if not len(x) or len(x) != len(y):
+    if of and (not len(x) or len(x) != len(y)):  # the data themselves are checked with the problem
         raise UsageError(
-            f"x{of} has {len(x)} rows and y{of} has {len(y)}: give one target for each row, and at least one"
+            f"x{of} has {len(x)} rows and y{of} has {len(y)}: give one target for each row, and at least one row"
         )
     return x, y
 
