@@ -196,17 +196,9 @@ def test_weights_of_classes(wine):
     layer = zero(2, 3)
     loss = nn.CrossEntropyLoss(weight=torch.tensor([2.0, 1.0, 5.0], dtype=torch.float64))
     y = torch.tensor(wine["target"].to_numpy())
-    losses = plain(
-        torch.tensor(standardized_by(X, wine, given)), y, layer, loss, torch.optim.SGD(layer.parameters(), lr=0.2), 40
-    )
+    losses = plain(torch.tensor(standardized(X)), y, layer, loss, torch.optim.SGD(layer.parameters(), lr=0.2), 40)
     assert np.allclose([e.train_loss for e in run.epochs], losses, rtol=1e-11)
     assert all(c.std_error for c in run.coefficients)
-
-
-def standardized_by(X, wine, given):
-    """Columns as training has them: standardized with the weights of the rows."""
-    del wine, given
-    return standardized(X)
 
 
 def test_label_smoothing_is_that_of_torch(wine):
@@ -320,3 +312,12 @@ def test_labels_that_training_did_not_have(cars):
     run = sightline.fit(cars, "am ~ wt", output=False)
     with pytest.raises(DataError, match=r"row 1, column am: .*2"):
         run.evaluate({"wt": [2.0, 3.0], "am": [0, 2]})
+
+
+def test_momentum_is_chosen_below_one_or_not_at_all(cars):
+    with pytest.raises(UsageError, match="--momentum auto needs a curvature, and the l1 loss has kinks"):
+        sightline.fit(cars, "mpg ~ wt", loss="l1", lr=0.1, momentum="auto", epochs=5, output=False)
+    separated = {"x": [1.0, 2.0, 3.0, 4.0], "y": ["a", "a", "b", "b"]}
+    run = sightline.fit(separated, "y ~ x", lr=0.1, momentum="auto", epochs=200, output=False)
+    assert 0.0 < run.result["optimizer"]["momentum"] < 1.0
+    assert run.result["loss"] < 0.1 * run.epochs[0].train_loss

@@ -155,7 +155,7 @@ class ClassTruth:
     @cached_property
     def optimum(self) -> Array | None:
         """θ* in training coordinates; None where classes are separated."""
-        if any(c.exact is not None and not math.isfinite(c.exact) for c in self._table) or self._open:
+        if self.fit.separation is not None and not self.fit.l2:
             return None
         return self.layout.from_table(np.array([0.0 if c.exact is None else float(c.exact) for c in self._table]))
 
@@ -163,10 +163,6 @@ class ClassTruth:
     def limit(self) -> Array | None:
         """θ*."""
         return self.optimum
-
-    @property
-    def _open(self) -> bool:
-        return self.fit.separation is not None and not self.fit.l2
 
     @cached_property
     def curvature(self) -> Curvature:

@@ -55,7 +55,7 @@ def _class_covariance(run: Subject, read: Hypotheses) -> tuple[Array, None]:
     rows, design = training_rows(run), run.design
     X = rows.X * design.scale + design.center
     layout = Layout(design, run.result["loss_name"])
-    objective = objective_of(layout, rows, run.settings, decay=0.0)
+    objective = objective_of(layout, rows, run.settings)
     truth = ClassTruth.of(layout, objective, rows, run.settings, pairs=lambda: (Pair.of(X), Pair.of(rows.y)))
     return truth.covariance(read.L), None
 

@@ -71,8 +71,7 @@ class Job:
     @classmethod
     def of(cls, prepared: Prepared, settings: RunSettings) -> Job:
         """Choose step and engine, forecast the freeze."""
-        decay = 0.0 if settings.decoupled else settings.weight_decay or 0.0
-        truth = truth_of(prepared, settings, decay=decay)
+        truth = truth_of(prepared, settings)
         start = truth.layout.from_units(settings.start)
         step = choose_step(settings, truth, start)
         problem = make_problem(truth.layout, settings, step, prepared.rows, start)
@@ -147,13 +146,21 @@ class Job:
         truth = self.truth
         if record.train_loss is None or truth.optimum is None:
             return None
-        enough = max(1e-14 * truth.scale, truth.resolution(EPS) / 256.0)
-        excess = record.train_loss - truth.loss
-        if truth.objective.penalized or (excess <= LIKELY * truth.scale and not self._measures_exactly):
-            excess = truth.excess(theta_of(self.problem.module))
+        enough, excess, theta = self._enough, record.train_loss - truth.loss, theta_of(self.problem.module)
+        penalized = truth.objective.penalized
+        if penalized:
+            excess += truth.objective.penalty(theta) - truth.objective.penalty(truth.optimum)
+        near = 100.0 * enough if self._measures_exactly else LIKELY * truth.scale
+        if excess <= near and (penalized or not self._measures_exactly):  # worth a pass over the rows
+            excess = truth.excess(theta)
         return (
             Stop("converged", f"at epoch {record.number:,} the exact answer was reached") if excess <= enough else None
         )
+
+    @cached_property
+    def _enough(self) -> float:
+        """The excess at which the answer counts as reached."""
+        return max(1e-14 * self.truth.scale, self.truth.resolution(EPS) / 256.0)
 
     @property
     def _measures_exactly(self) -> bool:

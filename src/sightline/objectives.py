@@ -23,14 +23,14 @@ def row_shares(rows: Rows) -> Array | None:
     return None if rows.weight is None else rows.weight / rows.weight.mean()
 
 
-def objective_of(layout: Layout, rows: Rows, settings: RunSettings, *, decay: float) -> Objective:
-    """Mean loss + Σ ridge θ² / 2 + Σ lasso |θ|: `decay` on all parameters, l2 and l1 on all but the intercepts."""
+def objective_of(layout: Layout, rows: Rows, settings: RunSettings) -> Objective:
+    """Mean loss + Σ ridge θ² / 2 + Σ lasso |θ|: weight decay on all parameters, l2 and l1 on all but the intercepts."""
     options = {FIELDS.get(name, name): value for name, value in settings.loss_opt.items()}
     loss = LOSSES.get(layout.loss, Logistic)(  # bce-probability is the same function of the score as bce
         rows.X, rows.y, layout.design.intercept, row_shares(rows), layout.outputs, **options
     )
     slopes = _slopes(layout.design, layout.outputs)
-    return Objective(loss, decay + slopes * (settings.l2 or 0.0), slopes * (settings.l1 or 0.0))
+    return Objective(loss, settings.decay + slopes * (settings.l2 or 0.0), slopes * (settings.l1 or 0.0))
 
 
 def _slopes(design: Design, outputs: int) -> Array:

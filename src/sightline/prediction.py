@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .class_metrics import class_metrics, parameters
+from .class_metrics import class_metrics, parameters, without_probabilities
 from .data.design import Design
 from .data.sources import open_source
 from .data.table import Table
@@ -221,5 +221,5 @@ def evaluate(
     counts = {"rows": used.rows, "missing": usable.missing.rows, "unseen": int(strange.sum())}
     if design.classes:
         found = class_metrics(design.classes, observed.astype(np.intp), class_probabilities(scores), prior)
-        return {**counts, "weights": by, **found}
+        return {**counts, "weights": by, **(without_probabilities(found) if loss == "hinge" else found)}
     return {**counts, **regression_metrics(observed, response_of(loss, scores[:, 0]))}

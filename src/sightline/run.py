@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .class_metrics import without_probabilities
 from .data.design import Design
 from .data.sources import open_source
 from .data.split import held_out
@@ -125,9 +124,7 @@ class Run:
 
         `unseen` is as in `predict`, and with "other" such rows are left out; the entry `unseen` counts them.
         """
-        loss = self.result["loss_name"]
-        found = evaluate(self.design, table, *self._parameters, unseen=unseen, loss=loss)
-        return without_probabilities(found) if loss == "hinge" else found
+        return evaluate(self.design, table, *self._parameters, unseen=unseen, loss=self.result["loss_name"])
 
     def figure(self) -> Figure:
         """The data with the trained and the exact line (several columns: observed against predicted), and the loss."""

@@ -154,9 +154,14 @@ class RunSettings:
         return asked or self.optimizer.lower() in DECOUPLED
 
     @property
+    def decay(self) -> float:
+        """The weight decay on all parameters that is part of what is minimized."""
+        return 0.0 if self.decoupled else self.weight_decay or 0.0
+
+    @property
     def penalizes(self) -> bool:
         """Whether a penalty is part of what is minimized."""
-        return bool(self.l1 or self.l2 or (self.weight_decay and not self.decoupled))
+        return bool(self.l1 or self.l2 or self.decay)
 
     @property
     def cycles_momentum(self) -> bool:

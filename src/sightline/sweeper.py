@@ -97,7 +97,7 @@ class Sweeper:
         rates = read_rates(lr)
         chosen = _settings(settings, rates)
         prepared = prepare_for(chosen, data, formula, target=target)
-        truth = truth_of(prepared, chosen, decay=0.0 if chosen.decoupled else chosen.weight_decay or 0.0)
+        truth = truth_of(prepared, chosen)
         start = truth.layout.from_units(chosen.start)
         step = choose_step(chosen, truth, start)
         problem = make_problem(truth.layout, chosen, step, prepared.rows, start)

@@ -13,14 +13,14 @@ from .truth import Truth
 __all__ = ["truth_of"]
 
 
-def truth_of(prepared: Prepared, settings: RunSettings, *, decay: float = 0.0) -> Truth:
-    """Solve the very objective that is trained; `decay` is on all parameters."""
+def truth_of(prepared: Prepared, settings: RunSettings) -> Truth:
+    """Solve the very objective that is trained."""
     layout = Layout(prepared.design, prepared.loss)
-    objective = objective_of(layout, prepared.rows, settings, decay=decay)
+    objective = objective_of(layout, prepared.rows, settings)
     if prepared.loss == "mse" and not objective.lasso.any():
         return SquaredTruth.of(layout, objective, prepared.rows, settings, pairs=prepared.pairs)
     likelihood = prepared.loss in ("bce", "bce-probability", "cross-entropy")
-    if likelihood and not (decay or objective.lasso.any() or settings.loss_opt):
+    if likelihood and not (settings.decay or objective.lasso.any() or settings.loss_opt):
         return ClassTruth.of(layout, objective, prepared.rows, settings, pairs=prepared.pairs)
     from .general_truth import GeneralTruth
 

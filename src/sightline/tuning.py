@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from .errors import UsageError
 from .linear.curvature import (
+    LARGEST_MOMENTUM,
     MOST_PARAMETERS,
+    STANDARD_MOMENTUM,
     Curvature,
     epochs_per_digit,
     nesterov_momentum,
@@ -111,6 +113,9 @@ class _Rate:
     def chosen(self) -> tuple[float, float, bool, str]:
         s = self.settings
         if s.lr is not None:
+            if self.momentum is None and s.auto_momentum and not self.truth.smooth:
+                loss = self.truth.layout.loss
+                raise UsageError(f"--momentum auto needs a curvature, and the {loss} loss has kinks: give a number")
             if self.momentum is None and s.auto_momentum:
                 momentum = _critical_momentum(self.truth.curvature, s.lr)
                 return s.lr, momentum, s.nesterov, "momentum auto: damps the flattest direction critically"
@@ -234,4 +239,6 @@ def _best_both(curvature: Curvature, nesterov: bool) -> tuple[float, float, str]
 
 
 def _critical_momentum(curvature: Curvature, lr: float) -> float:
-    return max(0.0, 1.0 - math.sqrt(min(lr * curvature.min, 1.0))) ** 2
+    if not curvature.min > 0.0:
+        return STANDARD_MOMENTUM
+    return min((1.0 - math.sqrt(min(lr * curvature.min, 1.0))) ** 2, LARGEST_MOMENTUM)

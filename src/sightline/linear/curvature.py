@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "LARGEST_MOMENTUM",
     "MOST_PARAMETERS",
+    "STANDARD_MOMENTUM",
     "Curvature",
     "best_momentum",
     "epochs_needed",
@@ -178,6 +180,7 @@ def steady_rate(curvature: Curvature, momentum: float) -> float:
 
 
 STANDARD_MOMENTUM = 0.9  # where the flattest curvature is not known
+LARGEST_MOMENTUM = 1.0 - 1e-8  # of the flattest curvature that float64 tells from none; 1 would never come to rest
 
 
 def nesterov_momentum(curvature: Curvature, ceiling: float) -> float:
@@ -185,7 +188,7 @@ def nesterov_momentum(curvature: Curvature, ceiling: float) -> float:
     if not curvature.min > 0.0:
         return STANDARD_MOMENTUM
     root = math.sqrt(max(ceiling / curvature.min, 1.0))
-    return (root - 1.0) / (root + 1.0)
+    return min((root - 1.0) / (root + 1.0), LARGEST_MOMENTUM)
 
 
 @np.errstate(over="ignore", invalid="ignore")

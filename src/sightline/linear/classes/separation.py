@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...double_double import Pair
 
-__all__ = ["DOUBLES", "EXACT", "Hyperplane", "separating_hyperplane"]
+__all__ = ["DOUBLES", "EXACT", "Hyperplane", "most_apart", "separating_hyperplane"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -111,7 +111,7 @@ class _Margins:
         chosen = np.sort(self.order[: 100 + 10 * q * m])
         while True:
             C, (i, k) = self.differences(chosen)
-            x = _most_apart(C)
+            x = most_apart(C)
             if x is None:
                 return None
             on = C @ x <= 0.5
@@ -189,7 +189,7 @@ class _Margins:
         return None if short.any() else Hyperplane(d.hi.reshape(m, q).T, separated, found.open)
 
 
-def _most_apart(C: Array) -> Array | None:
+def most_apart(C: Array) -> Array | None:
     """The d of max Σ t, c'd >= t, 0 <= t <= 1."""
     from scipy.optimize import linprog
     from scipy.sparse import csr_array, eye_array, hstack

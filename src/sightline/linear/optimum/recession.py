@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..classes.separation import most_apart
 from ..objective import Objective
 from ..row_losses import CrossEntropy, Logistic, PoissonNLL
 
@@ -74,9 +75,9 @@ def recession(objective: Objective) -> Recession | None:
     rows[np.abs(rows) <= NEGLIGIBLE * size[:, None]] = 0.0
     if not basis.shape[1] or not rows.any():
         return None
-    d = _widest(np.unique(rows / np.where(size > 0, size, 1.0)[:, None], axis=0))
-    apart = rows @ d > NEGLIGIBLE * size
-    if not apart.any():
+    d = most_apart(np.unique(rows / np.where(size > 0, size, 1.0)[:, None], axis=0))
+    apart = np.zeros(len(rows), dtype=bool) if d is None else rows @ d > NEGLIGIBLE * size
+    if d is None or not apart.any():
         return None
     direction, moved = np.zeros(len(objective.ridge)), np.zeros(len(objective.loss.y), dtype=bool)
     direction[free] = (basis @ d) / length
@@ -115,19 +116,3 @@ def _null_space(E: Array) -> Array:
     R = np.linalg.qr(E, mode="r") if len(E) > E.shape[1] else E
     _, singular, turned = np.linalg.svd(R)
     return np.asarray(turned[int((singular > RANK * max(singular[0], 1.0)).sum()) :].T)
-
-
-def _widest(C: Array) -> Array:
-    """The d of max Σ t, Cd >= t, 0 <= t <= 1."""
-    from scipy.optimize import linprog
-    from scipy.sparse import csr_array, eye_array, hstack
-
-    N, d = C.shape
-    result = linprog(
-        np.concatenate([np.zeros(d), -np.ones(N)]),
-        A_ub=hstack([csr_array(-C), eye_array(N)], format="csr"),
-        b_ub=np.zeros(N),
-        bounds=[(None, None)] * d + [(0.0, 1.0)] * N,
-        method="highs",
-    )
-    return np.zeros(d) if result.x is None else np.asarray(result.x[:d])
