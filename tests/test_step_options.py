@@ -362,3 +362,11 @@ def test_explain_writes_out_the_options(heights_csv, tmp_path, optimizer, more):
     worked = explain(run, 3)
     assert worked.taken is not None
     np.testing.assert_allclose(worked.taken.after, worked.step.after, rtol=1e-12)
+
+
+def test_a_batch_larger_than_the_data_is_said(heights_csv, tmp_path, capsys):  # noqa: F811
+    from sightline.cli import main
+
+    with pytest.raises(SystemExit):
+        main(["fit", str(heights_csv), FORMULA, "--batch-size", "1000", "--epochs", "1", "--output", str(tmp_path)])
+    assert "full batch (there are no 1,000 rows)" in " ".join(capsys.readouterr().err.split())

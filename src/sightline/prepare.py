@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .data.design import Design
 from .data.formula import Formula, formula_for, parse
 from .data.sources import Source, open_source
-from .data.split import held_out
+from .data.split import split
 from .data.table import Table
 from .data.target import class_labels, class_weights
 from .data.usable import Missing, Usable, usable_rows
@@ -108,7 +108,7 @@ def prepare(
         _refuse_decimal_commas(table, name)
     usable = usable_rows(table, parsed.columns, weights=weights, cluster=cluster)
     _check_rows(usable, source.name)
-    usable, held = _split(usable, holdout)
+    usable, held = (usable, None) if holdout is None else split(usable, holdout[0], seed=holdout[1])
     assert parsed.response is not None
     classes, loss = class_labels(parsed.response, usable.table, loss)
     design = Design.learn(parsed, usable.table, standardize=standardize, weight=usable.weight, classes=classes)
@@ -149,16 +149,6 @@ def prepare_for(
     if prepared.design.class_weight and settings.loss_opt:
         raise UsageError("--class-weight and smoothed labels have no meaning together that is agreed on: leave one out")
     return prepared
-
-
-def _split(usable: Usable, holdout: tuple[float, int] | None) -> tuple[Usable, Table | None]:
-    """The rows to train on, and those that are held out."""
-    if holdout is None:
-        return usable, None
-    held = held_out(usable.table.rows, holdout[0], seed=holdout[1])
-    part = None if usable.weight is None else usable.weight[~held]
-    clusters = None if usable.cluster is None else usable.cluster[~held]
-    return replace(usable, table=usable.table.take(~held), weight=part, cluster=clusters), usable.table.take(held)
 
 
 def _validation_rows(design: Design, table: Table) -> Rows:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .data.design import Design
 from .data.sources import open_source
-from .data.split import held_out
+from .data.split import split
 from .data.usable import usable_rows
 from .errors import DataError, RunError, UsageError
 from .prediction import (
@@ -149,8 +149,8 @@ class Run:
             return None
         if isinstance(self.settings.validation, float):
             names = dict.fromkeys([*self.design.target_columns, *self.design.columns])
-            table = usable_rows(table, names, weights=self.design.weights, cluster=self.design.cluster).table
-            table = table.take(~held_out(table.rows, self.settings.validation, seed=self.settings.seed))
+            usable = usable_rows(table, names, weights=self.design.weights, cluster=self.design.cluster)
+            table = split(usable, self.settings.validation, seed=self.settings.seed)[0].table
         return self.design.rows(table)
 
     def summary(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import UsageError, nearest, shown
 
-__all__ = ["RunSettings"]
+__all__ = ["LOSS_OPTIONS", "RunSettings", "check_loss_options", "plain_number"]
 
 LARGEST = 1.797e308  # below infinity, and whole numbers beyond it are no doubles
 

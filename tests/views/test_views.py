@@ -153,3 +153,18 @@ def test_equal_rows_of_raw_classes_are_stacked():
     (axes,) = scatter_figure(x, y, "hours", "passed", labels=("no", "yes")).axes
     drawn = {tuple(np.round(point, 9)) for point in axes.collections[0].get_offsets().tolist()}
     assert drawn == {(1.0, 0.0), (1.0, 0.07), (1.0, 1.0), (2.0, 1.0)}
+
+
+def test_the_loss_of_a_penalized_run_is_not_measured_from_the_exact_one(tmp_path):
+    """It passes below the loss of the penalized optimum on its way, where nothing can be drawn above that."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=40)
+    data = {"x": x, "y": 3.0 * x + rng.normal(size=40)}
+    run = sightline.fit(data, "y ~ x", l2=1.0, lr=0.9, momentum=0.5, epochs=30, output=False)
+    losses = [e.train_loss for e in run.epochs]
+    assert min(losses) < run.result["exact_loss"]
+    (axes,) = draw.loss_figure(run).axes
+    assert axes.lines[0].get_ydata().tolist() == losses
+    assert axes.get_title() == "Loss"
+    plain = sightline.fit(data, "y ~ x", lr=0.1, epochs=30, output=False)
+    assert "above the exact" in draw.loss_figure(plain).axes[0].get_title()

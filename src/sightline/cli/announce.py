@@ -34,7 +34,9 @@ def announce(job: Job) -> None:
     from ..words import count, plain
 
     p, settings, truth = job.prepared, job.settings, job.truth
-    rows = "full batch" if job.problem.full_batch else f"batches of {settings.batch_size:,}"
+    size = settings.batch_size
+    all_rows = "full batch" + (f" (there are no {size:,} rows)" if size is not None and size > len(p.rows) else "")
+    rows = all_rows if job.problem.full_batch else f"batches of {size:,}"
     columns = "standardized" if p.design.standardize else "not standardized"
     decay = f", weight decay {plain(settings.weight_decay)}" if settings.weight_decay else ""
     decay += f", l2 {plain(settings.l2)}" if settings.l2 else ""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from .table import Table
+from .usable import Usable
 
-__all__ = ["held_out"]
+__all__ = ["held_out", "split"]
 
 
 def held_out(rows: int, fraction: float, *, seed: int) -> NDArray[np.bool_]:
@@ -28,3 +32,11 @@ def held_out(rows: int, fraction: float, *, seed: int) -> NDArray[np.bool_]:
     mask = np.zeros(rows, dtype=bool)
     mask[chosen] = True
     return mask
+
+
+def split(usable: Usable, fraction: float, *, seed: int) -> tuple[Usable, Table]:
+    """The rows to train on, with their weights and clusters, and those that are held out."""
+    held = held_out(usable.table.rows, fraction, seed=seed)
+    weight = None if usable.weight is None else usable.weight[~held]
+    clusters = None if usable.cluster is None else usable.cluster[~held]
+    return replace(usable, table=usable.table.take(~held), weight=weight, cluster=clusters), usable.table.take(held)

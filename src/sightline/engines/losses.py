@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ..data.table import names_of
 from ..errors import UsageError, shown
+from ..settings import LOSS_OPTIONS
 
 __all__ = [
     "BCEOfProbability",
@@ -149,16 +150,16 @@ def target_tensor(name: str, y: NDArray[np.float64], weight: NDArray[np.float64]
     return torch.from_numpy(y[:, None]).to(dtype)
 
 
-NAMES: dict[type[nn.Module], tuple[str, tuple[str, ...]]] = {
-    nn.MSELoss: ("mse", ()),
-    nn.L1Loss: ("l1", ()),
-    nn.HuberLoss: ("huber", ("delta",)),
-    nn.SmoothL1Loss: ("smooth-l1", ("beta",)),
-    nn.BCEWithLogitsLoss: ("bce", ()),
-    nn.BCELoss: ("bce-probability", ()),
-    nn.CrossEntropyLoss: ("cross-entropy", ("label_smoothing",)),
-    nn.PoissonNLLLoss: ("poisson-nll", ()),
-    nn.GaussianNLLLoss: ("gaussian-nll", ("eps",)),
+NAMES: dict[type[nn.Module], str] = {
+    nn.MSELoss: "mse",
+    nn.L1Loss: "l1",
+    nn.HuberLoss: "huber",
+    nn.SmoothL1Loss: "smooth-l1",
+    nn.BCEWithLogitsLoss: "bce",
+    nn.BCELoss: "bce-probability",
+    nn.CrossEntropyLoss: "cross-entropy",
+    nn.PoissonNLLLoss: "poisson-nll",
+    nn.GaussianNLLLoss: "gaussian-nll",
 }
 
 
@@ -178,7 +179,7 @@ def named_loss(loss: object) -> tuple[str, dict[str, float]]:
             f"fit knows no loss {shown(kind.__name__)}: give one of {names_of(sorted(c.__name__ for c in NAMES))}, or "
             "train any loss with sightline.train"
         )
-    name, options = NAMES[kind]
+    name = NAMES[kind]
     module: Any = loss
     if module.reduction != "mean":
         raise UsageError(f"the loss has reduction={module.reduction!r}: fit minimizes the mean, leave it out")
@@ -186,6 +187,6 @@ def named_loss(loss: object) -> tuple[str, dict[str, float]]:
         raise UsageError("the loss has weights by the number of the class: give class_weight by label instead")
     if getattr(module, "full", False) or not getattr(module, "log_input", True):
         raise UsageError("the loss has full=True or log_input=False: fit minimizes torch's own default, leave it out")
-    given = {option: float(getattr(module, option)) for option in options}
+    given = {option: float(getattr(module, option)) for option in LOSS_OPTIONS.get(name, {})}
     default: Any = kind()
     return name, {option: value for option, value in given.items() if value != getattr(default, option)}

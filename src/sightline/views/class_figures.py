@@ -12,7 +12,7 @@ from ..words import count, plain
 from .class_fit import data_panel
 from .class_panels import calibration_panel, confusion_panel, roc_panel
 from .class_view import ClassView
-from .drawing import as_text, draw_loss
+from .drawing import as_text, draw_loss, floor_of
 from .panels import grid_of_panels, head, message
 from .subject import Subject
 
@@ -49,7 +49,7 @@ def class_epoch_figure(run: Subject, epoch: Epoch) -> Figure:
 
 
 def _loss_panel(axes: Axes, run: Subject) -> None:
-    exact = run.result["exact_loss"]
+    exact = floor_of(run)
     draw_loss(axes, run.epochs, exact)
     floor = "the limit" if _at_infinity(run) else "the exact"
     head(axes, as_text("Loss" if exact is None else f"Loss above {floor} {plain(exact, 6)}"), loss_reading(run))
@@ -61,7 +61,7 @@ def _at_infinity(run: Subject) -> bool:
 
 def loss_reading(run: Subject) -> str:
     """How far training came, and whether there is a lowest loss at all."""
-    epochs, exact = run.result["epochs"], run.result["exact_loss"]
+    epochs, exact = run.result["epochs"], floor_of(run)
     first, loss = run.epochs[0].loss, run.result["loss"]
     if loss is None or not math.isfinite(loss):
         return f"The loss is not finite after {count(epochs, 'epoch')}."

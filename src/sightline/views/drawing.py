@@ -15,9 +15,11 @@ from matplotlib.ticker import FormatStrFormatter, MaxNLocator, ScalarFormatter
 
 from ..records import Epoch
 from ..words import plain
+from .subject import Subject
 
 __all__ = [
-    "EXACT", "INK", "POINT", "TRAINED", "as_text", "draw_loss", "log_epochs", "name_axes", "sample", "save", "single",
+    "EXACT", "INK", "POINT", "TRAINED", "as_text", "draw_loss", "floor_of", "log_epochs", "name_axes", "sample", "save",
+    "single",
 ]  # fmt: skip
 
 POINT, TRAINED, EXACT, INK = "#0e1cae", "#d62728", "#222222", "#444444"
@@ -39,17 +41,23 @@ def single() -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
+def floor_of(run: Subject) -> float | None:
+    """The loss that training comes down to; None where a penalty lets it pass below that of the exact answer."""
+    return None if run.settings.penalizes else run.result["exact_loss"]
+
+
 def draw_loss(axes: Axes, epochs: Sequence[Epoch], exact_loss: float | None, unit: str = "") -> None:
     """Loss above exact where that is known, else the loss."""
     floor = exact_loss or 0.0
     points = [(e.number, e.loss) for e in epochs if e.loss is not None and abs(e.loss) < DRAWN]
     numbers = [n for n, _ in points]
-    above = [max(loss - floor, 4e-16 * abs(loss)) for _, loss in points]
+    above = [loss if exact_loss is None else max(loss - floor, 4e-16 * abs(loss)) for _, loss in points]
     axes.plot(numbers, above, color=TRAINED, linewidth=2.0, marker="o" if len(points) <= 40 else "", markersize=3.5)
     _draw_validation(axes, epochs, floor)
-    if any(above):  # nothing can be logarithmic where the loss is exact from the start
+    logarithmic = any(above) and min(above) >= 0.0  # nothing can be where the loss is exact from the start
+    if logarithmic:
         axes.set_yscale("log")
-    if any(above) and max(above) < 10.0 * min(above):  # numbers between powers of ten, short enough for the margin
+    if logarithmic and max(above) < 10.0 * min(above):  # numbers between powers of ten, short enough for the margin
         axes.yaxis.set_major_formatter(FormatStrFormatter("%.3g"))
         axes.yaxis.set_minor_formatter(FormatStrFormatter("%.3g"))
     log_epochs(axes, numbers)

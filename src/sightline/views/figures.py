@@ -13,7 +13,20 @@ from numpy.typing import NDArray
 
 from ..records import Epoch
 from .class_figures import class_epoch_figure, class_overview
-from .drawing import EXACT, INK, POINT, TRAINED, as_text, draw_loss, log_epochs, name_axes, sample, save, single
+from .drawing import (
+    EXACT,
+    INK,
+    POINT,
+    TRAINED,
+    as_text,
+    draw_loss,
+    floor_of,
+    log_epochs,
+    name_axes,
+    sample,
+    save,
+    single,
+)
 from .subject import Subject
 
 __all__ = ["epoch_figure", "loss_figure", "overview", "paths_figure", "save_figures", "scatter_figure"]
@@ -32,7 +45,7 @@ def overview(run: Subject) -> Figure:
     if not _draw_fit(left, run, None):
         left.text(0.5, 0.5, "the training data are not at hand", ha="center", va="center", color=INK)
         left.set_axis_off()
-    draw_loss(right, run.epochs, run.result["exact_loss"], _unit(run))
+    draw_loss(right, run.epochs, floor_of(run), _unit(run))
     return figure
 
 
@@ -63,7 +76,7 @@ def scatter_figure(x: Array, y: Array, x_name: str, y_name: str, *, labels: Sequ
 def loss_figure(run: Subject) -> Figure:
     """The loss above the exact loss, by epoch, on a logarithmic axis."""
     figure, axes = single()
-    draw_loss(axes, run.epochs, run.result["exact_loss"], _unit(run))
+    draw_loss(axes, run.epochs, floor_of(run), _unit(run))
     return figure
 
 
@@ -93,8 +106,8 @@ def paths_figure(run: Subject) -> Figure:
     axes.yaxis.set_major_formatter(ScalarFormatter())
     log_epochs(axes, numbers)
     far = bool(len(paths)) and float(np.nanmax(np.abs(paths), initial=0.0)) > 1.0
-    scale = " (beyond 1 logarithmic)" if far else ""
-    name_axes(axes, "epoch", f"distance from exact, in standard errors{scale}", "Coefficients on their way")
+    scale = " (beyond ±1 logarithmic)" if far else ""
+    name_axes(axes, "epoch", f"standard errors from exact{scale}", "Coefficients on their way")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
 
