@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from .engines.losses import target_tensor, torch_loss
 from .engines.modules import linear_layer
 from .engines.optimizers import make_optimizer
-from .engines.problem import Problem
+from .engines.problem import SIZE_LIMIT, Problem
 from .engines.schedules import make_schedule
 from .engines.stepping import Stepping
 from .errors import UsageError
@@ -26,7 +26,6 @@ from .tuning import Step
 __all__ = ["make_problem", "tensors", "theta_of"]
 
 Array = NDArray[np.float64]
-MOST_NAMES = 1000  # coefficients that a record still lists
 NO_DECAY = ("lbfgs", "rprop")
 
 
@@ -49,7 +48,7 @@ def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, 
         *tensors(layout, settings, rows),
         settings.batch_size,
         settings.seed,
-        describe if len(names) <= MOST_NAMES else lambda _: {},
+        describe if len(names) <= SIZE_LIMIT else lambda _: {},
         _stepping(settings, optimizer, batches=-(-len(rows.y) // size)),
     )
 

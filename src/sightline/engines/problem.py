@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from ..errors import UsageError, shown
 from .stepping import Stepping
 
-__all__ = ["Problem", "parameter_values"]
+__all__ = ["SIZE_LIMIT", "Problem", "parameter_values"]
 
 SIZE_LIMIT = 1000  # parameters that a record still lists
 
