@@ -355,3 +355,24 @@ def test_separated_classes_have_no_answer_to_arrive_at():
     assert found.limit is None
     assert found.best is not None
     assert "reaches" in found.verdict or "sweep higher" in found.verdict
+
+
+@pytest.mark.parametrize("loss", ["l1", "huber", "smooth-l1", "hinge", "poisson-nll", "gaussian-nll"])
+def test_every_loss_is_swept_as_it_is_fitted(loss):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=50)
+    y = np.where(x + rng.normal(size=50) > 0, "a", "b") if loss == "hinge" else rng.poisson(np.exp(1.0 + 0.5 * x))
+    data, rates = {"x": x, "y": y}, [0.01, 0.1, 0.3]
+    found = sightline.sweep(data, "y ~ x", lr=rates, loss=loss, epochs=60, output=False)
+    for rate, records in zip(rates, found.runs, strict=True):
+        single = sightline.fit(data, "y ~ x", loss=loss, lr=rate, epochs=60, output=False)
+        assert len(records) == len(single.epochs) == 61
+        for a, b in zip(records, single.epochs, strict=True):
+            assert a.train_loss == pytest.approx(b.train_loss, rel=1e-12, abs=1e-14)
+            assert a.parameters == pytest.approx(b.parameters, rel=1e-11, abs=1e-13)
+
+
+@pytest.mark.parametrize("setting", [{"validation": 0.3}, {"patience": 3}, {"time_limit": 1.0}, {"target_loss": 0.1}])
+def test_settings_that_would_do_nothing_are_refused(setting):
+    with pytest.raises(UsageError, match="sweep takes no setting"):
+        sightline.sweep({"x": [1.0, 2.0, 4.0], "y": [1.0, 3.0, 2.0]}, "y ~ x", lr=[0.1, 0.2], output=False, **setting)

@@ -37,7 +37,7 @@ from .settings import RunSettings
 from .squared_truth import SquaredTruth
 from .stopping import Rule, diverged, frozen, patience, stalled, stop_when, target_loss, time_limit
 from .trainable import make_problem, tensors, theta_of
-from .truth import Truth
+from .truth import Truth, measured_excess
 from .truths import truth_of
 from .tuning import Step, choose_step
 from .verdict import warnings_before
@@ -146,12 +146,10 @@ class Job:
         truth = self.truth
         if record.train_loss is None or truth.optimum is None:
             return None
-        enough, excess, theta = self._enough, record.train_loss - truth.loss, theta_of(self.problem.module)
-        penalized = truth.objective.penalized
-        if penalized:
-            excess += truth.objective.penalty(theta) - truth.objective.penalty(truth.optimum)
+        enough, theta = self._enough, theta_of(self.problem.module)
+        excess = measured_excess(truth, record.train_loss, theta)
         near = 100.0 * enough if self._measures_exactly else LIKELY * truth.scale
-        if excess <= near and (penalized or not self._measures_exactly):  # worth a pass over the rows
+        if excess <= near and (truth.objective.penalized or not self._measures_exactly):  # worth a pass over the rows
             excess = truth.excess(theta)
         return (
             Stop("converged", f"at epoch {record.number:,} the exact answer was reached") if excess <= enough else None

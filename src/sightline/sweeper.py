@@ -27,9 +27,10 @@ from .settings import RunSettings
 from .stopping import Rule, diverged
 from .sweeps import Sweep, saved
 from .trainable import make_problem, theta_of
-from .truth import Truth
+from .truth import Truth, measured_excess
 from .truths import truth_of
 from .tuning import choose_step
+from .verdict import limit_formula
 
 if TYPE_CHECKING:
     from .engines.problem import Problem
@@ -41,6 +42,8 @@ NO_SETTINGS = {  # of a fit, and why a sweep has none of them
     **dict.fromkeys(("schedule", "schedule_opt", "warmup"), "every rate stays what it is"),
     **dict.fromkeys(("clip_norm", "clip_value", "accumulate", "l1"), "nothing but steps of the optimizer is compared"),
     **dict.fromkeys(("robust", "cluster", "level"), "it makes no table of coefficients"),
+    **dict.fromkeys(("validation", "restore_best"), "it measures the rows that it trains on"),
+    **dict.fromkeys(("patience", "min_improvement", "time_limit", "target_loss"), "every rate gets the same epochs"),
     "figures": "it draws one picture",
 }
 SHARPEST = 1.001  # ratio of the two rates between which a refined limit lies
@@ -123,8 +126,8 @@ class Sweeper:
         """Records and excess of each rate."""
         engine = Stacked(self.problem, rates, self.form)
         runs: dict[float, tuple[list[Epoch], list[float]]] = {rate: ([], []) for rate in rates}
-        epochs, baseline = self.settings.epochs or EPOCHS, self.truth.baseline
-        for records in run_all(engine, epochs=epochs, rules=lambda: [*rules, diverged(baseline)]):
+        epochs, scale = self.settings.epochs or EPOCHS, self.truth.scale
+        for records in run_all(engine, epochs=epochs, rules=lambda: [*rules, diverged(scale)]):
             for i, record in records.items():
                 known, above = runs[rates[i]]
                 known.append(record)
@@ -134,15 +137,7 @@ class Sweeper:
     def _excess(self, record: Epoch, model: torch.nn.Module) -> float:
         """The objective of a record above its optimum, as far as float64 tells the two apart."""
         assert record.train_loss is not None
-        objective = self.truth.objective
-        penalty = objective.penalty(theta_of(model)) if objective.penalized else 0.0
-        return record.train_loss + penalty - self._optimal
-
-    @cached_property
-    def _optimal(self) -> float:
-        """The objective at its optimum, or its infimum."""
-        at = self.truth.optimum
-        return self.truth.loss + (0.0 if at is None else self.truth.objective.penalty(at))
+        return measured_excess(self.truth, record.train_loss, theta_of(model))
 
     @cached_property
     def form(self) -> Any:
@@ -166,7 +161,7 @@ class Sweeper:
         known = descent and self.truth.optimum is not None and math.isfinite(e.lr_limit)
         return Ground(
             max(e.tolerance, self.truth.resolution(eps)), self.settings.epochs or EPOCHS,
-            e.lr_limit if known else None, _rule(e) if known else "", not self.truth.quadratic, descent,
+            e.lr_limit if known else None, limit_formula(e) if known else "", not self.truth.quadratic, descent,
             self._needs, self._remedy(), eps,
         )  # fmt: skip
 
@@ -218,12 +213,3 @@ def _settings(given: Mapping[str, Any], rates: tuple[float, ...]) -> RunSettings
     if rates[-1] > float(np.finfo(settings.dtype).max):
         raise UsageError(f"--lr {rates[-1]:g} is more than {settings.dtype} holds: give smaller rates")
     return settings
-
-
-def _rule(e: Evidence) -> str:
-    """The formula of the limit."""
-    options, momentum = e.step.options, e.step.momentum
-    if options.get("nesterov"):
-        return "2 (1 + β) / ((1 + 2β) λmax)"
-    top = "2 (1 + β)" if momentum else "2"
-    return f"{top} / ((1 - dampening) λmax)" if options.get("dampening") else f"{top} / λmax"

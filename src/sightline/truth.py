@@ -16,7 +16,7 @@ from .linear.objective import Objective
 from .parameters import Layout
 from .records import Coefficient, Direction, Warning
 
-__all__ = ["Truth", "about_constant", "collinear", "directions_of"]
+__all__ = ["Truth", "about_constant", "collinear", "directions_of", "measured_excess"]
 
 Array = NDArray[np.float64]
 MOST_DIRECTIONS = 100
@@ -82,6 +82,16 @@ class Truth(Protocol):
     def covariance_factor(self) -> Array | None: ...
     def warnings(self) -> list[Warning]:
         """What to know about columns, rows and classes."""
+
+
+def measured_excess(truth: Truth, loss: float, theta: Array) -> float:
+    """The objective at θ above its optimum, from the `loss` that was measured there: without a pass over the rows, and
+    only as far as arithmetic can tell the two apart.
+    """
+    penalty, at = truth.objective.penalty, truth.optimum
+    if not truth.objective.penalized:
+        return loss - truth.loss
+    return loss + penalty(theta) - truth.loss - (0.0 if at is None else penalty(at))
 
 
 def about_constant(name: str) -> Warning:
