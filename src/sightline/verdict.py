@@ -9,7 +9,7 @@ from .fixes import fixes
 from .linear.curvature import best_momentum, epochs_per_digit, epochs_per_factor
 from .linear.exact import EPS
 from .records import Verdict, Warning
-from .words import about, count, plain
+from .words import about, count, in_epochs, plain
 
 __all__ = ["judge", "limit_formula", "warnings_before"]
 
@@ -188,14 +188,14 @@ def _slow(e: Evidence, remedies: tuple[str, ...]) -> Warning:
     helps = ", and a larger rate alone does not help" if curvature.condition > STEEP else ""
     where = "" if e.truth.quadratic else "near the optimum "
     text = (
-        f"at rate {plain(e.step.lr)} {where}the flattest direction needs {_epochs(needs)} for each factor e; "
+        f"at rate {plain(e.step.lr)} {where}the flattest direction needs {in_epochs(needs)} for each factor e; "
         f"the largest stable rate {where}is {e.lr_limit:.4g}{helps}"
     )
     if e.truth.quadratic:
         best = best_momentum(curvature)
         fastest = epochs_per_digit(float(curvature.contraction(*best).max()))
         text += (
-            f"; the best rate with momentum ({plain(best[0])}, {plain(best[1])}) needs {_epochs(fastest)} for each "
+            f"; the best rate with momentum ({plain(best[0])}, {plain(best[1])}) needs {in_epochs(fastest)} for each "
             "digit"
         )
     return Warning("SL-SLOW", text, remedies)
@@ -216,7 +216,3 @@ def _decay(e: Evidence, remedies: tuple[str, ...]) -> Warning:
         "however many epochs it gets"
     )
     return Warning("SL-DECAY", text, remedies)
-
-
-def _epochs(number: float) -> str:
-    return "1 epoch" if number < 1.5 else f"{about(number)} epochs"

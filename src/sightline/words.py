@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["about", "count", "duration", "plain"]
+__all__ = ["about", "count", "duration", "in_epochs", "plain"]
 
 
 def about(value: float) -> str:
@@ -29,6 +29,15 @@ def count(number: int, noun: str) -> str:
     """
     plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def in_epochs(number: float) -> str:
+    """How many epochs something takes: one for all that is less than one and a half.
+
+    >>> in_epochs(0.3), in_epochs(2703.2), in_epochs(math.inf)
+    ('1 epoch', '2,703 epochs', 'infinitely many epochs')
+    """
+    return "1 epoch" if number < 1.5 else f"{about(number)} epochs"
 
 
 def plain(value: float | None, digits: int = 4) -> str:

@@ -138,17 +138,10 @@ def _shortly(value: object) -> str:
     return plain(value) if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _epochs(number: float) -> str:
-    """How many epochs, in words: `1 epoch` for all that is less than one and a half."""
-    from ..words import about
-
-    return "1 epoch" if number < 1.5 else f"{about(number)} epochs"
-
-
 def _forecast(job: Job) -> list[str]:
     """What is known of the way before the first epoch: how long each direction takes, and where rounding ends it."""
     from ..linear.curvature import best_momentum
-    from ..words import plain
+    from ..words import in_epochs, plain
 
     e, c = job.evidence, job.truth.curvature
     if not e.is_gradient_descent or job.truth.optimum is None or c.condition < 1.5:
@@ -161,7 +154,7 @@ def _forecast(job: Job) -> list[str]:
     directions = job.truth.directions(e.contraction())
     shown = directions if len(directions) <= 4 else [*directions[:2], *directions[-2:]]
     for d in shown:
-        digit = "never settles" if d.epochs_per_digit is None else f"{_epochs(d.epochs_per_digit)} per digit"
+        digit = "never settles" if d.epochs_per_digit is None else f"{in_epochs(d.epochs_per_digit)} per digit"
         mostly = max(d.mix, key=lambda term: abs(d.mix[term]))
         lines.append(f"  curvature {plain(d.curvature)} (mostly {mostly}): {digit}")
     if job.freeze is not None and e.frozen_at is not None:

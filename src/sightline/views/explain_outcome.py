@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..linear.progress import Progress
-from ..words import about, count
+from ..words import about, in_epochs
 from ..worked import Worked
 from .explain_step import optimizer_name
 from .labels import Labels, clean
@@ -149,7 +149,7 @@ def _judged(w: Worked) -> str:
     """The verdict on the rate, with what another rate would bring."""
     assert w.rate is not None
     r, share = w.rate, w.rate.lr / w.rate.limit
-    best = f"the best rate, {number(r.best)}, needs {_epochs(r.best_needs)} for each digit"
+    best = f"the best rate, {number(r.best)}, needs {in_epochs(r.best_needs)} for each digit"
     hopeless = (
         f" No rate is good here: the condition number is {about(w.curvature.condition)}, so what suits the steep "
         f"direction hardly moves the flat one. {_remedy(w)}"
@@ -160,7 +160,7 @@ def _judged(w: Worked) -> str:
         return (
             f"This rate is {number(100.0 * share, 4)} % of the limit: every epoch overshoots the bottom of the "
             f"steepest direction and leaves {number(100.0 * r.steepest, 4)} % of the error there, which needs "
-            f"{_epochs(r.needs)} for each digit; {best}.{hopeless}"
+            f"{in_epochs(r.needs)} for each digit; {best}.{hopeless}"
         )
     if r.word == "too large":
         grown = f"multiplies the error along the steepest direction by {number(r.steepest)}"
@@ -168,19 +168,19 @@ def _judged(w: Worked) -> str:
         return f"This rate is {number(share)} times the limit: every epoch {grown}, so {end}; {best}.{hopeless}"
     if r.word == "right":
         return (
-            f"This rate is {number(100.0 * share, 3)} % of the limit, and needs {_epochs(r.needs)} for each digit of "
+            f"This rate is {number(100.0 * share, 3)} % of the limit, and needs {in_epochs(r.needs)} for each digit of "
             f"the slowest direction; {best}.{hopeless}"
         )
     if w.curvature.condition < 1.01:
         return (
             f"This rate is {number(100.0 * share, 3)} % of the limit, and an epoch leaves "
-            f"{number(100.0 * r.steepest, 3)} % of the error in every direction, {_epochs(r.needs)} for each digit; "
+            f"{number(100.0 * r.steepest, 3)} % of the error in every direction, {in_epochs(r.needs)} for each digit; "
             f"{best}."
         )
     return (
         f"This rate is {number(100.0 * share, 3)} % of the limit. An epoch leaves {number(100.0 * r.steepest, 3)} % of "
         f"the error along the steepest direction and {number(100.0 * r.flattest, 10)} % along the flattest, which "
-        f"needs {_epochs(r.needs)} for each digit; {best}.{hopeless}"
+        f"needs {in_epochs(r.needs)} for each digit; {best}.{hopeless}"
     )
 
 
@@ -188,12 +188,6 @@ def _remedy(w: Worked) -> str:
     if w.design.standardize:
         return "The columns nearly say the same; momentum helps (--momentum auto)."
     return "Standardizing the columns changes that (--standardize), and momentum helps."
-
-
-def _epochs(needs: float) -> str:
-    if not np.isfinite(needs):
-        return "infinitely many epochs"
-    return count(max(1, round(needs)), "epoch") if needs < 1e6 else f"{about(needs)} epochs"
 
 
 def _no_limit(w: Worked) -> str:
