@@ -51,6 +51,8 @@ LAYERS = [
         "sweeps",
         "sweeper",
         "rate_tests",
+        "feeding",
+        "training",
         "api",
         "analysis",
         "comparisons",

@@ -11,14 +11,9 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from . import loop, stopping
-from .engines.choose import choose
-from .engines.held_out import Best, HeldOut
+from .engines.custom import Step
 from .engines.losses import named_loss
-from .engines.problem import Problem
-from .engines.stepping import as_stepping
 from .errors import UsageError, shown
-from .guards import as_pair, check_loop, check_loss, check_patience, check_steps, check_target
 from .job import Job, Sink
 from .prepare import prepare_for
 from .records import Epoch
@@ -26,6 +21,7 @@ from .run import Run, load
 from .runs.store import default_output
 from .settings import RunSettings
 from .solution import solved
+from .training import Training
 
 SOLVE_SETTINGS = ("level", "loss", "loss_opt", "class_weight", "weights", "l1", "l2", "robust", "cluster")
 
@@ -34,9 +30,9 @@ __all__ = ["fit", "load", "solve", "train"]
 
 def train(
     model: torch.nn.Module,
-    data: tuple[Any, Any],
+    data: Any,
     *,
-    loss: torch.nn.Module | Callable[[Tensor, Tensor], Tensor],
+    loss: torch.nn.Module | Callable[[Any, Any], Tensor] | None = None,
     optimizer: torch.optim.Optimizer,
     epochs: int,
     batch_size: int | None = None,
@@ -44,33 +40,45 @@ def train(
     measure: str | int | None = "auto",
     seed: int = 0,
     start: int = 0,
+    step: Step | None = None,
     schedule: LRScheduler | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
     accumulate: int = 1,
     l1: float = 0.0,
-    valid: tuple[Any, Any] | None = None,
+    valid: Any = None,
     patience: int | None = None,
     restore_best: bool = True,
+    device: str | torch.device | None = None,
+    autocast: torch.dtype | None = None,
 ) -> Iterator[Epoch]:
     """Train any module and yield one `Epoch` record for each pass over the rows, record 0 (before any update) first.
 
-    θ ← θ - optimizer's step on ∂loss(model(x), y)/∂θ, for `data = (x, y)` with x `(n, ...)` and y `(n, ...)`. The
-    model's own parameters are updated in place. Break out whenever you like; to go on later call it again with
-    `start` set to the last record's number. `measure` k asks for the loss at rest at every k-th epoch; "auto" for
-    every epoch where it costs (next to) nothing, else never.
+    θ ← θ - optimizer's step on ∂loss(model(x), y)/∂θ. The model's own parameters are updated in place. `data` is the
+    pair (x, y) with x `(n, ...)` and y `(n, ...)`, a TensorDataset, a DataLoader, or any iterable of batches that
+    begins anew for each epoch. A batch is (x, y), (x1, x2, y) for model(x1, x2), or a dict whose entries are given to
+    `forward` by name but for the one left over, the target. Rows in memory are shuffled by (seed, epoch) into batches
+    of `batch_size`. Break out whenever you like; to go on later call it again with `start` set to the last record's
+    number. `measure` k asks for the loss at rest at every k-th epoch; "auto" for every epoch where it costs (next to)
+    nothing, else never.
+
+    `step(model, batch, optimizer)` is a step of your own, from forward to `optimizer.step()`, that returns the loss.
+    `device` moves the model first; batches follow the model. `autocast` computes the forward pass in torch.bfloat16, or
+    in torch.float16 with scaled gradients.
 
     `schedule` is a scheduler of torch for that optimizer, stepped after each step (OneCycleLR, CyclicLR) or after each
     epoch (all others; ReduceLROnPlateau with the running loss). Gradients are clipped to the norm `clip_norm` or to
     ± `clip_value` after backward, and records keep the norm before that. `accumulate` batches make one step, as one
     batch of all their rows would. `l1` adds l1 Σ|w| over the weights, biases free, by a soft threshold after each step.
 
-    `valid = (x, y)` are rows that are not trained on: every record has their loss, and after the last record the model
-    has the parameters of the one where it was smallest, unless `restore_best` is false. With `patience` k the training
-    stops after k epochs without a better one.
+    `valid` are rows that are not trained on, as data or as a fraction of the rows in memory, chosen by `seed`: every
+    record has their loss, and after the last record the model has the parameters of the one where it was smallest,
+    unless `restore_best` is false. With `patience` k the training stops after k epochs without a better one.
+
+    A loss that is no finite number ends the training; the record says which batch, rows or layer it comes from.
 
     Raises UsageError for shapes that would broadcast, an optimizer of another model, or settings that mean nothing;
-    DataError for numbers that are not finite; each says what to do.
+    DataError for numbers that are not finite, or data that end early; each says what to do.
 
     >>> model = torch.nn.Linear(1, 1)
     >>> x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [3.0]])
@@ -78,46 +86,13 @@ def train(
     >>> [epoch.number for epoch in train(model, (x, y), loss=torch.nn.MSELoss(), optimizer=sgd, epochs=2)]
     [0, 1, 2]
     """
-    check_loss(model, loss)
-    check_loop(epochs=epochs, start=start, batch_size=batch_size, measure=measure, seed=seed, optimizer=optimizer)
-    x, y = as_pair("data", data)
-    check_target(loss, y)
-    check_steps(clip_norm=clip_norm, clip_value=clip_value, accumulate=accumulate, l1=l1)
-    stepping = as_stepping(schedule, clip_norm=clip_norm, clip_value=clip_value, accumulate=int(accumulate), l1=l1)
-    size = None if batch_size is None else int(batch_size)
-    problem = Problem(model, loss, optimizer, x, y, size, int(seed), stepping=stepping)
-    if stepping.schedule is not None:
-        stepping.schedule.check_length((int(epochs) - int(start)) * problem.steps)
-    chosen, _ = choose(problem, engine=engine, epochs=int(epochs))
-    cheap = problem.full_batch
-    every = (1 if cheap else None) if measure == "auto" else measure
-    validate = None if valid is None else HeldOut(model, loss, *_valid_rows(loss, x, y, valid))
-    records = loop.run(chosen, epochs=int(epochs), start=int(start), measure_every=every, validate=validate)  # type: ignore[arg-type]
-    check_patience(patience, validated=valid is not None, measured=every is not None)
-    if patience is not None:
-        records = stopping.stop_when(records, stopping.patience(patience))
-    return _restoring(records, Best(model)) if valid is not None and restore_best else records
-
-
-def _valid_rows(loss: Any, x: Tensor, y: Tensor, valid: Any) -> tuple[Tensor, Tensor]:
-    """Validation rows of the same kind as those that are trained on."""
-    x_valid, y_valid = as_pair("valid", valid)
-    for name, rows, like in (("x", x_valid, x), ("y", y_valid, y)):
-        if rows.shape[1:] != like.shape[1:] or rows.dtype != like.dtype:
-            raise UsageError(
-                f"{name} of the validation rows has shape {tuple(rows.shape)} and {rows.dtype}, where that of the data "
-                f"has {tuple(like.shape)} and {like.dtype}: make them alike but for the number of rows"
-            )
-    check_target(loss, y_valid)
-    return x_valid, y_valid
-
-
-def _restoring(records: Iterator[Epoch], best: Best) -> Iterator[Epoch]:
-    """The same records; after the last one the model is as it was at the best of them."""
-    for record in records:
-        best(record)
-        yield record
-    best.restore()
+    training = Training.of(
+        model, data, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size, engine=engine,
+        measure=measure, seed=seed, start=start, step=step, schedule=schedule, clip_norm=clip_norm,
+        clip_value=clip_value, accumulate=accumulate, l1=l1, valid=valid, patience=patience, restore_best=restore_best,
+        device=device, autocast=autocast,
+    )  # fmt: skip
+    return training.records()
 
 
 def fit(

@@ -5,13 +5,18 @@ SightlineError            exit code 1
 │   └── FormulaError      exit code 2: the formula, with a caret under the place
 └── DataError             exit code 3: a file, a column, a value
     └── RunError          exit code 3: a run folder
+
+LoopWarning is the one warning: what a training loop does that is probably not meant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["DataError", "FormulaError", "RunError", "SightlineError", "UsageError", "caret", "nearest", "shown"]
+__all__ = [
+    "DataError", "FormulaError", "LoopWarning", "RunError", "SightlineError", "UsageError", "caret",
+    "nearest", "shown",
+]  # fmt: skip
 
 
 class SightlineError(Exception):
@@ -47,6 +52,10 @@ class DataError(SightlineError):
 
 class RunError(DataError):
     """A run folder that is missing, damaged or of another version."""
+
+
+class LoopWarning(UserWarning):
+    """What the loop does and is probably not meant: a frozen parameter in the optimizer, units that are dead."""
 
 
 def caret(formula: str, start: int, end: int | None = None) -> str:

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from .errors import DataError, UsageError, shown
 
 __all__ = [
-    "as_pair",
     "as_rows",
     "check_loop",
     "check_loss",
+    "check_model",
     "check_number",
     "check_patience",
     "check_steps",
-    "check_target",
+    "whole_number",
 ]
 
 
@@ -27,15 +27,15 @@ def check_loop(
     *, epochs: Any, start: Any, batch_size: Any, measure: Any, seed: Any, optimizer: torch.optim.Optimizer
 ) -> None:
     """Epochs, batch size, measuring interval, seed and learning rates that make sense."""
-    _whole("epochs", epochs, at_least=0)
-    _whole("start", start, at_least=0)
-    _whole("seed", seed, at_least=0)
+    whole_number("epochs", epochs, at_least=0)
+    whole_number("start", start, at_least=0)
+    whole_number("seed", seed, at_least=0)
     if seed >= 2**64:
         raise UsageError(f"seed is {shown(seed, quote=False)}: give a whole number below 2**64")
     if batch_size is not None:
-        _whole("batch_size", batch_size, at_least=1)
+        whole_number("batch_size", batch_size, at_least=1)
     if measure not in ("auto", None):
-        _whole("measure", measure, at_least=1)
+        whole_number("measure", measure, at_least=1)
     if not isinstance(optimizer, torch.optim.Optimizer):
         kind = type(optimizer).__name__
         raise UsageError(
@@ -58,7 +58,7 @@ def check_steps(*, clip_norm: Any, clip_value: Any, accumulate: Any, l1: Any) ->
             check_number(name, value)
     if not (_is_finite(l1) and l1 >= 0):
         raise UsageError(f"l1 is {shown(l1, quote=isinstance(l1, str))}: give a finite number of at least 0")
-    _whole("accumulate", accumulate, at_least=1)
+    whole_number("accumulate", accumulate, at_least=1)
 
 
 def check_number(name: str, value: Any) -> None:
@@ -72,31 +72,19 @@ def _is_finite(value: Any) -> bool:
     return real and bool(-sys.float_info.max <= value <= sys.float_info.max)
 
 
-def _whole(name: str, value: Any, *, at_least: int) -> None:
+def whole_number(name: str, value: Any, *, at_least: int) -> None:
+    """A whole number that is large enough."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise UsageError(f"{name} is {shown(value, quote=isinstance(value, str))}: give a whole number")
     if value < at_least:
         raise UsageError(f"{name} is {value}: give a whole number of at least {at_least}")
 
 
-def as_pair(name: str, data: Any) -> tuple[Tensor, Tensor]:
-    """The pair (x, y) as tensors of finite numbers."""
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise UsageError(f"{name} is a {type(data).__name__}: give the pair (x, y) of tensors with one row per example")
-    of = "" if name == "data" else f" of {name}"
-    x, y = as_rows(f"x{of}", data[0]), as_rows(f"y{of}", data[1])
-    if of and (not len(x) or len(x) != len(y)):  # the data themselves are checked with the problem
-        raise UsageError(
-            f"x{of} has {len(x)} rows and y{of} has {len(y)}: give one target for each row, and at least one row"
-        )
-    return x, y
-
-
 def check_patience(patience: Any, *, validated: bool, measured: bool) -> None:
     """A whole number of epochs, and a loss that it can look at."""
     if patience is None:
         return
-    _whole("patience", patience, at_least=1)
+    whole_number("patience", patience, at_least=1)
     if not (validated or measured):
         raise UsageError("patience has no loss to look at: give validation rows as valid=(x, y), or measure=1")
 
@@ -125,53 +113,20 @@ def check_rows(name: str, values: Tensor) -> None:
     raise DataError(f"{name} holds {values[tuple(place)].item():g} at {at}: correct or remove that row before training")
 
 
-def check_loss(model: Any, loss: Any) -> None:
-    """A module as the model; a loss that can be called with prediction and target and gives one number."""
+def check_model(model: Any) -> None:
+    """An instance of a module, with parameters that have a shape."""
     if not isinstance(model, nn.Module):
         raise UsageError(f"the model is a {type(model).__name__}: give an instance of torch.nn.Module")
+    if any(isinstance(p, nn.UninitializedParameter) for p in model.parameters()):
+        raise UsageError("the model has lazy parameters without a shape: call it once, as in model(x[:1])")
+
+
+def check_loss(model: Any, loss: Any) -> None:
+    """A module as the model; a loss that can be called with prediction and target and gives one number."""
+    check_model(model)
     if isinstance(loss, type):
         raise UsageError(f"the loss is the class {loss.__name__}: give an instance, {loss.__name__}()")
     if not callable(loss):
         raise UsageError(f"the loss is {shown(loss)}: give a module or a function, such as torch.nn.MSELoss()")
     if getattr(loss, "reduction", "mean") == "none":
         raise UsageError("the loss has reduction='none', which gives a number for each row: use 'mean' or 'sum'")
-
-
-def check_target(loss: Any, y: Tensor) -> None:
-    """Refuse targets of a kind that the loss cannot use."""
-    if not isinstance(loss, nn.Module):
-        return
-    name = type(loss).__name__
-    if name in FLOAT_TARGETS and not y.is_floating_point():
-        raise UsageError(f"{name} needs floating-point targets and y is {y.dtype}: convert it with y.float()")
-    if name in ("BCELoss", "BCEWithLogitsLoss") and not bool(((y >= 0) & (y <= 1)).all()):
-        worst = y[(y < 0) | (y > 1)][0].item()
-        raise UsageError(f"{name} needs targets between 0 and 1 and y holds {worst:g}: map the two classes to 0 and 1")
-    if name in ("CrossEntropyLoss", "NLLLoss"):
-        _check_classes(name, loss, y)
-
-
-def _check_classes(name: str, loss: nn.Module, y: Tensor) -> None:
-    if y.is_floating_point() and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)):
-        raise UsageError(f"{name} needs class numbers and y is {y.dtype}: convert it with y.long().reshape(-1)")
-    if not y.is_floating_point() and y.ndim == 2 and y.shape[1] == 1:
-        raise UsageError(
-            f"{name} needs class numbers of shape (n,) and y has shape {tuple(y.shape)}: use y.reshape(-1)"
-        )
-    if y.is_floating_point() or not y.numel():
-        return
-    if y.dtype not in (torch.int64, torch.uint8):
-        raise UsageError(f"{name} needs class numbers as int64 and y is {y.dtype}: convert it with y.long()")
-    y = y.long()
-    ignored, weight = getattr(loss, "ignore_index", -100), getattr(loss, "weight", None)
-    for wrong, why in (
-        (y < 0, "and classes are numbered from 0: number them from 0, or leave the row out"),
-        (y == ignored, f"which is the ignore_index, so {name} would pass over it: leave the row out"),
-        (y >= (y.max() + 1 if weight is None else len(weight)), "for which the loss has no weight: give one more"),
-    ):
-        if bool(wrong.any()):
-            place = torch.nonzero(wrong)[0].tolist()
-            raise UsageError(f"row {place[0]} of y is class {int(y[tuple(place)])}, {why}")
-
-
-FLOAT_TARGETS = {"MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCELoss", "BCEWithLogitsLoss", "PoissonNLLLoss"}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from . import loop
 from .engines.base import Engine
 from .engines.choose import choose
+from .engines.feeds import TensorFeed
 from .engines.forecast import Freeze, forecast_freeze
 from .engines.held_out import Best, HeldOut
 from .engines.losses import torch_loss
@@ -220,7 +221,7 @@ class Job:
             return None
         x, y = tensors(self.truth.layout, self.settings, rows)
         loss = torch_loss(self.truth.layout.loss, self.settings.loss_opt, weighted=rows.weight is not None)
-        return HeldOut(self.problem.module, loss, x, y)
+        return HeldOut(self.problem.module, loss, TensorFeed(x, y))
 
     def _records(self, done: Sequence[Epoch]) -> Iterator[Epoch]:
         """The records to come; after a resume the first is the last one that was written, without the end it had."""

@@ -24,20 +24,25 @@ def run(
 
     The first record is the state before any update. `measure_every` k measures the loss at rest at every k-th
     epoch, at the first and at the last; None never does. `validate` gives the loss of rows that are not trained on,
-    which costs no training time. The generator is paused while a reader looks, so nothing
-    is half-updated.
+    which costs no training time. Where the loss is no finite number, the record ends the run and says why. The
+    generator is paused while a reader looks, so nothing is half-updated.
     """
     running: float | None = None
+    rows = engine.rows * start
     for number in range(start, epochs + 1):
         began = perf_counter()
         if number > start:
             running = engine.run_epoch(number)
+            rows += engine.rows
         last = number == epochs
         measure = measure_every is not None and (last or number == start or number % measure_every == 0)
         now = engine.measure(loss=measure)
         seconds += perf_counter() - began
         valid = None if validate is None else validate()
+        stop = Stop("epochs", f"all {epochs:,} epochs were run") if last else None
+        stop = Stop("diverged", now.fault) if now.fault else stop
         yield Epoch(
-            number, running, now.train_loss, valid, now.gradient_norm, now.lr, engine.rows * number, seconds,
-            now.parameters, Stop("epochs", f"all {epochs:,} epochs were run") if last else None,
+            number, running, now.train_loss, valid, now.gradient_norm, now.lr, rows, seconds, now.parameters, stop,
         )  # fmt: skip
+        if now.fault:
+            return

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
 from .data.batches import batches
+from .engines.checks import check_loss_value, check_prediction, check_target
+from .engines.feeds import TensorFeed
 from .engines.hessian import HessianProduct, TopCurvature, largest_eigenvalue, refuse_second_derivative
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
 from .errors import UsageError, shown
-from .guards import as_rows, check_loop, check_loss, check_number, check_target
+from .guards import as_rows, check_loop, check_loss, check_number
 from .words import plain
 
 if TYPE_CHECKING:
@@ -62,9 +64,9 @@ def top_curvature(
     with _as_it_was(problem, seed), torch.enable_grad():
         model.eval()
         prediction = model(problem.x)
-        problem.check_shapes(prediction)
+        check_prediction(loss, prediction, problem.y)
         value = loss(prediction, problem.y)
-        problem.check_loss_value(value)
+        check_loss_value(value)
         try:
             return largest_eigenvalue(HessianProduct(value, parameters), start, tolerance=goal)
         except RuntimeError as error:
@@ -150,10 +152,10 @@ def _rise(problem: Problem, optimizer: Optimizer, rates: list[float]) -> list[fl
             group["lr"] = rate * part
         prediction = problem.module(x)
         if not losses:
-            problem.check_shapes(prediction)
+            check_prediction(problem.loss, prediction, y)
         value = problem.loss(prediction, y)
         if not losses:
-            problem.check_loss_value(value)
+            check_loss_value(value)
         losses.append(float(value.item()))
         if not math.isfinite(losses[0]):
             raise UsageError(f"the loss is {losses[0]:g} before the first step: correct the start of the model")
@@ -238,14 +240,12 @@ def _problem(model: Any, data: Any, loss: Any, *, seed: Any, batch_size: Any = N
         raise UsageError(f"data is a {type(data).__name__}: give the pair (x, y) of tensors with one row per example")
     x, y = as_rows("x", data[0]), as_rows("y", data[1])
     check_target(loss, y)
-    if any(isinstance(p, nn.UninitializedParameter) for p in model.parameters()):
-        raise UsageError("the model has lazy parameters without a shape: call it once, as in model(x[:1])")
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise UsageError("the model has no trainable parameter: set requires_grad_(True) on some")
     sgd = make_optimizer("sgd", parameters, {"lr": 1.0})
     check_loop(epochs=0, start=0, batch_size=batch_size, measure=None, seed=seed, optimizer=sgd)
-    return Problem(model, loss, sgd, x, y, None if batch_size is None else int(batch_size), int(seed))
+    return Problem(model, loss, sgd, TensorFeed(x, y, None if batch_size is None else int(batch_size), int(seed)))
 
 
 @contextmanager

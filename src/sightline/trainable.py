@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
+from .engines.feeds import TensorFeed
 from .engines.losses import target_tensor, torch_loss
 from .engines.modules import linear_layer
 from .engines.optimizers import make_optimizer
@@ -45,9 +46,7 @@ def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, 
         module,
         torch_loss(layout.loss, settings.loss_opt, weighted=rows.weight is not None),
         optimizer,
-        *tensors(layout, settings, rows),
-        settings.batch_size,
-        settings.seed,
+        TensorFeed(*tensors(layout, settings, rows), settings.batch_size, settings.seed),
         describe if len(names) <= SIZE_LIMIT else lambda _: {},
         _stepping(settings, optimizer, batches=-(-len(rows.y) // size)),
     )

@@ -10,6 +10,7 @@ from torch import nn
 
 import sightline
 from sightline.data.batches import epoch_order
+from sightline.engines.feeds import TensorFeed
 from tests.plain import linear, plain_loop, table
 
 
@@ -182,7 +183,9 @@ def test_state_saved_and_loaded_goes_on_bit_for_bit(tmp_path):
                 model = linear(4)
                 options = {"lr": 0.01, **({"momentum": 0.9} if name == "SGD" else {})}
                 optimizer = getattr(torch.optim, name)(model.parameters(), **options)
-                return choose(Problem(model, nn.MSELoss(), optimizer, x, y, batch), engine=engine, epochs=100)[0]
+                return choose(
+                    Problem(model, nn.MSELoss(), optimizer, TensorFeed(x, y, batch)), engine=engine, epochs=100
+                )[0]
 
             straight = make()
             whole = list(run(straight, epochs=9))
@@ -204,17 +207,19 @@ def test_choice_of_engine_is_told():
     x, y = table(40, 4)
 
     def problem(model, loss=None, batch=None, x=x, y=y, optimizer=torch.optim.SGD):
-        return Problem(model, loss or nn.MSELoss(), optimizer(model.parameters(), lr=0.01), x, y, batch)
+        return Problem(model, loss or nn.MSELoss(), optimizer(model.parameters(), lr=0.01), TensorFeed(x, y, batch))
 
     frozen = linear(4)
     frozen.bias.requires_grad_(False)
+    with pytest.warns(sightline.errors.LoopWarning, match="holds 1 frozen parameter"):
+        partly = problem(frozen)
     cases = [
         (problem(linear(4)), "quadratic", "from the moments"),
         (problem(mlp()), "autograd", "not a plain torch.nn.Linear"),
         (problem(linear(4), nn.L1Loss()), "autograd", "not torch.nn.MSELoss"),
         (problem(linear(4), batch=8), "autograd", "mini-batches"),
         (problem(linear(4), optimizer=torch.optim.LBFGS), "autograd", "LBFGS is not a first-order optimizer"),
-        (problem(frozen), "autograd", "not all parameters"),
+        (partly, "autograd", "not all parameters"),
     ]
     for case, name, reason in cases:
         engine, why = choose(case, epochs=1000)
@@ -279,7 +284,9 @@ def test_gradient_norm_is_of_all_parameters_also_those_the_optimizer_leaves_alon
     x, y = table(40, 3)
     model = linear(3)
     sgd = torch.optim.SGD([model.weight], lr=0.1)
-    for record in sightline.train(model, (x, y), loss=nn.MSELoss(), optimizer=sgd, epochs=4):
+    with pytest.warns(sightline.errors.LoopWarning, match=r"lacks 1 trainable parameter \(bias\)"):
+        stream = sightline.train(model, (x, y), loss=nn.MSELoss(), optimizer=sgd, epochs=4)
+    for record in stream:
         loss = nn.functional.mse_loss(model(x), y)
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         want = float(torch.cat([g.reshape(-1) for g in gradients]).norm())

@@ -13,6 +13,7 @@ from torch.optim import lr_scheduler as torch_schedules
 import sightline
 from sightline.data.batches import epoch_order
 from sightline.engines.choose import choose
+from sightline.engines.feeds import TensorFeed
 from sightline.engines.problem import Problem
 from sightline.engines.schedules import SCHEDULES, make_schedule
 from sightline.engines.stepping import Stepping
@@ -81,7 +82,7 @@ def test_schedules_by_name_are_those_of_torch(name, optimizer):
     running, rates = plain(theirs, x, y, reference, meant(reference))
     mine = made(optimizer, ours)
     schedule = make_schedule(name, mine, options, epochs=EPOCHS, steps_per_epoch=STEPS)
-    problem = Problem(ours, nn.MSELoss(), mine, x, y, SIZE, stepping=Stepping(schedule))
+    problem = Problem(ours, nn.MSELoss(), mine, TensorFeed(x, y, SIZE), stepping=Stepping(schedule))
     assert problem.steps == STEPS
     records = list(run(choose(problem, epochs=EPOCHS)[0], epochs=EPOCHS))
     assert [r.running_loss for r in records[1:]] == running
@@ -215,7 +216,7 @@ def test_a_saved_state_goes_on_with_the_same_bits(tmp_path, name, warmup, batch)
         options, _ = BY_NAME[name]
         schedule = make_schedule(name, optimizer, options, epochs=12, steps_per_epoch=3 if batch else 1, warmup=warmup)
         stepping = Stepping(schedule, clip_norm=0.5, l1=0.01)
-        problem = Problem(model, nn.MSELoss(), optimizer, x, y, batch, stepping=stepping)
+        problem = Problem(model, nn.MSELoss(), optimizer, TensorFeed(x, y, batch), stepping=stepping)
         return choose(problem, epochs=100)[0]
 
     whole = list(run(make(), epochs=12))
@@ -260,7 +261,7 @@ def test_few_epochs(name, epochs):
     model = linear(3)
     sgd = made("SGD", model)
     schedule = make_schedule(name, sgd, {}, epochs=epochs)
-    problem = Problem(model, nn.MSELoss(), sgd, x, y, stepping=Stepping(schedule))
+    problem = Problem(model, nn.MSELoss(), sgd, TensorFeed(x, y), stepping=Stepping(schedule))
     records = list(run(choose(problem, epochs=epochs)[0], epochs=epochs))
     assert [r.number for r in records] == list(range(epochs + 1))
     assert all(0.0 <= r.lr <= 0.05 for r in records)

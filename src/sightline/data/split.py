@@ -14,7 +14,7 @@ from .usable import Usable
 __all__ = ["held_out", "split"]
 
 
-def held_out(rows: int, fraction: float, *, seed: int) -> NDArray[np.bool_]:
+def held_out(rows: int, fraction: float, *, seed: int, name: str = "--validation") -> NDArray[np.bool_]:
     """Whether each row is held out, `(rows,)`: `fraction` of them, rounded, drawn without replacement by the seed.
 
     Raises UsageError where that leaves no row held out, or fewer than two to train on.
@@ -25,8 +25,8 @@ def held_out(rows: int, fraction: float, *, seed: int) -> NDArray[np.bool_]:
     count = round(fraction * rows)
     if count < 1 or rows - count < 2:
         raise UsageError(
-            f"--validation {fraction:g} of {rows:,} rows holds out {count:,} and leaves {rows - count:,} to train on: "
-            "hold out at least 1 and leave at least 2, or name a file of validation rows"
+            f"{name} {fraction:g} of {rows:,} rows holds out {count:,} and leaves {rows - count:,} to train on: "
+            "hold out at least 1 and leave at least 2, or give validation rows of their own"
         )
     chosen = np.random.default_rng(seed).permutation(rows)[:count]
     mask = np.zeros(rows, dtype=bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -12,15 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.batches import batches
+from .at_rest import MeanLoss, loss_and_gradient, same_at_rest, weight_in_mean
 from .base import Measured
+from .feeds import Batch, TensorFeed, predicted, rows_in
 from .optimizers import load_optimizer
 from .problem import Problem
+from .random_streams import undisturbed
 from .stepping import Stepper, needs_closure
+from .watch import Watch
 
 __all__ = ["Autograd"]
 
-Batch = tuple[Tensor, Tensor]  # rows of x and y
 Kept = tuple[nn.Parameter, Tensor, Tensor | None]  # a parameter, its value, its gradient there
 
 
@@ -30,76 +32,98 @@ class Autograd:
     On the full batch the forward and backward pass that measures the loss of a record is the one that the next step
     needs, so it is done once: `measure` keeps its gradients, and `run_epoch` steps with them if every parameter still
     is what it was. What a reader does to `.grad` meanwhile is overwritten, as `zero_grad` does in the plain loop.
+    `last` is the number of the last epoch, where it is known.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, last: int | None = None) -> None:
         self.problem = problem
-        self.rows = len(problem.x)
         self.module, self.loss, self.optimizer = problem.module, problem.loss, problem.optimizer
-        self.stepper = Stepper(self.module, self.optimizer, problem.stepping)
+        self.stepper = Stepper(self.module, self.optimizer, problem.stepping, autocast=problem.autocast)
+        self.watch = Watch(problem, last=last)
         self._needs_closure = needs_closure(problem.optimizer)
         self._is_mean = getattr(problem.loss, "reduction", "mean") == "mean"
         self._kept: tuple[float, list[Kept]] | None = None
-        self._checked = False
+        held = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        self._left_out = [p for p in self._own_parameters if id(p) not in held]
+
+    @property
+    def rows(self) -> int:
+        """Training rows that one epoch reads."""
+        return self.problem.feed.rows
 
     def run_epoch(self, number: int) -> float:
         """One pass over the rows; returns the loss, each batch's at the parameters before its own step."""
         self.module.train()
-        total = 0.0
+        self.watch.begin(number)
+        running = MeanLoss(mean=self._is_mean, rows=self._rows_before)
         for group in self._groups(number):
-            total += self._step_on(group)
-        self.stepper.end_epoch(total)
-        return total
+            loss, rows = self._step_on(group)
+            if self.watch.fault:
+                return loss
+            running.add(loss, rows)
+        self.watch.end(running.value)
+        self.stepper.end_epoch(running.value)
+        return running.value
 
-    def _step_on(self, group: list[Batch]) -> float:
-        """One step of the optimizer on these batches; returns their part of the epoch's running loss."""
-        if self._needs_closure:
-            ((x, y),) = group
-            return self._step_with_closure(x, y) * self._part(x)
+    def _step_on(self, group: list[Batch]) -> tuple[float, float]:
+        """One step of the optimizer on these batches; returns their mean loss and what it counts."""
         kept = self._recall()
         if kept is not None:
-            total = kept
-        else:
-            sizes = [self._weight_in_mean(y) for _, y in group] if len(group) > 1 else [1.0]
+            loss, counts = kept, 1.0
+        elif self._needs_closure:
+            ((inputs, target),) = group
+            loss, counts = self._step_with_closure(inputs, target), float(rows_in(inputs))
+        elif len(group) == 1:
+            ((inputs, target),) = group
             self._zero_grad()
-            total = sum(
-                self._forward_backward(x, y, share=size / sum(sizes) if self._is_mean else 1.0) * self._part(x)
-                for (x, y), size in zip(group, sizes, strict=True)
-            )
-        self.stepper.step()
-        return total
+            loss, counts = self._forward_backward(inputs, target), float(rows_in(inputs))
+        else:
+            loss, counts = self._accumulate(group)
+        if not self._needs_closure and not self.watch.fault:
+            self.stepper.step()
+        return loss, counts
+
+    def _accumulate(self, group: list[Batch]) -> tuple[float, float]:
+        """The gradient of several batches as if they were one."""
+        sizes = [weight_in_mean(self.loss, target) for _, target in group]
+        self._zero_grad()
+        together = MeanLoss(mean=self._is_mean)
+        for (inputs, target), size in zip(group, sizes, strict=True):
+            loss = self._forward_backward(inputs, target, share=size / sum(sizes) if self._is_mean else 1.0)
+            if self.watch.fault:
+                return loss, 1.0
+            together.add(loss, float(rows_in(inputs)))
+        return together.value, together.counts
 
     def _zero_grad(self) -> None:
         """Of every parameter: those that the optimizer leaves alone, and those of the loss, too."""
-        self.module.zero_grad()
         self.optimizer.zero_grad()
+        for p in self._left_out:
+            p.grad = None
 
-    def _part(self, x: Tensor) -> float:
-        """What the loss of a batch counts in the running loss of the epoch."""
-        return len(x) / self.rows if self._is_mean else 1.0
-
-    def _weight_in_mean(self, y: Tensor) -> float:
-        """What the mean loss of these rows divides by: their number, or the sum of the weights of their classes."""
-        by_class = isinstance(self.loss, (nn.CrossEntropyLoss, nn.NLLLoss)) and not y.is_floating_point()
-        weight = getattr(self.loss, "weight", None) if by_class else None
-        return float(len(y)) if weight is None else float(weight[y.long()].sum())
-
-    def _forward_backward(self, x: Tensor, y: Tensor, *, share: float = 1.0) -> float:
+    def _forward_backward(self, inputs: Any, target: Any, *, share: float = 1.0) -> float:
         """Forward, loss, backward of the share of a step that these rows have."""
+        self.watch.batch(inputs, target)
         with torch.enable_grad():
-            loss = self._checked_loss(x, y)
-            (loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]
-        return float(loss.item())
+            loss = self.loss_of(inputs, target)
+            self.stepper.scaled(loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]
+        value = float(loss.item())
+        if math.isfinite(value):
+            self.watch.backward()
+        else:
+            self.watch.not_finite(value, inputs, target)
+        return value
 
-    def _checked_loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """The loss of these rows; prediction and loss are looked at the first time."""
-        prediction = self.module(x)
-        if not self._checked:
-            self.problem.check_shapes(prediction)
-        loss: Tensor = self.loss(prediction, y)
-        if not self._checked:
-            self.problem.check_loss_value(loss)
-            self._checked = True
+    def loss_of(self, inputs: Any, target: Any) -> Tensor:
+        """The loss of these rows; what has not been seen before is looked at."""
+        try:
+            with self.problem.casting():
+                prediction = predicted(self.module, inputs)
+                self.watch.prediction(prediction, inputs, target)
+                loss: Tensor = self.loss(prediction, target)
+        except (RuntimeError, IndexError) as error:
+            raise self.watch.refused(error, inputs, target) from error
+        self.watch.loss(loss)
         return loss
 
     def _recall(self) -> float | None:
@@ -116,80 +140,73 @@ class Autograd:
             p.grad = gradient
         return kept[0]
 
-    def _step_with_closure(self, x: Tensor, y: Tensor) -> float:
+    def _step_with_closure(self, inputs: Any, target: Any) -> float:
         """One step of an optimizer that evaluates the loss itself, such as LBFGS; returns the loss before it."""
         first: list[float] = []
+        self.watch.batch(inputs, target)
 
         def closure() -> Tensor:
             self.optimizer.zero_grad()
-            loss = self._checked_loss(x, y)
-            loss.backward()  # type: ignore[no-untyped-call]
+            with torch.enable_grad():
+                loss = self.loss_of(inputs, target)
+                loss.backward()  # type: ignore[no-untyped-call]
             first.append(float(loss.item()))
             return loss
 
         self.stepper.step(closure)
+        if math.isfinite(first[0]):
+            self.watch.backward()
+        else:
+            self.watch.not_finite(first[0], inputs, target)
         return first[0]
 
     def measure(self, *, loss: bool) -> Measured:
         """Loss and gradient of all rows at the parameters as they are."""
         lr = self.stepper.lr
-        if not loss:
-            return Measured(None, None, lr, self.problem.describe(self.module))
-        if self.problem.full_batch and not self._needs_closure and self.module.training and self._same_at_rest:
-            self._zero_grad()
-            value = self._forward_backward(self.problem.x, self.problem.y)
-            parameters = self._parameters
-            norm = _norm([p.grad for p in parameters])
-            self._kept = (
-                value,
-                [(p, p.detach().clone(), None if p.grad is None else p.grad.clone()) for p in parameters],
-            )
+        if self.watch.fault or not loss:
+            return Measured(None, None, lr, self.problem.describe(self.module), self.watch.fault)
+        if self._first_half_of_a_step:
+            value, norm = self._measure_and_keep()
         else:
             value, norm = self._measure_apart()
-        return Measured(value, norm, lr, self.problem.describe(self.module))
+        return Measured(value, norm, lr, self.problem.describe(self.module), self.watch.fault)
+
+    @property
+    def _first_half_of_a_step(self) -> bool:
+        """Whether measuring is what the next step begins with."""
+        plain = self.problem.full_batch and not self._needs_closure and self.problem.autocast is None
+        return plain and self.module.training and self._same_at_rest
+
+    def _measure_and_keep(self) -> tuple[float, float]:
+        self._zero_grad()
+        value = self._forward_backward(*self._in_memory.whole())
+        parameters = self._parameters
+        kept = [(p, p.detach().clone(), None if p.grad is None else p.grad.clone()) for p in parameters]
+        self._kept = (value, kept)
+        return value, _norm([p.grad for p in parameters])
 
     def _measure_apart(self) -> tuple[float, float]:
         """A forward and backward pass in evaluation mode that leaves `.grad` and the mode as they were."""
-        training = self.module.training
-        self.module.eval()
-        try:
-            with torch.enable_grad():
-                prediction = self.module(self.problem.x)
-                self.problem.check_shapes(prediction)
-                loss = self.loss(prediction, self.problem.y)
-            self.problem.check_loss_value(loss)
-            gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
-        finally:
-            self.module.train(training)
-        return float(loss.item()), _norm(list(gradients))
+        feed = self.problem.feed
+        batches: Any = [feed.whole()] if isinstance(feed, TensorFeed) else feed.epoch(0)
+        with undisturbed(getattr(feed, "source", None)):
+            value, gradient = loss_and_gradient(self.module, self.loss, batches, self._parameters, self)
+        return value, _norm(gradient)
+
+    def not_finite(self, loss: float, inputs: Any, target: Any) -> None:
+        """At rest, the loss of these rows is not a finite number."""
+        self.watch.not_finite(loss, inputs, target, at_rest=True)
 
     @cached_property
     def _same_at_rest(self) -> bool:
-        """Whether a forward pass in training mode gives what one in evaluation mode gives: no dropout, no batch
-        statistics. Modules of torch are known; one with other classes in it is tried once in both modes."""
-        modules = list(self.module.modules())
-        if any(isinstance(m, NOT_AT_REST) or getattr(m, "dropout", 0.0) for m in modules):
-            return False
-        if all(type(m).__module__.startswith("torch.nn.") for m in modules):
-            return True
-        buffers = [(b, b.clone()) for b in self.module.buffers()]
-        with torch.random.fork_rng(), torch.no_grad():
-            training = self.module(self.problem.x)
-            for buffer, value in buffers:
-                buffer.copy_(value)
-            try:
-                resting = self.module.eval()(self.problem.x)
-            finally:
-                self.module.train()
-        both = isinstance(training, Tensor) and isinstance(resting, Tensor)
-        return both and torch.equal(training, resting)
+        return same_at_rest(self.module, self._in_memory.inputs)
 
     def state_dict(self) -> dict[str, Any]:
         """Module, optimizer and what goes around its steps, as copies."""
         state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
         return copy.deepcopy({**state, "stepping": self.stepper.state_dict()})
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self._kept = None
         self.module.load_state_dict(state["module"])
@@ -198,21 +215,27 @@ class Autograd:
 
     def _groups(self, number: int) -> Iterator[list[Batch]]:
         """The batches of each step of the epoch."""
-        p = self.problem
-        if p.full_batch:
-            yield [(p.x, p.y)]
-            return
-        rest = batches(p.x, p.y, size=p.batch_size or self.rows, seed=p.seed, epoch=number)
-        while group := list(islice(rest, p.stepping.accumulate)):
+        rest, size = self.problem.feed.epoch(number), self.problem.stepping.accumulate
+        while group := list(islice(rest, size)):
             yield group
 
     @property
-    def _parameters(self) -> list[nn.Parameter]:
+    def _rows_before(self) -> float:
+        return float(self.rows) if isinstance(self.problem.feed, TensorFeed) else 0.0
+
+    @property
+    def _in_memory(self) -> TensorFeed:
+        assert isinstance(self.problem.feed, TensorFeed)
+        return self.problem.feed
+
+    @property
+    def _own_parameters(self) -> list[nn.Parameter]:
         own = list(self.loss.parameters()) if isinstance(self.loss, nn.Module) else []
-        return [p for p in [*self.module.parameters(), *own] if p.requires_grad]
+        return [*self.module.parameters(), *own]
 
-
-NOT_AT_REST = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
+    @property
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for p in self._own_parameters if p.requires_grad]
 
 
 def _norm(gradients: list[Tensor | None]) -> float:

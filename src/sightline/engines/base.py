@@ -11,12 +11,16 @@ __all__ = ["Engine", "Measured"]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The model at rest: loss of all training rows, gradient norm of that loss, learning rate, parameters."""
+    """The model at rest: loss of all training rows, gradient norm of that loss, learning rate, parameters.
+
+    `fault` says why the loss is no finite number, where it is none: nothing can be trained any further.
+    """
 
     train_loss: float | None
     gradient_norm: float | None
     lr: float
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    fault: str = ""
 
 
 class Engine(Protocol):
@@ -24,7 +28,9 @@ class Engine(Protocol):
     reason.
     """
 
-    rows: int  # training rows that one epoch reads
+    @property
+    def rows(self) -> int:
+        """Training rows that one epoch reads."""
 
     def run_epoch(self, number: int) -> float | None:
         """One pass over the training rows; returns the running loss, if there is one."""

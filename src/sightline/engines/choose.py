@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from torch import nn, optim
+from torch import Tensor, nn, optim
 
 from ..errors import UsageError, nearest, shown
 from ..linear.squared_error import SquaredError
 from .autograd import Autograd
 from .base import Engine
+from .feeds import TensorFeed
 from .losses import Weighted
 from .problem import Problem
 from .quadratic import Quadratic
@@ -30,9 +31,11 @@ def choose(
     if engine == "quadratic" and obstacle:
         raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")
     if engine == "autograd":
-        return Autograd(problem), "forward, loss, zero_grad, backward, step, as asked for"
+        return Autograd(problem, last=epochs), "forward, loss, zero_grad, backward, step, as asked for"
     if engine == "auto" and (obstacle or not _pays(problem, epochs)):
-        return Autograd(problem), obstacle or "too few epochs or rows to pay for the moments of so many columns"
+        return Autograd(
+            problem, last=epochs
+        ), obstacle or "too few epochs or rows to pay for the moments of so many columns"
     if form is None:
         x, y = problem.x.detach().numpy(), problem.y.detach().numpy()
         bias = problem.module.bias
@@ -50,12 +53,16 @@ def why_not_quadratic(problem: Problem) -> str:
     kind = loss.inner if isinstance(loss, Weighted) else loss
     if type(kind) is not nn.MSELoss or getattr(loss, "reduction", "none") == "none":
         return "the loss is not torch.nn.MSELoss"
+    if problem.autocast is not None:
+        return "mixed precision is one of the forward pass"
     if not problem.full_batch:
         return "mini-batches visit the rows themselves"
     if isinstance(optimizer, NOT_FIRST_ORDER) or not type(optimizer).__module__.startswith("torch.optim"):
         return f"{type(optimizer).__name__} is not a first-order optimizer of torch.optim"
     if type(optimizer).__name__ == "Muon":
         return "Muon rounds its step to 8 bits, so the last bit of a gradient can turn it"
+    if not isinstance(problem.feed, TensorFeed) or not all(isinstance(t, Tensor) for t in problem.feed.whole()):
+        return "the rows are not one tensor with one target"
     if problem.x.ndim != 2 or problem.y.ndim != 2 or problem.y.shape[1] != module.out_features + int(weighted):
         return "the rows are not a table (n, p) with targets (n, k)"
     tensors = [problem.x, problem.y, *module.parameters()]

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..linear.squared_error import SquaredError
 from .autograd import Autograd
 from .base import Engine
+from .feeds import TensorFeed
 from .optimizers import make_optimizer
 from .problem import Problem
 from .quadratic import Quadratic
@@ -38,7 +39,7 @@ def forecast_freeze(engine: Engine, problem: Problem, form: SquaredError, *, lim
     module = copy.deepcopy(problem.module)
     options = {k: v for k, v in problem.optimizer.param_groups[0].items() if k != "params"}
     optimizer = make_optimizer("sgd", module.parameters(), options)
-    twin = Problem(module, problem.loss, optimizer, problem.x, problem.y)
+    twin = Problem(module, problem.loss, optimizer, TensorFeed(problem.x, problem.y))
     trial = Quadratic(twin, form) if isinstance(engine, Quadratic) else Autograd(twin)
     count, changed, before = len(list(module.parameters())), 0, _state(trial)
     for number in range(1, limit + 1):

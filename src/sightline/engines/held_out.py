@@ -5,31 +5,41 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..records import Epoch
+from .at_rest import MeanLoss, resting, weight_in_mean
+from .feeds import Feed, predicted
+from .random_streams import undisturbed
 
 __all__ = ["Best", "HeldOut"]
 
 
 class HeldOut:
-    """The loss of rows `x (m, ...)`, `y (m, ...)` at the parameters as they are, in evaluation mode."""
+    """The loss of the rows of a feed at the parameters as they are, in evaluation mode.
 
-    def __init__(self, module: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> None:
-        self.module, self.loss, self.x, self.y = module, loss, x, y
+    It draws nothing from the random streams of the training. `casting` is in which precision the model computes.
+    """
+
+    def __init__(
+        self, module: nn.Module, loss: Any, feed: Feed, casting: Callable[[], AbstractContextManager[Any]] = nullcontext
+    ) -> None:
+        self.module, self.loss, self.feed, self.casting = module, loss, feed, casting
+        self._mean = getattr(loss, "reduction", "mean") == "mean"
 
     def __call__(self) -> float:
         """Measure; the mode of the module is left as it was."""
-        training = self.module.training
-        self.module.eval()
-        try:
-            with torch.no_grad():
-                return float(self.loss(self.module(self.x), self.y))
-        finally:
-            self.module.train(training)
+        together = MeanLoss(mean=self._mean)
+        with resting(self.module), torch.no_grad(), undisturbed(getattr(self.feed, "source", None)):
+            for inputs, target in self.feed.epoch(0):
+                with self.casting():
+                    loss = self.loss(predicted(self.module, inputs), target)
+                together.add(float(loss), weight_in_mean(self.loss, target, inputs))
+        return together.value
 
 
 class Best:

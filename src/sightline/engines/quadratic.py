@@ -31,7 +31,7 @@ class Quadratic:
     def __init__(self, problem: Problem, form: SquaredError) -> None:
         assert isinstance(problem.module, nn.Linear)
         self.problem, self.form = problem, form
-        self.rows = len(problem.x)
+        self.rows: int = problem.feed.rows
         self.module, self.optimizer = problem.module, problem.optimizer
         self.stepper = Stepper(problem.module, problem.optimizer, problem.stepping)
         self._seen: tuple[Array, Array | None, tuple[float, Array, Array]] | None = None

@@ -42,7 +42,7 @@ class Stacked:
         assert isinstance(problem.loss, nn.Module)
         self.problem, self.form, self.loss = problem, form, problem.loss
         self.rates = tuple(rates)
-        self.rows = len(problem.x)
+        self.rows: int = problem.feed.rows
         self.models = {i: copy.deepcopy(problem.module) for i in range(len(rates))}
         self.optimizer = _optimizer_of_all(problem, self.models, self.rates)
         self._losses: dict[int, float] = {}

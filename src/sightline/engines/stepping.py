@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,7 @@ class Stepping:
             **({"accumulate": self.accumulate} if self.accumulate > 1 else {}),
         }
 
-    def check(self, optimizer: Optimizer, *, batches: int) -> None:
+    def check(self, optimizer: Optimizer, *, batches: int | None) -> None:
         """Refuse what has no effect, or no meaning, with this optimizer and that many batches in an epoch."""
         name = type(optimizer).__name__
         if self.clip_norm is not None and self.clip_value is not None:
@@ -93,32 +94,54 @@ class Stepper:
     `lr` is the rate of the last step that was taken, None before the first.
     """
 
-    def __init__(self, module: nn.Module, optimizer: Optimizer, stepping: Stepping) -> None:
+    def __init__(
+        self, module: nn.Module, optimizer: Optimizer, stepping: Stepping, *, autocast: torch.dtype | None = None
+    ) -> None:
         self.module, self.optimizer, self.stepping = module, optimizer, stepping
         self._lr: float | None = None
+        self._scaler = _scaler(module) if autocast is torch.float16 else None
 
     @property
     def lr(self) -> float:
         """The rate of the last step, or of the first one to come."""
         return _rate(self.optimizer) if self._lr is None else self._lr
 
+    def scaled(self, loss: Tensor) -> Tensor:
+        """The loss as backward starts from it: in float16 so large that small gradients are not lost."""
+        return loss if self._scaler is None else self._scaler.scale(loss)
+
     def step(self, closure: Callable[[], Tensor] | None = None) -> None:
         """Clip, step, threshold, and move the rate on where the schedule goes by steps."""
         how = self.stepping
+        if self._scaler is not None:
+            self._scaler.unscale_(self.optimizer)
         if how.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.module.parameters(), how.clip_norm)
         if how.clip_value is not None:
             nn.utils.clip_grad_value_(self.module.parameters(), how.clip_value)
-        self._lr = _rate(self.optimizer)
+        self.note_rate()
         before = self._penalized() if how.l1 else []
-        if closure is None:
+        if self._scaler is not None:
+            self._scaler.step(self.optimizer)
+            self._scaler.update()
+        elif closure is None:
             self.optimizer.step()
         else:
             self.optimizer.step(closure)  # type: ignore[arg-type]
         for parameter, value, group in before:
             _threshold(parameter, value, how.l1, self.optimizer.state[parameter], float(group["lr"]))
-        if how.schedule is not None:
-            how.schedule.after_step()
+        self.after_step()
+
+    def note_rate(self) -> None:
+        """The rate of the step that follows; torch's SGD would take one that is not a number."""
+        self._lr = _rate(self.optimizer)
+        if not math.isfinite(self._lr):
+            raise UsageError(f"the learning rate has become {self._lr:g}: correct the schedule, or what sets it")
+
+    def after_step(self) -> None:
+        """Move the rate on where the schedule goes by steps."""
+        if self.stepping.schedule is not None:
+            self.stepping.schedule.after_step()
 
     def end_epoch(self, loss: float) -> None:
         """Move the rate on where the schedule goes by epochs; `loss` is the epoch's running loss."""
@@ -138,13 +161,16 @@ class Stepper:
     def state_dict(self) -> dict[str, Any]:
         """The rate of the last step, and the schedule's state."""
         schedule = self.stepping.schedule
-        return {"lr": self._lr, **({"schedule": schedule.state_dict()} if schedule else {})}
+        scaler = {"scaler": self._scaler.state_dict()} if self._scaler else {}
+        return {"lr": self._lr, **({"schedule": schedule.state_dict()} if schedule else {}), **scaler}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state that `state_dict` gave."""
         self._lr = state["lr"]
         if self.stepping.schedule is not None:
             self.stepping.schedule.load_state_dict(state["schedule"])
+        if self._scaler is not None:
+            self._scaler.load_state_dict(dict(state["scaler"]))
 
 
 @torch.no_grad()
@@ -157,6 +183,11 @@ def _threshold(parameter: nn.Parameter, before: Tensor, l1: float, state: dict[s
     parameter.copy_(parameter.sign() * (parameter.abs() - lr * l1).clamp_(min=0.0))
     if state.get("momentum_buffer") is not None and lr:
         state["momentum_buffer"].copy_((before - parameter) / lr)
+
+
+def _scaler(module: nn.Module) -> torch.amp.GradScaler:
+    device = next((p.device.type for p in module.parameters()), "cpu")
+    return torch.amp.GradScaler(device)
 
 
 def _rate(optimizer: Optimizer) -> float:
