@@ -27,6 +27,7 @@ __all__ = [
     "cross_validate",
     "eject",
     "fit",
+    "fit_module",
     "influence",
     "least_squares",
     "load",
@@ -60,6 +61,7 @@ _HOME = {
     "cross_validate": "analysis",
     "eject": "ejection",
     "fit": "api",
+    "fit_module": "module_fit",
     "influence": "analysis",
     "least_squares": "arrays",
     "load": "run",
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from .comparisons import anova, nested_test, wald_test
     from .ejection import eject
     from .errors import DataError, FormulaError, RunError, SightlineError, UsageError
+    from .module_fit import fit_module
     from .rate_tests import lr_range_test, top_curvature
     from .records import Coefficient, Epoch, Stop, Verdict
     from .resuming import resume

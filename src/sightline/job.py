@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from . import loop
+from .engines.autograd import Autograd
 from .engines.base import Engine
 from .engines.choose import choose
 from .engines.feeds import TensorFeed
@@ -184,6 +185,8 @@ class Job:
                 rule(record)
         self.best.take_up(done)
         checkpoints = Checkpoints(folder, self.state_dict) if folder else None
+        if checkpoints and isinstance(self.engine, Autograd) and not self.problem.full_batch:
+            self.engine.progress.on_step = checkpoints.within_epoch
         every: list[Sink] = [self.best, *sinks]
         if folder and checkpoints:
             every = [self.best, folder.append, checkpoints, *sinks]
@@ -207,6 +210,11 @@ class Job:
         """Everything that going on depends on: that of the engine, and the parameters that did best."""
         best = self.best.state_dict()
         return {**self.engine.state_dict(), **({"best": best} if best else {})}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that `state_dict` gave."""
+        self.engine.load_state_dict(dict(state))
+        self.best.load_state_dict(state.get("best", {}))
 
     @cached_property
     def best(self) -> Best:

@@ -16,9 +16,9 @@ from .engines.stepping import settings_used
 from .errors import RunError, UsageError
 from .job import Job, Sink
 from .records import Epoch
+from .restoring import readable_records, restored
 from .run import Run, load
-from .runs.checkpoint import Checkpoint, read_checkpoints
-from .runs.store import RunFolder, find_run, read_epochs
+from .runs.store import RunFolder, find_run
 from .settings import RunSettings, plain_number
 from .stopping import Rule
 from .trainable import make_problem
@@ -129,7 +129,7 @@ class _Asked:
             raise _damaged(folder) from None
         if engine == "exact":
             raise UsageError(f"run {name} was solved, not trained: train one with sightline fit")
-        records = _readable(folder.path)
+        records = readable_records(folder.path)
         settings = before if epochs is None else replace(before, epochs=plain_number(epochs))
         ended = _ended(name, values, records, epochs)
         return cls(settings, before, engine, records, ended)
@@ -137,19 +137,6 @@ class _Asked:
 
 def _damaged(folder: RunFolder) -> RunError:
     return RunError(f"{folder.path / 'run.json'} is damaged: restore the folder from a copy or train again")
-
-
-def _readable(folder: Path) -> list[Epoch]:
-    """The records up to the first that cannot be read; whether they are enough is judged by the checkpoint."""
-    found: list[Epoch] = []
-    try:
-        for number, record in enumerate(read_epochs(folder)):
-            if record.number != number:
-                break
-            found.append(record)
-    except RunError:
-        pass
-    return found
 
 
 def _ended(name: str, values: Mapping[str, Any], records: Sequence[Epoch], epochs: int | None) -> str:
@@ -182,7 +169,7 @@ def _prepared(folder: RunFolder, asked: _Asked, data: object) -> Resumption:
     if asked.engine not in (None, job.engine_name):  # more epochs would pay for another one
         job = Job.of(prepared, replace(asked.settings, engine=str(asked.engine)))
     _check_same(job, asked, name)
-    done, notes = _restored(folder, job, asked)
+    done, notes = restored(folder, job, asked.records, begun=asked.engine is not None)
     return Resumption(folder, asked.settings, job, done, notes)
 
 
@@ -206,49 +193,3 @@ def _check_same(job: Job, asked: _Asked, name: str) -> None:
         f"the {what} of run {name} is made for {was_for}, and for {now_for} it would be another one from the first "
         f"epoch on: fit again with --epochs {asked.settings.epochs}"
     )
-
-
-def _restored(folder: RunFolder, job: Job, asked: _Asked) -> tuple[Sequence[Epoch], Sequence[str]]:
-    """The engine at the newest checkpoint that holds; the records until there; what was found damaged."""
-    name = folder.path.name
-    faults: list[str] = []
-    for found in read_checkpoints(folder.path, folder.id):
-        fault = found if isinstance(found, str) else _fault(found, job, asked)
-        if isinstance(found, Checkpoint) and not fault:
-            end = f": run {name} goes on from the checkpoint before it, at epoch {found.epoch:,}"
-            return asked.records[: found.epoch + 1], [f"{fault}{end}" for fault in faults]
-        faults.append(str(fault))
-    remedy = "restore the folder from a copy or train again"
-    if faults:
-        raise RunError(f"run {name} cannot go on, for {' and '.join(faults)}: {remedy}")
-    if asked.engine is not None or (folder.path / "state.safetensors").exists():
-        raise RunError(f"run {name} cannot go on, for its state.json is missing: {remedy}")
-    return [], [f"run {name} was stopped before its first checkpoint: it begins again"]
-
-
-def _fault(found: Checkpoint, job: Job, asked: _Asked) -> str:
-    """What stands against this checkpoint, as a clause; else the engine has taken it up."""
-    own = job.engine.state_dict()
-    try:
-        held, wanted = _shapes(found.state["module"]), _shapes(own["module"])
-        if held != wanted:
-            return f"{found.file} holds another model ({held}, and the run trains {wanted})"
-        if _options(found.state) != _options(own):
-            return f"{found.file} holds the state of another optimizer or schedule"
-        if found.epoch >= len(asked.records):
-            return f"{found.file} is of epoch {found.epoch:,}, and epochs.jsonl ends before"
-        job.engine.load_state_dict(found.state)
-        job.best.load_state_dict(found.state.get("best", {}))
-    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError):
-        return f"{found.file} holds the state of another optimizer or schedule"
-    return ""
-
-
-def _shapes(module: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {str(v.dtype).removeprefix('torch.')} {tuple(v.shape)}" for key, v in module.items())
-
-
-def _options(state: Mapping[str, Any]) -> list[list[str]]:
-    """By which names the state of an optimizer and of a schedule is told from that of others."""
-    stepping = state["stepping"]
-    return [sorted(names) for names in (*state["optimizer"]["param_groups"], stepping, stepping.get("schedule", ()))]

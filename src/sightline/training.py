@@ -126,13 +126,16 @@ class Training:
             [] if patience is None else [patience_of(patience)],
         )  # fmt: skip
 
-    def records(self, *, seconds: float = 0.0) -> Iterator[Epoch]:
-        """The records one after the other; after the last one the model is as it was at the best of them."""
-        records = loop.run(
-            self.engine, epochs=self.epochs, start=self.start, seconds=seconds, measure_every=self.measure_every,
+    def stream(self, *, start: int, seconds: float = 0.0) -> Iterator[Epoch]:
+        """The records one after the other, and nothing else."""
+        return loop.run(
+            self.engine, epochs=self.epochs, start=start, seconds=seconds, measure_every=self.measure_every,
             validate=self.validate,
         )  # fmt: skip
-        for record in stop_when(records, *self.rules):
+
+    def records(self) -> Iterator[Epoch]:
+        """The records until a rule ends them; after the last one the model is as it was at the best of them."""
+        for record in stop_when(self.stream(start=self.start), *self.rules):
             if self.best is not None:
                 self.best(record)
             yield record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -49,6 +49,15 @@ class MeanLoss:
         share = counts / self._rows if self._rows else counts
         self._total += loss * share if self._mean else loss
         self.counts += counts
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `value` depends on."""
+        return {"batches": self._batches, "total": self._total, "counts": self.counts, "last": self._last}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self._batches, self._last = int(state["batches"]), float(state["last"])
+        self._total, self.counts = float(state["total"]), float(state["counts"])
 
     @property
     def value(self) -> float:

@@ -17,6 +17,7 @@ from .base import Measured
 from .feeds import Batch, TensorFeed, predicted, rows_in
 from .optimizers import load_optimizer
 from .problem import Problem
+from .progress import Progress
 from .random_streams import undisturbed
 from .stepping import Stepper, needs_closure
 from .watch import Watch
@@ -40,6 +41,7 @@ class Autograd:
         self.module, self.loss, self.optimizer = problem.module, problem.loss, problem.optimizer
         self.stepper = Stepper(self.module, self.optimizer, problem.stepping, autocast=problem.autocast)
         self.watch = Watch(problem, last=last)
+        self.progress = Progress(getattr(problem.feed, "source", None))
         self._needs_closure = needs_closure(problem.optimizer)
         self._is_mean = getattr(problem.loss, "reduction", "mean") == "mean"
         self._kept: tuple[float, list[Kept]] | None = None
@@ -56,14 +58,15 @@ class Autograd:
         self.module.train()
         self.watch.begin(number)
         running = MeanLoss(mean=self._is_mean, rows=self._rows_before)
-        for group in self._groups(number):
+        for group in self.progress.begin(running, self._groups(number)):
             loss, rows = self._step_on(group)
             if self.watch.fault:
                 return loss
-            running.add(loss, rows)
-        self.watch.end(running.value)
-        self.stepper.end_epoch(running.value)
-        return running.value
+            self.progress.step(loss, rows)
+        mean = self.progress.end()
+        self.watch.end(mean)
+        self.stepper.end_epoch(mean)
+        return mean
 
     def _step_on(self, group: list[Batch]) -> tuple[float, float]:
         """One step of the optimizer on these batches; returns their mean loss and what it counts."""
@@ -204,7 +207,7 @@ class Autograd:
     def state_dict(self) -> dict[str, Any]:
         """Module, optimizer and what goes around its steps, as copies."""
         state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
-        return copy.deepcopy({**state, "stepping": self.stepper.state_dict()})
+        return copy.deepcopy({**state, "stepping": self.stepper.state_dict(), **self.progress.state_dict()})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave."""
@@ -212,6 +215,7 @@ class Autograd:
         self.module.load_state_dict(state["module"])
         load_optimizer(self.optimizer, state["optimizer"])
         self.stepper.load_state_dict(state["stepping"])
+        self.progress.load_state_dict(state)
 
     def _groups(self, number: int) -> Iterator[list[Batch]]:
         """The batches of each step of the epoch."""

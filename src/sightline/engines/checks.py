@@ -288,7 +288,10 @@ def _check_class_numbers(name: str, loss: nn.Module, y: Tensor) -> None:
     y = y.long()
     ignored, weight = getattr(loss, "ignore_index", -100), getattr(loss, "weight", None)
     for wrong, why in (
-        ((y < 0) & (y != ignored if y.ndim > 1 else True), "and classes are numbered from 0: number them from 0, or leave the row out"),
+        (
+            (y < 0) & (y != ignored if y.ndim > 1 else True),
+            "and classes are numbered from 0: number them from 0, or leave the row out",
+        ),
         ((y == ignored) & (y.ndim == 1), f"which is the ignore_index, so {name} would pass over it: leave the row out"),
         (y >= (y.max() + 1 if weight is None else len(weight)), "for which the loss has no weight: give one more"),
     ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from .base import Measured
 from .faults import in_parameters_or_rows
 from .feeds import Batch, rows_in
 from .problem import Problem
+from .progress import Progress
 
 __all__ = ["CustomStep", "Step"]
 
@@ -46,20 +46,25 @@ class CustomStep:
         """Training rows that one epoch reads."""
         return self.problem.feed.rows
 
+    @property
+    def progress(self) -> Progress:
+        """How far the epoch is."""
+        return self._inner.progress
+
     def run_epoch(self, number: int) -> float:
         """One pass over the batches; returns the mean of the losses that the steps returned, each by its rows."""
         self.problem.module.train()
-        running = MeanLoss(mean=True)
-        for batch in self.problem.feed.epoch(number):
+        for batch in self.progress.begin(MeanLoss(mean=True), self.problem.feed.epoch(number)):
             loss = self._one(batch)
             if not math.isfinite(loss):
                 self._inner.watch.fault = self._not_finite(number, loss, batch)
                 return loss
-            running.add(loss, float(rows_in(batch)) or 1.0)
+            self.progress.step(loss, float(rows_in(batch)) or 1.0)
         if not self._taken:
             raise UsageError(f"the step function never called optimizer.step() in epoch {number}: it does {DOES}")
-        self._inner.stepper.end_epoch(running.value)
-        return running.value
+        mean = self.progress.end()
+        self._inner.stepper.end_epoch(mean)
+        return mean
 
     def _one(self, batch: Batch) -> float:
         """One call; the first ones are looked at."""
@@ -140,7 +145,7 @@ class CustomStep:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
-        return copy.copy(self._inner.state_dict())
+        return self._inner.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state that `state_dict` gave."""

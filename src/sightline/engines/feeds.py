@@ -12,7 +12,18 @@ from torch import Tensor, nn
 from ..data.batches import epoch_order
 from ..errors import DataError, UsageError, shown
 
-__all__ = ["Batch", "BatchFeed", "Feed", "Splitter", "TensorFeed", "device_of", "moved", "predicted", "rows_in"]
+__all__ = [
+    "Batch",
+    "BatchFeed",
+    "Feed",
+    "Splitter",
+    "TensorFeed",
+    "device_of",
+    "moved",
+    "predicted",
+    "rows_in",
+    "tensors_in",
+]
 
 Batch = tuple[Any, Any]  # what the model is given, and the target
 
@@ -47,7 +58,7 @@ class TensorFeed:
     ) -> None:  # fmt: skip
         self.inputs, self.target, self.batch_size, self.seed = inputs, target, batch_size, seed
         self.rows = rows_in(inputs)
-        self.device = device if device and any(t.device != device for t in _tensors((inputs, target))) else None
+        self.device = device if device and any(t.device != device for t in tensors_in((inputs, target))) else None
 
     @property
     def full_batch(self) -> bool:
@@ -184,7 +195,7 @@ def rows_in(value: Any) -> int:
     """The number of rows of the first tensor in it."""
     if isinstance(value, Tensor):
         return len(value) if value.ndim else 1
-    first = next(_tensors(value), None)
+    first = next(tensors_in(value), None)
     return 0 if first is None else rows_in(first)
 
 
@@ -214,12 +225,13 @@ def _taken(value: Any, rows: Tensor) -> Any:
     return tuple(_taken(part, rows) for part in value) if isinstance(value, tuple) else value
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """All tensors of a structure, in order."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):
         for part in value.values():
-            yield from _tensors(part)
+            yield from tensors_in(part)
     elif isinstance(value, (tuple, list)):
         for part in value:
-            yield from _tensors(part)
+            yield from tensors_in(part)

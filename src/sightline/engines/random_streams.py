@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-__all__ = ["generators_of", "load_streams", "streams", "undisturbed"]
+__all__ = ["generators_of", "load_streams", "snapshot", "streams", "undisturbed"]
 
 
 def generators_of(source: Any) -> list[Generator]:
@@ -30,19 +30,25 @@ def generators_of(source: Any) -> list[Generator]:
     return found
 
 
-def streams(source: Any = None) -> dict[str, Any]:
-    """Where all of them are, as plain values and tensors."""
-    version, internal, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()
+def snapshot(source: Any = None) -> tuple[Any, ...]:
+    """Where all of them are, at little cost; `streams` of it are plain values and tensors."""
+    cuda = list(torch.cuda.get_rng_state_all()) if _uses_cuda() else None
+    loader = [generator.get_state() for generator in generators_of(source)]
+    return torch.get_rng_state(), cuda, random.getstate(), np.random.get_state(), loader
+
+
+def streams(taken: tuple[Any, ...]) -> dict[str, Any]:
+    """A snapshot as plain values and tensors."""
+    torch_state, cuda, (version, internal, gauss), (name, keys, position, has_gauss, cached), loader = taken
     return {
-        "torch": torch.get_rng_state(),
-        **({"cuda": list(torch.cuda.get_rng_state_all())} if _uses_cuda() else {}),
+        "torch": torch_state,
+        **({"cuda": cuda} if cuda else {}),
         "python": {"version": version, "state": torch.tensor(internal, dtype=torch.int64), "gauss": gauss},
         "numpy": {
             "name": name, "keys": torch.from_numpy(np.asarray(keys).astype(np.int64)), "position": int(position),
             "has_gauss": int(has_gauss), "cached": float(cached),
         },
-        "loader": [generator.get_state() for generator in generators_of(source)],
+        "loader": loader,
     }  # fmt: skip
 
 

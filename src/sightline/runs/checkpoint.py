@@ -49,11 +49,18 @@ class Checkpoints:
     def __init__(self, folder: RunFolder, state: Callable[[], Mapping[str, Any]]) -> None:
         self._folder, self._state = folder, state
         self._next = perf_counter() + PAUSE
+        self._last: Epoch | None = None
 
     def __call__(self, record: Epoch) -> None:
         """Save, if it is time to."""
+        self._last = record
         if perf_counter() >= self._next:
             self.save(record)
+
+    def within_epoch(self) -> None:
+        """Save in the middle of the epoch after the last record, if it is time to: the state knows its position."""
+        if self._last is not None and perf_counter() >= self._next:
+            self.save(self._last)
 
     def save(self, record: Epoch) -> None:
         """Save the state that this record describes; the records first, so that none is missing that leads to it."""

@@ -98,9 +98,13 @@ class RunFolder:
         if epoch.number > self._kept:
             self._epochs.write(_line(epoch))
         elif epoch.stop is not None:
-            self._epochs.close()
-            self._rewrite(epoch)
-            self._open_records()
+            self.end_with(epoch)
+
+    def end_with(self, last: Epoch) -> None:
+        """The last record as it is now, in the place of its line."""
+        self._close_records()
+        self._rewrite(last)
+        self._open_records()
 
     def sync(self) -> None:
         """See that all records are on the disk."""

@@ -1,0 +1,106 @@
+"""A finished training of a module of one's own: its records, its verdict, and where they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from .errors import RunError
+from .records import Epoch, Verdict, Warning
+from .runs.files import finite
+from .runs.store import read_epochs, read_manifest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["KIND", "ModuleRun", "load_module_run"]
+
+KIND = "module"  # of a run.json
+
+
+@dataclass(frozen=True, repr=False)
+class ModuleRun:
+    """What `fit_module` returns and `load` reads back.
+
+    `model` is the module itself, None where the run was read back; `epochs` are all records, `verdict` says how the run
+    ended and what to know about it, `folder` where it was saved, or None.
+    """
+
+    result: Mapping[str, Any]
+    verdict: Verdict
+    epochs: Sequence[Epoch]
+    folder: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    model: nn.Module | None = None
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """The run and its verdict as text, at most 80 columns wide."""
+        from .views.module_report import module_summary
+
+        return module_summary(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as one object that JSON can hold, numbers that are not finite as None."""
+        values: dict[str, Any] = finite(dict(self.result))
+        return values
+
+    def figure(self) -> Figure:
+        """The losses of all epochs, and where curvature was asked for 2 / λmax beside the rate."""
+        from .views.module_figures import module_figure
+
+        return module_figure(self)
+
+    def load_into(self, model: nn.Module) -> nn.Module:
+        """Put the trained parameters of the run folder into a module of the same shape, and return it.
+
+        Raises RunError where they are missing or of another model.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        if self.folder is None:
+            raise RunError("this run was written to no folder: use its model")
+        path = self.folder / "model.safetensors"
+        try:
+            state = load(path.read_bytes())
+            getattr(model, "_orig_mod", model).load_state_dict(state)
+        except OSError as error:
+            raise RunError(f"cannot read {path}: {error.strerror}; restore the folder from a copy") from None
+        except (SafetensorError, RuntimeError) as error:
+            words = " ".join(str(error).split())[:160]
+            raise RunError(f"{path} does not fit this model ({words}): build the model as it was trained") from None
+        return model
+
+
+def load_module_run(path: Path) -> ModuleRun:
+    """The run of a folder; raises RunError where it is damaged or unfinished."""
+    values = read_manifest(path)
+    try:
+        result = values["result"]
+        warnings = tuple(Warning(w["code"], w["text"], tuple(w["fix"])) for w in result["warnings"])
+        verdict = Verdict(result["verdict"], values["sentence"], warnings)
+        epochs = [record for record in read_epochs(path) if record.number <= result["epochs"]]
+        return ModuleRun(result, verdict, epochs, path, values["settings"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if values.get("status") == "running" or "result" not in values:
+            raise RunError(
+                f"run {path.name} has no result yet (its status is {values.get('status')}): wait for it, or go on with "
+                f"sightline.fit_module(model, data, ..., resume={path.name!r})"
+            ) from None
+        raise RunError(
+            f"{path / 'run.json'} is damaged ({error}): restore the folder from a copy or train again"
+        ) from None
+
+
+def saved_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The parameters and buffers by name, each with memory of its own, as safetensors wants them."""
+    state = getattr(model, "_orig_mod", model).state_dict()
+    return {name: t.detach().clone().contiguous() for name, t in state.items() if isinstance(t, torch.Tensor)}

@@ -1,0 +1,96 @@
+"""The training of a module as text: what was trained, its losses, its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..records import Epoch, Verdict
+from ..words import count, plain
+from .console import warnings_text
+from .statistics import wrapped
+from .tables import table
+
+__all__ = ["ModuleSubject", "module_summary"]
+
+MOST_LINES = 12
+
+
+class ModuleSubject(Protocol):
+    """A finished training of a module, as it is shown; see `sightline.module_run.ModuleRun` for what each part is."""
+
+    @property
+    def result(self) -> Mapping[str, Any]: ...
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def epochs(self) -> Sequence[Epoch]: ...
+    @property
+    def folder(self) -> Path | None: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+
+def module_summary(run: ModuleSubject) -> str:
+    """What was trained, some of its epochs, and the verdict."""
+    lines = [*_heading(run), "", *_epochs(run.epochs), *_curvature(run), *_place(run), ""]
+    return "\n".join([*lines, *wrapped(str(run.verdict)), *warnings_text(run.verdict).splitlines()])
+
+
+def _heading(run: ModuleSubject) -> list[str]:
+    r, s = run.result, run.settings
+    frozen = r["parameters"] - r["trainable"]
+    held = f", {r['held_out']:,} held out" if r["held_out"] else ""
+    o = r["optimizer"]
+    size = s.get("batch_size")
+    source = s["data"].get("source")
+    batches = f"batches of a {source}" if source else f"batches of {size:,}" if size else "full batch"
+    how = (s["step"] and f"a step function of its own ({s['step']})") or f"{r['loss_name']}"
+    casting = f", {s['autocast']} where torch can" if s["autocast"] else ""
+    first = f"{r['module']}: {count(r['parameters'], 'parameter')}"
+    first += f" ({frozen:,} frozen)" if frozen else ""
+    return [
+        f"{first}; {count(r['rows'], 'row')}{held}",
+        *wrapped(f"{o['name']} on {how}, {batches}, rate {plain(o.get('lr'))}{casting}"),
+    ]
+
+
+def _epochs(epochs: Sequence[Epoch]) -> list[str]:
+    """A table of the first, the last and some between, as many columns as were measured."""
+    chosen = _some(epochs)
+    columns = [("epoch", [f"{e.number:,}" for e in chosen])]
+    for name, values in (
+        ("running loss", [e.running_loss for e in chosen]),
+        ("loss at rest", [e.train_loss for e in chosen]),
+        ("validation", [e.valid_loss for e in chosen]),
+        ("gradient", [e.gradient_norm for e in chosen]),
+    ):
+        if any(v is not None for v in values):
+            columns.append((name, [plain(v, 6) for v in values]))
+    columns.append(("rate", [plain(e.lr) for e in chosen]))
+    return table(columns)
+
+
+def _some(epochs: Sequence[Epoch]) -> list[Epoch]:
+    """The first, the last, and those between at equal ratios."""
+    if len(epochs) <= MOST_LINES:
+        return list(epochs)
+    last = len(epochs) - 1
+    numbers = {0, 1, last, *(round(last ** (i / (MOST_LINES - 2))) for i in range(MOST_LINES - 1))}
+    return [epochs[i] for i in sorted(numbers)]
+
+
+def _curvature(run: ModuleSubject) -> list[str]:
+    """The last one that was measured, and the rate beside its limit."""
+    found = run.result["curvature"]
+    if not found:
+        return []
+    last = found[-1]
+    limit = f"2 / λmax = {plain(last['lr_limit'])}" if last["value"] > 0 else "no limit, for the loss does not curve up"
+    return ["", *wrapped(f" top curvature λmax {plain(last['value'])} at epoch {last['epoch']:,}: {limit}, "
+                         f"the rate is {plain(last['lr'])}", "   ")]  # fmt: skip
+
+
+def _place(run: ModuleSubject) -> list[str]:
+    return ["", f" run {run.folder.name} in {run.folder}"] if run.folder else []
