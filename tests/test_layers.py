@@ -50,6 +50,7 @@ LAYERS = [
         "solution",
         "sweeps",
         "sweeper",
+        "local_curvature",
         "rate_tests",
         "api",
         "analysis",

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +14,14 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
 from .data.batches import batches
-from .engines.hessian import HessianProduct, TopCurvature, largest_eigenvalue, refuse_second_derivative
+from .engines.hessian import HessianProduct, refuse_second_derivative
+from .engines.lanczos import largest_eigenvalues
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
 from .errors import UsageError, shown
-from .guards import as_rows, check_loop, check_loss, check_number, check_target
-from .words import plain
+from .guards import as_rows, check_loop, check_loss, check_number, check_target, check_whole
+from .local_curvature import TopCurvature
+from .words import count, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,31 +34,37 @@ WINDOWS = 10  # that the steps are divided into for the running mean of mini-bat
 
 
 def top_curvature(
-    model: nn.Module, data: tuple[Any, Any], *, loss: Loss, tolerance: float | None = None, seed: int = 0
+    model: nn.Module, data: tuple[Any, Any], *, loss: Loss, k: int = 1, tolerance: float | None = None, seed: int = 0
 ) -> TopCurvature:
-    """The largest eigenvalue λmax of the Hessian of loss(model(x), y) in all trainable parameters, where they are now.
+    """The k largest eigenvalues of the Hessian of loss(model(x), y) in all trainable parameters, where they are now.
 
     `data = (x, y)` with x `(n, ...)` and y `(n, ...)`, in evaluation mode. Lanczos on Hessian-vector products, until
-    ‖Hv - λv‖ <= tolerance |λ|, by default 1.5e-8 in float64 and 3.5e-4 in float32 (the root of the rounding unit), from
-    a vector drawn with `seed`. The result has `value` (also `float(result)`), `residual`, and `lr_limit` = 2 / λmax,
-    a local limit: the rate beyond which gradient descent leaves this place. The model is left as it is.
+    ‖Hv - λv‖ <= tolerance |λ| for the largest |λ| found, by default 1.5e-8 in float64 and 3.5e-4 in float32 (the root
+    of the rounding unit), from a vector drawn with `seed`. Repeated eigenvalues are listed as often as they are there.
+    The result has `values` and `residuals`, the largest also as `value` (or `float(result)`) and `residual`, and
+    `lr_limit` = 2 / λmax, a local limit: the rate beyond which gradient descent leaves this place, which
+    `against(optimizer)` puts beside the rate in use. The model is left as it is.
 
-    Raises UsageError for shapes that would broadcast, or a model without second derivatives.
+    Raises UsageError for shapes that would broadcast, a k that is no whole number from 1 to the number of parameters,
+    or a model without second derivatives.
 
     >>> x, y = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [1.0]])
     >>> model = torch.nn.Linear(1, 1, bias=False)
     >>> found = top_curvature(model, (x, y), loss=torch.nn.MSELoss())
     >>> round(found.value, 4), round(found.lr_limit, 4)
     (10.0, 0.2)
+    >>> print(found.against(torch.optim.SGD(model.parameters(), lr=0.05)))
+    the rate 0.05 is 0.25 of the limit 2 / λmax = 0.2
     """
     if tolerance is not None:
         check_number("tolerance", tolerance)
     problem = _problem(model, data, loss, seed=seed)
     parameters = [p for p in problem.module.parameters() if p.requires_grad]
+    q = sum(p.numel() for p in parameters)
+    _check_number_of_values(k, q)
     dtype = max((p.dtype for p in parameters), key=lambda d: torch.finfo(d).bits)
     goal = math.sqrt(torch.finfo(parameters[0].dtype).eps) if tolerance is None else float(tolerance)
     generator = torch.Generator().manual_seed(int(seed))
-    q = sum(p.numel() for p in parameters)
     start = torch.randn(q, generator=generator, dtype=torch.float64).to(parameters[0].device, dtype)
     with _as_it_was(problem, seed), torch.enable_grad():
         model.eval()
@@ -66,9 +73,16 @@ def top_curvature(
         value = loss(prediction, problem.y)
         problem.check_loss_value(value)
         try:
-            return largest_eigenvalue(HessianProduct(value, parameters), start, tolerance=goal)
+            found = largest_eigenvalues(HessianProduct(value, parameters), start, k=int(k), tolerance=goal)
         except RuntimeError as error:
             raise refuse_second_derivative(error) from None
+    return TopCurvature(found.values, found.residuals, found.tolerance, found.products, found.converged)
+
+
+def _check_number_of_values(k: Any, q: int) -> None:
+    check_whole("k", k, at_least=1)
+    if k > q:
+        raise UsageError(f"k is {k} and the model has {count(q, 'trainable parameter')}: give a k of at most {q:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +219,7 @@ def _rates(low: Any, high: Any, steps: Any) -> list[float]:
     check_number("high", high)
     if not low < high:
         raise UsageError(f"low is {low:g} and high is {high:g}: give a low below the high")
-    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 2:
-        raise UsageError(f"steps is {shown(steps, quote=isinstance(steps, str))}: give a whole number of at least 2")
+    check_whole("steps", steps, at_least=2)
     return [float(low), *np.geomspace(low, high, int(steps))[1:-1].tolist(), float(high)]
 
 
