@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from ..errors import RunError, nearest, shown
 from ..records import Epoch, Stop
-from .files import finite, read_json, write_bytes, write_json
+from .files import finite, read_json, sync_folder, write_bytes, write_json
 from .lock import Lock, is_held
 
 __all__ = [
@@ -62,6 +62,7 @@ class RunFolder:
         folder = cls(path, values, Lock(path))
         write_json(path / "run.json", folder.manifest)
         folder._open_records()
+        sync_folder(output)
         return folder
 
     @classmethod
