@@ -51,6 +51,7 @@ LAYERS = [
         "solution",
         "sweeps",
         "sweeper",
+        "local_curvature",
         "rate_tests",
         "module_fit",
         "module_run",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .linear.curvature import limit_formula
 from .linear.exact import EPS
 from .records import Epoch
 from .settings import RunSettings
@@ -54,10 +56,17 @@ class Evidence:
     @property
     def lr_limit(self) -> float:
         """The largest stable rate for the momentum in use."""
+        return self.truth.curvature.lr_limit(self.step.momentum, **self._kind_of_momentum)
+
+    @property
+    def lr_formula(self) -> str:
+        """The formula of that rate."""
+        return limit_formula(self.step.momentum, **self._kind_of_momentum)
+
+    @property
+    def _kind_of_momentum(self) -> dict[str, Any]:
         options = self.step.options
-        return self.truth.curvature.lr_limit(
-            self.step.momentum, dampening=options.get("dampening", 0.0), nesterov=options.get("nesterov", False)
-        )
+        return {"nesterov": options.get("nesterov", False), "dampening": options.get("dampening", 0.0)}
 
     @property
     def is_gradient_descent(self) -> bool:
@@ -76,10 +85,4 @@ class Evidence:
 
     def contraction(self) -> NDArray[np.float64]:
         """The factor by which one epoch of this gradient descent shrinks the error along each direction, `(rank,)`."""
-        options = self.step.options
-        return self.truth.curvature.contraction(
-            self.step.lr,
-            self.step.momentum,
-            nesterov=options.get("nesterov", False),
-            dampening=options.get("dampening", 0.0),
-        )
+        return self.truth.curvature.contraction(self.step.lr, self.step.momentum, **self._kind_of_momentum)

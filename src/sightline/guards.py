@@ -17,9 +17,10 @@ __all__ = [
     "check_loss",
     "check_model",
     "check_number",
+    "check_optimizer",
     "check_patience",
     "check_steps",
-    "whole_number",
+    "check_whole",
 ]
 
 
@@ -27,20 +28,16 @@ def check_loop(
     *, epochs: Any, start: Any, batch_size: Any, measure: Any, seed: Any, optimizer: torch.optim.Optimizer
 ) -> None:
     """Epochs, batch size, measuring interval, seed and learning rates that make sense."""
-    whole_number("epochs", epochs, at_least=0)
-    whole_number("start", start, at_least=0)
-    whole_number("seed", seed, at_least=0)
+    check_whole("epochs", epochs, at_least=0)
+    check_whole("start", start, at_least=0)
+    check_whole("seed", seed, at_least=0)
     if seed >= 2**64:
         raise UsageError(f"seed is {shown(seed, quote=False)}: give a whole number below 2**64")
     if batch_size is not None:
-        whole_number("batch_size", batch_size, at_least=1)
+        check_whole("batch_size", batch_size, at_least=1)
     if measure not in ("auto", None):
-        whole_number("measure", measure, at_least=1)
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        kind = type(optimizer).__name__
-        raise UsageError(
-            f"optimizer is a {kind}: give an instance, such as torch.optim.SGD(model.parameters(), lr=0.1)"
-        )
+        check_whole("measure", measure, at_least=1)
+    check_optimizer(optimizer)
     if start > epochs:
         raise UsageError(
             f"start is {start} and epochs is {epochs}: epochs counts from the beginning, give at least {start}"
@@ -51,6 +48,15 @@ def check_loop(
             raise UsageError(f"the optimizer's learning rate is {lr:g}: give a finite rate above 0")
 
 
+def check_optimizer(optimizer: Any) -> None:
+    """An instance of an optimizer."""
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        kind = type(optimizer).__name__
+        raise UsageError(
+            f"optimizer is a {kind}: give an instance, such as torch.optim.SGD(model.parameters(), lr=0.1)"
+        )
+
+
 def check_steps(*, clip_norm: Any, clip_value: Any, accumulate: Any, l1: Any) -> None:
     """Clipping bounds, number of batches for a step and factor of L1 that make sense."""
     for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value)):
@@ -58,7 +64,7 @@ def check_steps(*, clip_norm: Any, clip_value: Any, accumulate: Any, l1: Any) ->
             check_number(name, value)
     if not (_is_finite(l1) and l1 >= 0):
         raise UsageError(f"l1 is {shown(l1, quote=isinstance(l1, str))}: give a finite number of at least 0")
-    whole_number("accumulate", accumulate, at_least=1)
+    check_whole("accumulate", accumulate, at_least=1)
 
 
 def check_number(name: str, value: Any) -> None:
@@ -72,8 +78,8 @@ def _is_finite(value: Any) -> bool:
     return real and bool(-sys.float_info.max <= value <= sys.float_info.max)
 
 
-def whole_number(name: str, value: Any, *, at_least: int) -> None:
-    """A whole number that is large enough."""
+def check_whole(name: str, value: Any, *, at_least: int) -> None:
+    """A whole number of at least so much."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise UsageError(f"{name} is {shown(value, quote=isinstance(value, str))}: give a whole number")
     if value < at_least:
@@ -84,7 +90,7 @@ def check_patience(patience: Any, *, validated: bool, measured: bool) -> None:
     """A whole number of epochs, and a loss that it can look at."""
     if patience is None:
         return
-    whole_number("patience", patience, at_least=1)
+    check_whole("patience", patience, at_least=1)
     if not (validated or measured):
         raise UsageError("patience has no loss to look at: give validation rows as valid=(x, y), or measure=1")
 

@@ -14,7 +14,7 @@ from .engines.problem import Problem
 from .engines.random_streams import undisturbed
 from .engines.stepping import settings_used
 from .errors import UsageError
-from .guards import whole_number
+from .guards import check_whole
 from .rate_tests import top_curvature
 from .records import Epoch, Verdict, Warning
 from .training import Training
@@ -33,7 +33,7 @@ class Curvature:
 
     def __init__(self, problem: Problem, every: Any) -> None:
         if every is not None:
-            whole_number("curvature", every, at_least=1)
+            check_whole("curvature", every, at_least=1)
             if problem.loss is None:
                 raise UsageError("curvature needs a loss of prediction and target: give it with loss=...")
         self.found: list[dict[str, float]] = []

@@ -6,23 +6,25 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import LBFGS, Optimizer
 
-from .data.batches import batches
-from .engines.checks import check_loss_value, check_prediction, check_target
-from .engines.feeds import TensorFeed
-from .engines.hessian import HessianProduct, TopCurvature, largest_eigenvalue, refuse_second_derivative
+from .engines.checks import check_loss_value, check_prediction
+from .engines.feeds import Batch, TensorFeed, device_of, predicted
+from .engines.hessian import HessianProduct, refuse_second_derivative
+from .engines.lanczos import largest_eigenvalues
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
 from .errors import UsageError, shown
-from .guards import as_rows, check_loop, check_loss, check_number
-from .words import plain
+from .feeding import training_feed
+from .guards import check_loop, check_loss, check_number, check_whole
+from .local_curvature import TopCurvature
+from .words import count, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,42 +37,65 @@ WINDOWS = 10  # that the steps are divided into for the running mean of mini-bat
 
 
 def top_curvature(
-    model: nn.Module, data: tuple[Any, Any], *, loss: Loss, tolerance: float | None = None, seed: int = 0
+    model: nn.Module, data: tuple[Any, Any], *, loss: Loss, k: int = 1, tolerance: float | None = None, seed: int = 0
 ) -> TopCurvature:
-    """The largest eigenvalue λmax of the Hessian of loss(model(x), y) in all trainable parameters, where they are now.
+    """The k largest eigenvalues of the Hessian of loss(model(x), y) in all trainable parameters, where they are now.
 
-    `data = (x, y)` with x `(n, ...)` and y `(n, ...)`, in evaluation mode. Lanczos on Hessian-vector products, until
-    ‖Hv - λv‖ <= tolerance |λ|, by default 1.5e-8 in float64 and 3.5e-4 in float32 (the root of the rounding unit), from
-    a vector drawn with `seed`. The result has `value` (also `float(result)`), `residual`, and `lr_limit` = 2 / λmax,
-    a local limit: the rate beyond which gradient descent leaves this place. The model is left as it is.
+    `data` is (x, y) or other rows in memory as `train` takes them, in evaluation mode. Lanczos on Hessian-vector products, until
+    ‖Hv - λv‖ <= tolerance |λ| for the largest |λ| found, by default 1.5e-8 in float64 and 3.5e-4 in float32 (the root
+    of the rounding unit), from a vector drawn with `seed`. Repeated eigenvalues are listed as often as they are there.
+    The result has `values` and `residuals`, the largest also as `value` (or `float(result)`) and `residual`, and
+    `lr_limit` = 2 / λmax, a local limit: the rate beyond which gradient descent leaves this place, which
+    `against(optimizer)` puts beside the rate in use. The model is left as it is.
 
-    Raises UsageError for shapes that would broadcast, or a model without second derivatives.
+    Raises UsageError for shapes that would broadcast, a k that is no whole number from 1 to the number of parameters,
+    or a model without second derivatives.
 
     >>> x, y = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [1.0]])
     >>> model = torch.nn.Linear(1, 1, bias=False)
     >>> found = top_curvature(model, (x, y), loss=torch.nn.MSELoss())
     >>> round(found.value, 4), round(found.lr_limit, 4)
     (10.0, 0.2)
+    >>> print(found.against(torch.optim.SGD(model.parameters(), lr=0.05)))
+    the rate 0.05 is 0.25 of the limit 2 / λmax = 0.2
     """
     if tolerance is not None:
         check_number("tolerance", tolerance)
     problem = _problem(model, data, loss, seed=seed)
     parameters = [p for p in problem.module.parameters() if p.requires_grad]
+    q = sum(p.numel() for p in parameters)
+    _check_number_of_values(k, q)
     dtype = max((p.dtype for p in parameters), key=lambda d: torch.finfo(d).bits)
     goal = math.sqrt(torch.finfo(parameters[0].dtype).eps) if tolerance is None else float(tolerance)
     generator = torch.Generator().manual_seed(int(seed))
-    q = sum(p.numel() for p in parameters)
     start = torch.randn(q, generator=generator, dtype=torch.float64).to(parameters[0].device, dtype)
-    with _as_it_was(problem, seed), torch.enable_grad():
-        model.eval()
-        prediction = model(problem.x)
-        check_prediction(loss, prediction, problem.y)
-        value = loss(prediction, problem.y)
+    inputs, target = _one_batch(problem)
+    with _as_it_was(problem, seed), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        problem.module.eval()
+        prediction = predicted(problem.module, inputs)
+        check_prediction(loss, prediction, target)
+        value = loss(prediction, target)
         check_loss_value(value)
         try:
-            return largest_eigenvalue(HessianProduct(value, parameters), start, tolerance=goal)
+            found = largest_eigenvalues(HessianProduct(value, parameters), start, k=int(k), tolerance=goal)
         except RuntimeError as error:
             raise refuse_second_derivative(error) from None
+    return TopCurvature(found.values, found.residuals, found.tolerance, found.products, found.converged)
+
+
+def _one_batch(problem: Problem) -> Any:
+    if isinstance(problem.feed, TensorFeed):
+        return problem.feed.whole()
+    raise UsageError(
+        "data is an iterable of batches, and the curvature is that of the loss on given rows: give a batch, such as "
+        "next(iter(loader)), or the tensors"
+    )
+
+
+def _check_number_of_values(k: Any, q: int) -> None:
+    check_whole("k", k, at_least=1)
+    if k > q:
+        raise UsageError(f"k is {k} and the model has {count(q, 'trainable parameter')}: give a k of at most {q:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +141,7 @@ def lr_range_test(
 ) -> RangeTest:
     """One step of the optimizer at each of `steps` rates from `low` to `high` at equal ratios, and the loss before it.
 
-    `data = (x, y)` with x `(n, ...)` and y `(n, ...)`, batches as in `train`. `optimizer` is a class of torch.optim, or
+    `data` and batches are as in `train`. `optimizer` is a class of torch.optim, or
     a function of parameters and rate that gives an optimizer; the rates of its groups keep their ratios. The test ends
     where the loss is not finite or above 4 times the first. Parameters, buffers, gradients and modes are given back as
     they were (Smith 2017, Cyclical learning rates for training neural networks).
@@ -150,7 +175,7 @@ def _rise(problem: Problem, optimizer: Optimizer, rates: list[float]) -> list[fl
     for rate, (x, y) in zip(rates, _endless(problem), strict=False):
         for group, part in zip(optimizer.param_groups, share, strict=True):
             group["lr"] = rate * part
-        prediction = problem.module(x)
+        prediction = predicted(problem.module, x)
         if not losses:
             check_prediction(problem.loss, prediction, y)
         value = problem.loss(prediction, y)
@@ -167,17 +192,12 @@ def _rise(problem: Problem, optimizer: Optimizer, rates: list[float]) -> list[fl
     return losses
 
 
-def _endless(problem: Problem) -> Iterator[tuple[Tensor, Tensor]]:
+def _endless(problem: Problem) -> Iterator[Batch]:
     """Batches of one epoch after the other."""
     epoch = 0
     while True:
         epoch += 1
-        if problem.full_batch:
-            yield problem.x, problem.y
-        else:
-            yield from batches(
-                problem.x, problem.y, size=problem.batch_size or len(problem.x), seed=problem.seed, epoch=epoch
-            )
+        yield from problem.feed.epoch(epoch)
 
 
 def _is_beyond(loss: float, first: float) -> bool:
@@ -207,8 +227,7 @@ def _rates(low: Any, high: Any, steps: Any) -> list[float]:
     check_number("high", high)
     if not low < high:
         raise UsageError(f"low is {low:g} and high is {high:g}: give a low below the high")
-    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 2:
-        raise UsageError(f"steps is {shown(steps, quote=isinstance(steps, str))}: give a whole number of at least 2")
+    check_whole("steps", steps, at_least=2)
     return [float(low), *np.geomspace(low, high, int(steps))[1:-1].tolist(), float(high)]
 
 
@@ -236,16 +255,14 @@ def _made(optimizer: Any, parameters: list[nn.Parameter], lr: float) -> Optimize
 def _problem(model: Any, data: Any, loss: Any, *, seed: Any, batch_size: Any = None) -> Problem:
     """Model, loss and rows, checked as `train` checks them."""
     check_loss(model, loss)
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise UsageError(f"data is a {type(data).__name__}: give the pair (x, y) of tensors with one row per example")
-    x, y = as_rows("x", data[0]), as_rows("y", data[1])
-    check_target(loss, y)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise UsageError("the model has no trainable parameter: set requires_grad_(True) on some")
     sgd = make_optimizer("sgd", parameters, {"lr": 1.0})
     check_loop(epochs=0, start=0, batch_size=batch_size, measure=None, seed=seed, optimizer=sgd)
-    return Problem(model, loss, sgd, TensorFeed(x, y, None if batch_size is None else int(batch_size), int(seed)))
+    size = None if batch_size is None else int(batch_size)
+    module = getattr(model, "_orig_mod", model)  # what is compiled has no second derivative
+    return Problem(module, loss, sgd, training_feed(data, module, loss, batch_size=size, seed=int(seed)))
 
 
 @contextmanager
@@ -255,7 +272,8 @@ def _as_it_was(problem: Problem, seed: int) -> Iterator[None]:
     modes = [(m, m.training) for part in parts for m in part.modules()]
     values = [(t, t.detach().clone()) for part in parts for t in (*part.parameters(), *part.buffers())]
     gradients = [(p, p.grad, None if p.grad is None else p.grad.clone()) for part in parts for p in part.parameters()]
-    devices = [problem.x.device] if problem.x.is_cuda else []
+    device = device_of(problem.module)
+    devices = [device] if device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)

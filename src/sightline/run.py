@@ -30,7 +30,7 @@ from .prediction import (
 from .records import Coefficient, Direction, Epoch, Verdict, Warning
 from .rows import Rows
 from .runs.files import finite
-from .runs.store import RunFolder, find_run, read_epochs, read_manifest
+from .runs.store import RunFolder, find_run, read_epochs, read_manifest, status_of
 from .settings import RunSettings
 
 if TYPE_CHECKING:
@@ -240,11 +240,9 @@ def load(folder: str | Path) -> Run:
     path = find_run(folder)
     values = read_manifest(path)
     if "result" not in values:
-        state = values.get("status")
-        raise RunError(
-            f"run {path.name} has no result yet (its status is {state}): wait for it, or go on with sightline resume "
-            f"{path.name}"
-        )
+        status = status_of(path, values)
+        remedy = "wait for it" if status == "running" else f"go on with sightline resume {path.name}"
+        raise RunError(f"run {path.name} has no result yet (its status is {status}): {remedy}")
     try:
         result = values["result"]
         coefficients = [_with_infinity(Coefficient(**c), values.get("infinite", {})) for c in result["coef"]]

@@ -30,7 +30,6 @@ from .trainable import make_problem, theta_of
 from .truth import Truth, measured_excess
 from .truths import truth_of
 from .tuning import choose_step
-from .verdict import limit_formula
 
 if TYPE_CHECKING:
     from .engines.problem import Problem
@@ -161,7 +160,7 @@ class Sweeper:
         known = descent and self.truth.optimum is not None and math.isfinite(e.lr_limit)
         return Ground(
             max(e.tolerance, self.truth.resolution(eps)), self.settings.epochs or EPOCHS,
-            e.lr_limit if known else None, limit_formula(e) if known else "", not self.truth.quadratic, descent,
+            e.lr_limit if known else None, e.lr_formula if known else "", not self.truth.quadratic, descent,
             self._needs, self._remedy(), eps,
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from .linear.exact import EPS
 from .records import Verdict, Warning
 from .words import about, count, in_epochs, plain
 
-__all__ = ["judge", "limit_formula", "warnings_before"]
+__all__ = ["judge", "warnings_before"]
 
 STEEP = 1e4  # a condition number worth a warning
 
@@ -26,7 +26,7 @@ def warnings_before(evidence: Evidence) -> list[Warning]:
 
 
 def _above_limit(e: Evidence) -> str:
-    limit = f"{float(f'{e.lr_limit:.4g}'):.4g} ({limit_formula(e)})"
+    limit = f"{float(f'{e.lr_limit:.4g}'):.4g} ({e.lr_formula})"
     factor = f"multiplies the error in the steepest direction by {plain(float(e.contraction().max()), 3)}"
     if e.truth.quadratic:
         return (
@@ -37,14 +37,6 @@ def _above_limit(e: Evidence) -> str:
         f"learning rate {plain(e.step.lr)} is above the largest rate that is stable at the optimum, {limit}: near it "
         f"each epoch {factor}, so the run cannot settle there"
     )
-
-
-def limit_formula(e: Evidence) -> str:
-    """The formula of the largest stable rate."""
-    if e.step.options.get("nesterov"):
-        return "2 (1 + β) / ((1 + 2β) λmax)"
-    top = "2 (1 + β)" if e.step.momentum else "2"
-    return f"{top} / ((1 - dampening) λmax)" if e.step.options.get("dampening") else f"{top} / λmax"
 
 
 def judge(evidence: Evidence, before: list[Warning]) -> Verdict:

@@ -1,16 +1,16 @@
-"""The largest curvature of a module, against the whole Hessian by torch and the closed form of a linear layer."""
+"""The largest curvatures of a module, against the whole Hessian by torch and the closed form of a linear layer."""
 
 from __future__ import annotations
 
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import sightline
-from sightline.engines.hessian import largest_eigenvalue
 from sightline.errors import UsageError
 
 
@@ -114,6 +114,97 @@ def test_gradient_descent_leaves_the_place_beyond_the_limit_and_not_below_it():
     assert away[1.02] > 1e-4
 
 
+class Convolution(nn.Module):
+    """Images (n, 1, 5, 5) to three scores."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(4)
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 2, 3), nn.Softplus(), nn.AvgPool2d(3), nn.Flatten(), nn.Linear(2, 3)
+        ).double()  # fmt: skip
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def images_and_classes():
+    g = torch.Generator().manual_seed(2)
+    x = torch.randn(20, 1, 5, 5, generator=g, dtype=torch.float64)
+    return Convolution(), x, torch.randint(0, 3, (20,), generator=g), nn.CrossEntropyLoss()
+
+
+def softmax_of_one_layer():
+    x, _ = rows(p=4)
+    return perceptron(4, 3), x, torch.arange(40) % 3, nn.CrossEntropyLoss()
+
+
+def nine_in_threes():
+    """The Hessian of nn.Linear(3, 3) with mean squared error has each eigenvalue once for each output."""
+    x, _ = rows(p=3)
+    return nn.Linear(3, 3, dtype=torch.float64), x, rows(p=3, k=3)[1], nn.MSELoss()
+
+
+def saddle():
+    """A perceptron far from its optimum."""
+    x, y = rows()
+    return perceptron(3, 4, 1, seed=3), x, 10.0 * y, nn.MSELoss()
+
+
+def top_of_a_hill():
+    """No direction curves upward."""
+    x, y = rows()
+    return (
+        nn.Linear(3, 1, dtype=torch.float64),
+        x,
+        y,
+        lambda prediction, target: -nn.functional.mse_loss(prediction, target),
+    )
+
+
+SMALL = {
+    "tanh": lambda: (perceptron(3, 5, 1), *rows(), nn.MSELoss()),
+    "convolution": images_and_classes,
+    "softmax": softmax_of_one_layer,
+    "threefold": nine_in_threes,
+    "saddle": saddle,
+    "hill": top_of_a_hill,
+}
+
+
+@pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)
+@pytest.mark.parametrize("k", [1, 2, 4, "all"])
+def test_the_k_largest_are_those_of_the_whole_hessian(make, k):
+    model, x, y, loss = make()
+    exact = np.linalg.eigvalsh(whole_hessian(model, x, y, loss).numpy())[::-1]
+    k = len(exact) if k == "all" else k
+    found = sightline.top_curvature(model, (x, y), loss=loss, k=k)
+    size = np.abs(exact).max()
+    assert found.values == pytest.approx(exact[:k].tolist(), rel=1e-9, abs=1e-12 * size)
+    assert (found.value, found.residual) == (found.values[0], found.residuals[0])
+    assert len(found.residuals) == k
+    assert found.converged
+    assert max(found.residuals) <= 1.5e-8 * max(abs(v) for v in found.values)
+
+
+def test_the_cases_are_what_they_are_called():
+    exact = {name: np.linalg.eigvalsh(whole_hessian(*make()).numpy()) for name, make in SMALL.items()}
+    assert np.ptp(exact["threefold"].reshape(4, 3), axis=1).max() < 1e-14
+    assert exact["saddle"][0] < -0.1 < 0.1 < exact["saddle"][-1]
+    assert exact["hill"][-1] < 0.0
+    assert abs(exact["softmax"][4]) < 1e-12 < exact["softmax"][5]  # scores that all grow by the same change nothing
+
+
+def test_a_place_where_the_hessian_is_infinite_is_named():
+    x, y = rows()
+    model = nn.Linear(3, 1, dtype=torch.float64)
+    nn.init.zeros_(model.weight)
+    with pytest.raises(UsageError, match="the Hessian is not finite at these parameters: move them a little"):
+        sightline.top_curvature(
+            model, (x, y), loss=lambda prediction, _: model.weight.abs().sqrt().sum() + prediction.sum()
+        )
+
+
 def test_the_model_is_left_as_it_was():
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 1)).double()
     x, y = rows()
@@ -143,27 +234,6 @@ def test_a_loss_without_curvature():
     x, y = rows()
     found = sightline.top_curvature(nn.Linear(3, 1, dtype=torch.float64), (x, y), loss=nn.L1Loss())
     assert (found.value, found.lr_limit, found.converged) == (0.0, math.inf, True)
-
-
-@pytest.mark.parametrize("q", [1, 2, 31, 32, 33, 300])
-def test_lanczos_with_any_spectrum(q):
-    """Clustered, repeated and negative eigenvalues; restarts are needed beyond 32."""
-    g = torch.Generator().manual_seed(q)
-    Q, _ = torch.linalg.qr(torch.randn(q, q, generator=g, dtype=torch.float64))
-    values = torch.linspace(-3.0, 1.0, q, dtype=torch.float64)
-    values[q // 2 :] = 1.0 if q % 2 else values[q // 2 :]
-    H = Q @ torch.diag(values) @ Q.T
-    start = torch.randn(q, generator=g, dtype=torch.float64)
-    found = largest_eigenvalue(lambda v: H @ v, start, tolerance=1e-9)
-    assert found.converged
-    assert found.value == pytest.approx(values.max().item(), abs=1e-9)
-
-
-def test_too_few_products_are_told():
-    H = torch.diag(torch.linspace(1.0, 1.001, 2000, dtype=torch.float64))
-    found = largest_eigenvalue(lambda v: H @ v, torch.ones(2000, dtype=torch.float64), tolerance=1e-14, most=40)
-    assert not found.converged
-    assert found.residual > 1e-14
 
 
 class Floor(torch.autograd.Function):
@@ -198,6 +268,11 @@ class Once(nn.Module):
         (lambda x, y: sightline.top_curvature(nn.Linear(3, 1).double(), (x, y[:, 0]), loss=nn.MSELoss()), "reshape"),
         (lambda x, y: sightline.top_curvature(nn.Linear(3, 1).double(), (x, y), loss=nn.MSELoss(), tolerance=0), "tolerance is 0"),
         (lambda x, y: sightline.top_curvature(nn.Linear(3, 1).double(), (x, y), loss=nn.MSELoss(), seed=-1), "seed is -1"),
+        (lambda x, y: sightline.top_curvature(nn.Linear(3, 1).double(), (x, y), loss=nn.MSELoss(), k=5), "k is 5 and the model has 4 trainable parameters: give a k of at most 4"),
+        (lambda x, y: sightline.top_curvature(nn.Linear(3, 1).double(), (x, y), loss=nn.MSELoss(), k=0), "k is 0: give a whole number of at least 1"),
+        (lambda x, y: sightline.top_curvature(nn.Linear(3, 1).double(), (x, y), loss=nn.MSELoss(), k=2.0), "k is 2.0: give a whole number"),
+        (lambda x, y: sightline.top_curvature(nn.Linear(3, 1).double(), (x, y), loss=nn.MSELoss(), k=True), "k is True: give a whole number"),
+        (lambda x, y: sightline.top_curvature(nn.Linear(3, 1).double(), (x, y), loss=nn.MSELoss(), k="2"), "k is '2': give a whole number"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked_is_refused(call, words):

@@ -27,6 +27,7 @@ OPTIONS = {
     "nesterov 0.5": {"momentum": 0.5, "nesterov": True},
     "nesterov 0.9": {"momentum": 0.9, "nesterov": True},
     "dampening": {"momentum": 0.9, "dampening": 0.5},
+    "dampening without momentum": {"dampening": 0.5},
     "strong dampening": {"momentum": 0.8, "dampening": 0.95},
 }
 

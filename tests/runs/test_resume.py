@@ -339,7 +339,7 @@ def test_stopped_before_the_first_checkpoint_it_begins_again(data, tmp_path):
     assert same(straight, folder)
 
 
-@pytest.mark.parametrize("at", range(12))
+@pytest.mark.parametrize("at", range(18))
 def test_each_operation_that_fails_leaves_a_run_to_go_on_with(half, monkeypatch, at):
     """The checkpoint's fsyncs and renames fail one after the other, as on a full disk; nothing written is lost."""
     folder, straight = half

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import math
+import os
+import stat
+from pathlib import Path
 
 import pytest
 import torch
@@ -159,3 +164,140 @@ def test_damaged_records_are_named(heights, tmp_path, content):
     (run.folder / "epochs.jsonl").write_bytes(content)
     with pytest.raises(sightline.RunError, match="line 1 is damaged"):
         sightline.load(run.folder)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What is asked of the disk, in order: syncs by the name of the file or folder, renames by both names."""
+    seen, fsync, replace = [], os.fsync, os.replace
+
+    def synced(file):
+        told = os.fstat(file)
+        fsync(file)
+        seen.append(("sync", told.st_ino, stat.S_ISDIR(told.st_mode)))
+
+    def renamed(path, to):
+        inode = os.stat(path).st_ino
+        replace(path, to)
+        seen.append(("rename", inode, Path(to).name))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    return seen
+
+
+def test_a_file_is_synced_before_its_rename_and_the_folder_after_it(tmp_path, calls):
+    write_bytes(tmp_path / "run.json", b"new")
+    inode = (tmp_path / "run.json").stat().st_ino
+    assert calls == [
+        ("sync", inode, False),
+        ("rename", inode, "run.json"),
+        ("sync", tmp_path.stat().st_ino, True),
+    ]
+
+
+def test_the_older_generation_of_a_checkpoint_is_on_the_disk_before_the_newer_takes_its_names(tmp_path, calls):
+    save_state(tmp_path, {"w": torch.ones(2)}, epoch=1, seconds=0.0)
+    old = {name: (tmp_path / name).stat().st_ino for name in ("state.json", "state.safetensors")}
+    calls.clear()
+    save_state(tmp_path, {"w": torch.zeros(2)}, epoch=2, seconds=0.0)
+    new = {name: (tmp_path / name).stat().st_ino for name in ("state.json", "state.safetensors")}
+    folder = ("sync", tmp_path.stat().st_ino, True)
+    assert calls == [
+        ("sync", new["state.safetensors"], False),
+        ("sync", new["state.json"], False),
+        ("rename", old["state.json"], "state.previous.json"),
+        ("rename", old["state.safetensors"], "state.previous.safetensors"),
+        folder,
+        ("rename", new["state.safetensors"], "state.safetensors"),
+        ("rename", new["state.json"], "state.json"),
+        folder,
+    ]
+
+
+def test_whatever_renames_reach_the_disk_one_checkpoint_is_whole(tmp_path, monkeypatch):
+    """A disk that keeps any of the renames since the last sync of the folder, in any order, and loses the others."""
+    before, synced, states = {}, {}, []
+
+    def look():
+        return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+    def renamed(path, to):
+        pending.append((Path(path).name, Path(to).name))
+        os.rename(path, to)
+
+    def sync(path):
+        states.append((dict(synced), list(pending)))
+        pending.clear()
+        synced.clear()
+        synced.update(look())
+
+    folder, pending = tmp_path / "run", []
+    folder.mkdir()
+    for epoch in (1, 2):
+        save_state(folder, {"w": torch.full((2,), float(epoch))}, epoch=epoch, seconds=0.0)
+    before = look()
+    monkeypatch.setattr(os, "replace", renamed)
+    monkeypatch.setattr("sightline.runs.checkpoint.sync_folder", sync)
+    monkeypatch.setattr("sightline.runs.files.sync_folder", sync)
+    synced.update(before)
+    save_state(folder, {"w": torch.full((2,), 3.0)}, epoch=3, seconds=0.0)
+    assert [len(renames) for _, renames in states] == [2, 2]
+    new = {f".{name}.{os.getpid()}.part": (folder / name).read_bytes() for name in ("state.json", "state.safetensors")}
+    for number, (files, renames) in enumerate(states):
+        for kept in (order for n in range(3) for order in itertools.permutations(renames, n)):
+            disk = {**files, **new}
+            for source, target in kept:
+                disk[target] = disk.pop(source)
+            place = tmp_path / f"disk-{number}-{len(list(tmp_path.iterdir()))}"
+            place.mkdir()
+            for name, content in disk.items():
+                (place / name).write_bytes(content)
+            found = [c for c in read_checkpoints(place) if not isinstance(c, str)]
+            assert found[0].epoch in ({2} if number == 0 else {2, 3})
+            assert found[0].state["w"].tolist() == [float(found[0].epoch)] * 2
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_sync_folders_is_no_error(tmp_path, monkeypatch, code):
+    fsync = os.fsync
+
+    def files_only(file):
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    write_bytes(tmp_path / "run.json", b"new")
+    assert (tmp_path / "run.json").read_bytes() == b"new"
+
+
+def test_a_folder_that_cannot_be_opened_is_not_synced(tmp_path, monkeypatch):
+    """As on Windows."""
+    opened = os.open
+
+    def files_only(path, *arguments, **named):
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", files_only)
+    write_bytes(tmp_path / "run.json", b"new")
+    assert (tmp_path / "run.json").read_bytes() == b"new"
+
+
+def test_a_folder_whose_sync_fails_is_told_and_left_open_by_nobody(tmp_path, monkeypatch):
+    fsync, tried = os.fsync, []
+
+    def failing(file):
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            tried.append(file)
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(sightline.RunError, match="Input/output error; free space there or check the disk"):
+        write_bytes(tmp_path / "run.json", b"new")
+    (file,) = tried
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file)

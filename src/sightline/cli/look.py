@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import click
@@ -11,6 +12,8 @@ from .options import output_option, result_options
 from .questions import ask, question_options
 from .sections import Sectioned
 
+KILLED = "killed: the process that wrote the run is gone"
+
 
 @click.command("show", cls=Sectioned, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run")
@@ -19,16 +22,32 @@ from .sections import Sectioned
 def show_command(run: str, as_json: bool, quiet: bool, **options: Any) -> int:
     """The table and the verdict of RUN, an id or a folder; questions are asked of its exact answer."""
     from ..run import load
+    from ..runs.store import read_manifest, status_of
     from ..words import count, plain
 
     found = load(run)
     findings = ask(found, options, load)
+    assert found.folder is not None
+    findings.values["status"] = status_of(found.folder, read_manifest(found.folder))
     if not (as_json or quiet):
         o, epochs = found.result["optimizer"], found.result["epochs"]
         how = f"{o['name']}, rate {plain(o['lr'])}, {count(epochs, 'epoch')}" if "lr" in o else "solved, no training"
         click.echo(f"{found.source.get('name')}: {how}")
     report(found, as_json=as_json, quiet=quiet, findings=findings)
+    if not as_json and (note := _going_on(findings.values["status"], run)):
+        click.echo(note, err=True)
     return 0
+
+
+def _going_on(status: str, run: str) -> str:
+    """What is to be known where the result is that of before the run was gone on with."""
+    if status == "running":
+        return "the run is going on at this moment; this is its result before"
+    return f"{KILLED}; this is its result before; {_resume(run)}" if status == "killed" else ""
+
+
+def _resume(run: str) -> str:
+    return f"go on with: sightline resume {shlex.quote(run)}"
 
 
 @click.command("runs", context_settings={"help_option_names": ["-h", "--help"]})
@@ -58,10 +77,12 @@ def runs_command(output: str | None, as_json: bool) -> int:
         b = _brief(r)
         started = str(r.get("started", ""))[:16].replace("T", " ")
         epochs = "-" if b["epochs"] is None else f"{b['epochs']:,}"
-        verdict = b["verdict"] or str(r.get("status"))
+        verdict = b["verdict"] if b["verdict"] and r["status"] not in ("running", "killed") else r["status"]
         formula = str(b["formula"])
         formula = formula if len(formula) <= room else formula[: room - 3] + "..."
         click.echo(f"{r['run']:<9}{started:<18}{verdict:<15}{plain(b['loss'], 6):>11}{epochs:>9}  {formula}")
+    if killed := [r for r in found if r["status"] == "killed"]:
+        click.echo(f"\n{KILLED}; {_resume(str(killed[-1]['folder' if output else 'run']))}")
     return 0
 
 

@@ -6,17 +6,20 @@ import copy
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
 from ..errors import UsageError
+from ..linear.curvature import Curvature, limit_formula
 from ..words import plain
 from .checks import check_classes, check_input, check_loss_value, check_prediction, check_target, reached_by_gradients
 from .dead_units import DeadUnits
 from .faults import why_not_finite
 from .feeds import TensorFeed, predicted, rows_in
-from .hessian import HessianProduct, largest_eigenvalue
+from .hessian import HessianProduct
+from .lanczos import largest_eigenvalues
 from .problem import Problem
 
 __all__ = ["Watch"]
@@ -137,14 +140,16 @@ class Watch:
         try:
             with torch.enable_grad():
                 value = self.problem.loss(predicted(module.eval(), inputs), target)
-                top = largest_eigenvalue(HessianProduct(value, parameters), start, tolerance=1e-2, most=64).value
+                top = largest_eigenvalues(
+                    HessianProduct(value, parameters), start, k=1, tolerance=1e-2, most=64
+                ).values[0]
         except (RuntimeError, UsageError):
             return ""
-        beta, lr = float(group["momentum"]), float(group["lr"])
-        limit = 2.0 * (1.0 + beta) / ((1.0 + 2.0 * beta if group["nesterov"] else 1.0) * top) if top > 0.0 else math.inf
+        beta, lr, kind = float(group["momentum"]), float(group["lr"]), {k: group[k] for k in ("dampening", "nesterov")}
+        limit = Curvature(np.array([top]), np.eye(1), 1).lr_limit(beta, **kind) if top > 0.0 else math.inf
         if not lr > limit:
             return ""
-        formula = "2 (1 + β) / λmax" if beta else "2 / λmax"
+        formula = limit_formula(beta, **kind)
         return (
             f"the learning rate {plain(lr)} is above the largest that is stable where the training began, "
             f"{plain(limit)} ({formula}, of the Hessian): use a rate below it, such as {plain(0.5 * limit, 2)}"

@@ -19,6 +19,7 @@ __all__ = [
     "epochs_needed",
     "epochs_per_digit",
     "epochs_per_factor",
+    "limit_formula",
     "nesterov_momentum",
     "rates_per_epoch",
     "steady_momentum",
@@ -92,9 +93,12 @@ class Curvature:
         λmax).
 
         Beyond it the loss grows along the steepest direction (Polyak 1964; Goh 2017, Why momentum really works).
+        Dampening divides the gradient of steps with momentum only, as in torch.
         """
         if self.max == 0:
             return math.inf
+        if not momentum:
+            return 2.0 / self.max
         if nesterov:
             return 2.0 * (1.0 + momentum) / ((1.0 + 2.0 * momentum) * self.max)
         return 2.0 * (1.0 + momentum) / ((1.0 - dampening) * self.max)
@@ -114,6 +118,19 @@ class Curvature:
         return rates_per_epoch(self.eigenvalues[: self.rank], lr, momentum, nesterov=nesterov, dampening=dampening)
 
 
+def limit_formula(momentum: float = 0.0, *, dampening: float = 0.0, nesterov: bool = False, top: str = "λmax") -> str:
+    """The formula of `Curvature.lr_limit`, with a name for the largest eigenvalue.
+
+    >>> limit_formula(), limit_formula(0.9), limit_formula(0.9, nesterov=True)
+    ('2 / λmax', '2 (1 + β) / λmax', '2 (1 + β) / ((1 + 2β) λmax)')
+    """
+    if not momentum:
+        return f"2 / {top}"
+    if nesterov:
+        return f"2 (1 + β) / ((1 + 2β) {top})"
+    return f"2 (1 + β) / ((1 - dampening) {top})" if dampening else f"2 (1 + β) / {top}"
+
+
 @np.errstate(over="ignore", invalid="ignore")
 def rates_per_epoch(
     eigenvalues: Array, lr: float, momentum: float = 0.0, *, nesterov: bool = False, dampening: float = 0.0
@@ -123,9 +140,9 @@ def rates_per_epoch(
     With momentum the larger root of z² - (1 + β - a) z + β, a = lr (1 - dampening) λ; with Nesterov's, of
     z² - (1 + β)(1 - a) z + β (1 - a).
     """
-    a = lr * (1.0 - dampening) * eigenvalues
     if not momentum:
-        return np.abs(1.0 - a)
+        return np.abs(1.0 - lr * eigenvalues)
+    a = lr * (1.0 - dampening) * eigenvalues
     linear = (1.0 + momentum) * (1.0 - a) if nesterov else 1.0 + momentum - a
     constant = momentum * (1.0 - a) if nesterov else np.full_like(a, momentum)
     root = np.sqrt((linear**2 - 4.0 * constant).astype(np.complex128))

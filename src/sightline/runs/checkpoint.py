@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import shown
 from ..records import Epoch
-from .files import rename, write_aside, write_bytes
+from .files import rename, sync_folder, write_aside, write_bytes
 from .store import RunFolder
 
 __all__ = ["Checkpoint", "Checkpoints", "read_checkpoints", "save_model", "save_state"]
@@ -76,7 +76,9 @@ def save_state(folder: Path, state: Mapping[str, Any], *, epoch: int, seconds: f
     """Tensors in state.safetensors, the rest in state.json; what was there becomes the previous generation.
 
     The JSON names its tensors by their SHA-256, and a JSON and its tensors are found together whichever of the names
-    they have. So there is a whole generation after each of the four renames, wherever a crash falls between them.
+    they have. So there is a whole generation after each of the four renames, wherever a crash falls between them. The
+    disk may be late with renames and in another order, so the folder is synced after each two of them: the older
+    generation has its names there before the newer takes them.
     """
     from safetensors.torch import save
 
@@ -94,8 +96,10 @@ def save_state(folder: Path, state: Mapping[str, Any], *, epoch: int, seconds: f
     for ending in (".json", ".safetensors"):
         if (folder / f"{newest}{ending}").exists():
             rename(folder / f"{newest}{ending}", folder / f"{previous}{ending}")
+    sync_folder(folder)
     for ending, path in written.items():
         rename(path, folder / f"{newest}{ending}")
+    sync_folder(folder)
 
 
 def read_checkpoints(folder: Path, run: str = "") -> Iterator[Checkpoint | str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -11,12 +12,16 @@ from typing import Any
 from ..digits import Digits
 from ..errors import RunError
 
-__all__ = ["finite", "json_text", "read_json", "rename", "write_aside", "write_bytes", "write_json"]
+__all__ = ["finite", "json_text", "read_json", "rename", "sync_folder", "write_aside", "write_bytes", "write_json"]
+
+
+NO_SUCH_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # of a file system that cannot sync a folder
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write aside, fsync, rename."""
+    """Write aside, fsync, rename, fsync the folder."""
     rename(write_aside(path, content), path)
+    sync_folder(path.parent)
 
 
 def write_aside(path: Path, content: bytes) -> Path:
@@ -39,6 +44,23 @@ def rename(path: Path, to: Path) -> None:
         os.replace(path, to)
     except OSError as error:
         raise RunError(f"cannot write {to}: {error.strerror}; check who may write there") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """See that what was renamed there is on the disk under its new name; nothing where folders cannot be opened, as on
+    Windows, or cannot be synced.
+    """
+    try:
+        entry = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(entry)
+    except OSError as error:
+        if error.errno not in NO_SUCH_SYNC:
+            raise RunError(f"cannot write to {folder}: {error.strerror}; free space there or check the disk") from None
+    finally:
+        os.close(entry)
 
 
 def write_json(path: Path, values: Any) -> None:

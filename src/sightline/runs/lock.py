@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import RunError
 
-__all__ = ["Lock"]
+__all__ = ["Lock", "is_held"]
 
 HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 BEHIND = 1 << 30  # Windows locks bytes, and others cannot read those: one far behind the text
@@ -47,6 +47,29 @@ class Lock:
         self._file = None
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process writes this run; also where that cannot be told. Nothing in the folder is changed."""
+    try:
+        file = os.open(folder / "lock.json", os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        return not _shares(file)
+    finally:
+        os.close(file)
+
+
+def _shares(file: int) -> bool:
+    """Whether the lock is free, or held for a moment by those who look, as this does."""
+    try:
+        _take(file, shared=True)
+    except OSError:
+        return False
+    return True
+
+
 def _locked(path: Path, name: str) -> int:
     """The open and locked file; another is opened where the one that was waited for has been taken away meanwhile."""
     while True:
@@ -61,14 +84,16 @@ def _locked(path: Path, name: str) -> int:
         except FileNotFoundError:
             pass
         except OSError as error:
-            if error.errno in HELD:
+            if error.errno not in HELD:
+                return file
+            if not _shares(file):
                 os.close(file)
                 raise RunError(f"run {name} is in use{_by(path)}: wait until it ends, or stop that process") from None
-            return file
         os.close(file)
 
 
-def _take(file: int) -> None:
+def _take(file: int, *, shared: bool = False) -> None:
+    """Lock it, or raise OSError; shared with others who look only, where the system can."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -78,7 +103,7 @@ def _take(file: int) -> None:
     else:
         import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def _by(path: Path) -> str:

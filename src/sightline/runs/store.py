@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from ..errors import RunError, nearest, shown
 from ..records import Epoch, Stop
-from .files import finite, read_json, write_bytes, write_json
-from .lock import Lock
+from .files import finite, read_json, sync_folder, write_bytes, write_json
+from .lock import Lock, is_held
 
 __all__ = [
     "RunFolder",
@@ -24,6 +24,7 @@ __all__ = [
     "list_runs",
     "read_epochs",
     "read_manifest",
+    "status_of",
     "unused_folder",
 ]
 
@@ -61,6 +62,7 @@ class RunFolder:
         folder = cls(path, values, Lock(path))
         write_json(path / "run.json", folder.manifest)
         folder._open_records()
+        sync_folder(output)
         return folder
 
     @classmethod
@@ -160,6 +162,17 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return values
 
 
+def status_of(path: Path, values: Mapping[str, Any]) -> str:
+    """The status in the run.json of a run: running, done, interrupted or failed; killed where it says running and no
+    process writes the run any longer.
+    """
+    status = str(values.get("status"))
+    if status != "running" or is_held(path):
+        return status
+    now = str(read_json(path / "run.json").get("status"))  # it may have ended since
+    return "killed" if now == "running" else now
+
+
 def unused_folder(output: Path, prefix: str = "") -> Path:
     """A new folder under `output`: the prefix and a short id that no other has."""
     for attempt in range(64):
@@ -218,11 +231,14 @@ def find_run(name: str | os.PathLike[str], output: Path | None = None) -> Path:
 
 
 def list_runs(output: Path | None = None) -> list[dict[str, Any]]:
-    """The run.json of every run under `output`, oldest first; folders that cannot be read are passed over."""
+    """The run.json of every run under `output`, oldest first, with its `folder` and its `status` as of now; folders
+    that cannot be read are passed over.
+    """
     found = []
     for path in (output or default_output()).glob("*/run.json"):
         try:
-            found.append({**read_json(path), "folder": str(path.parent)})
+            values = read_json(path)
+            found.append({**values, "status": status_of(path.parent, values), "folder": str(path.parent)})
         except RunError:
             continue
     return sorted(found, key=lambda run: str(run.get("started", "")))
