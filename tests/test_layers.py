@@ -57,6 +57,8 @@ LAYERS = [
         "tidy",
         "validation",
         "explanation",
+        "k_folds",
+        "folding",
         "again",
         "ejected_table",
         "ejection",

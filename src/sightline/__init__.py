@@ -28,6 +28,7 @@ __all__ = [
     "eject",
     "fit",
     "influence",
+    "k_fold",
     "least_squares",
     "load",
     "lr_range_test",
@@ -61,6 +62,7 @@ _HOME = {
     "eject": "ejection",
     "fit": "api",
     "influence": "analysis",
+    "k_fold": "folding",
     "least_squares": "arrays",
     "load": "run",
     "lr_range_test": "rate_tests",
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from .comparisons import anova, nested_test, wald_test
     from .ejection import eject
     from .errors import DataError, FormulaError, RunError, SightlineError, UsageError
+    from .folding import k_fold
     from .rate_tests import lr_range_test, top_curvature
     from .records import Coefficient, Epoch, Stop, Verdict
     from .resuming import resume
