@@ -141,7 +141,8 @@ class Folding:
         metrics, observed, scores = _scored(run, held, mean)
         fold = Fold(
             number + 1, len(prepared.rows), held.rows, 0 if prepared.valid is None else len(prepared.valid),
-            run.result["epochs"], run.verdict.name, metrics, _scored(run, prepared.table, mean)[0],
+            run.result["epochs"], run.verdict.name,
+            tuple(w.code for w in run.verdict.warnings), metrics, _scored(run, prepared.table, mean)[0],
         )  # fmt: skip
         return Part(fold, observed, scores, run.design.encoding.offset(held), np.full(held.rows, mean))
 

@@ -21,9 +21,9 @@ CLASS_METRICS = ("log_loss", "accuracy", "brier")
 class Fold:
     """One training on the rows of all other folds.
 
-    `number` from 1; `trained` rows, `held_out` rows, and `validation` rows that only decided when to stop; `epochs` run
-    and the name of the `verdict`. `metrics` are of the rows held out, `trained_metrics` of the rows trained on; None
-    where the training left no finite numbers, or where the loss has no probabilities to measure.
+    `number` from 1; `trained` rows, `held_out` rows, and `validation` rows that only decided when to stop; `epochs`
+    run, the name of the `verdict`, the codes of its `warnings`. `metrics` are of the rows held out, `trained_metrics`
+    of the rows trained on; None where the training left no finite numbers, or the loss has no such metric.
     """
 
     number: int
@@ -32,6 +32,7 @@ class Fold:
     validation: int
     epochs: int
     verdict: str
+    warnings: tuple[str, ...]
     metrics: Values
     trained_metrics: Values
 

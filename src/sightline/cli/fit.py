@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .announce import announce
+from .folds import ask_folds, fold_options, plan_folds
 from .options import (
     NumberOr,
     colored,
@@ -27,13 +28,13 @@ from .options import (
     step_options,
     stopping_options,
 )
+from .questions import Findings
 from .sections import Sectioned
 
 if TYPE_CHECKING:
     from ..job import Job
     from ..records import Epoch, Stop
     from ..run import Run
-    from .questions import Findings
 
 
 EPILOG = """\b
@@ -66,6 +67,7 @@ COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yel
     "--batch-size", type=NumberOr("full", int), metavar="N|full", help="Rows in a step (default full: all rows)."
 )
 @stopping_options
+@fold_options
 @click.option("--seed", type=int, metavar="N", help="Decides the order of the rows in batches (default 0).")
 @click.option("--standardize/--no-standardize", default=None, help="Train on standardized columns (default yes).")
 @click.option("--start", metavar="TERMS", help='Where to start, such as "Intercept=-35,height=0.45".')
@@ -85,10 +87,12 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
     FORMULA is such as "weight ~ height + C(city)". Exit codes: 0 done, 2 usage, 3 data, 4 diverged (or not
     converged, with --require-converged), 130 and 143 after Ctrl-C and SIGTERM, both after saving.
     """
+    from ..data.sources import open_source
     from ..runs.store import default_output
     from ..settings import RunSettings
 
-    ways = {name: options.pop(name) for name in ("show", "log", "as_json", "quiet", "require_converged", "output")}
+    names = ("show", "log", "as_json", "quiet", "require_converged", "output", "folds", "fold_seed")
+    ways = {name: options.pop(name) for name in names}
     read = {name: read_options(f"--{name.replace('_', '-')}", options[name]) for name in ("opt", "schedule_opt")}
     settings = RunSettings.of(
         {
@@ -102,19 +106,25 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
     from ..job import Job
     from ..prepare import prepare_for
 
-    job = Job.of(prepare_for(settings, data, formula, target=target), settings)
+    source = open_source(data) if data == "-" else data  # standard input can be read once
+    folding = plan_folds(settings, source, formula, target=target, ways=ways)
+    job = Job.of(prepare_for(settings, source, formula, target=target), settings)
     output = Path(ways["output"]) if ways["output"] else default_output()
     silent = ways["as_json"] or ways["quiet"]
     if not silent:
         announce(job)
     run, signalled = train_with_signals(job, output, sinks=[] if silent else [progress(job, every=ways["log"])])
-    report(run, as_json=ways["as_json"], quiet=ways["quiet"])
+    findings, ended = Findings(), signalled
+    try:
+        ended = ended or ask_folds(folding, findings, silent=silent)
+    finally:  # a fold that cannot be trained does not take the fit away
+        report(run, as_json=ways["as_json"], quiet=ways["quiet"], findings=findings)
     if settings.figures != "none":
         draw(run, every=settings.figures == "every", silent=silent)
     if ways["show"]:
         show_window(run)
-    if signalled:
-        return 128 + signalled
+    if ended:
+        return 128 + ended
     failed = run.verdict.name == "DIVERGED" or (ways["require_converged"] and run.verdict.name != "CONVERGED")
     return 4 if failed else 0
 

@@ -51,7 +51,7 @@ def fold_lines(found: Mapping[str, Any]) -> list[str]:
 
 def fold_verdict(found: Mapping[str, Any]) -> str:
     """The error of rows held out beside that of rows trained on, and which folds did not train as they should."""
-    return " ".join([_sentence(found), *_trainings(found["folds"])])
+    return " ".join([_sentence(found), *_trainings(found["folds"]), *_separated(found["folds"])])
 
 
 def _known(folds: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -60,18 +60,14 @@ def _known(folds: Sequence[Mapping[str, Any]]) -> set[str]:
 
 def _column(found: Mapping[str, Any], shown: Sequence[Mapping[str, Any]], name: str) -> list[str]:
     own = [fold["metrics"][name] for fold in shown]
-    digits = _decimals(name, own)
+    digits = _decimals([fold["metrics"]["mae"] for fold in shown]) if name in IN_UNITS else 4
     cells = [_cell(v, digits) for v in [*own, *(found[key][name] for key in ("mean", "sd", "pooled"))]]
     width = max(len(TITLES[name]), *map(len, cells))
     return [cell.rjust(width) for cell in cells]
 
 
-def _decimals(name: str, values: Sequence[float | None]) -> int | None:
-    """Four of what is near 1; of errors in the units of the target four digits of the middle one, None where they
-    are too large or too small for that.
-    """
-    if name not in IN_UNITS:
-        return 4
+def _decimals(values: Sequence[float | None]) -> int | None:
+    """Those of four digits of the middle error, None where errors are too large or too small for that."""
     sizes = sorted(abs(v) for v in values if v and math.isfinite(v))
     middle = sizes[len(sizes) // 2] if sizes else 1.0
     return max(0, 3 - math.floor(math.log10(middle))) if 1e-3 <= middle < 1e6 else None
@@ -80,8 +76,8 @@ def _decimals(name: str, values: Sequence[float | None]) -> int | None:
 def _cell(value: float | None, decimals: int | None) -> str:
     if value is None:
         return "-"
-    if decimals is None or not abs(value) < 1e7:
-        return plain(value)
+    if decimals is None or not abs(value) < 10 ** (7 - decimals):
+        return plain(value, 5)
     return f"{value:.{decimals}f}"
 
 
@@ -105,14 +101,14 @@ def _sentence(found: Mapping[str, Any]) -> str:
 
 
 def _with_spread(mean: float, sd: float) -> str:
-    """Both to the second digit of the spread, the mean to three digits at least where that is more.
+    """Both to the second digit of the smaller one.
 
-    >>> _with_spread(9.1234, 1.2345), _with_spread(0.581, 0.0296), _with_spread(256.0, 117.9), _with_spread(1e9, 3e8)
-    ('9.1 ± 1.2', '0.581 ± 0.030', '256 ± 118', '1e+09 ± 3e+08')
+    >>> _with_spread(9.1234, 1.2345), _with_spread(0.581, 0.0296), _with_spread(5.52, 10.36), _with_spread(1e9, 3e8)
+    ('9.1 ± 1.2', '0.581 ± 0.030', '5.5 ± 10.4', '1e+09 ± 3e+08')
     """
     if not (math.isfinite(sd) and 1e-4 <= sd < 1e6 and abs(mean) < 1e6):
         return f"{plain(mean, 3)} ± {plain(sd, 2)}"
-    decimals = max(0, 1 - math.floor(math.log10(sd)))
+    decimals = max(0, 1 - math.floor(math.log10(min(sd, max(abs(mean), sd / 100)))))
     return f"{mean:.{decimals}f} ± {sd:.{decimals}f}"
 
 
@@ -149,6 +145,14 @@ def _trainings(folds: Sequence[Mapping[str, Any]]) -> list[str]:
         for word, own in numbers.items()
         if own
     ]
+
+
+def _separated(folds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where no coefficients are the best, the errors depend on when the training ends."""
+    own = [f["number"] for f in folds if "SL-SEPARABLE" in f["warnings"]]
+    where = _listed(own) if len(own) < len(folds) else "every fold"
+    what = "the classes of the rows trained on are separated, so no coefficients are the best: add --l2 0.01"
+    return [f"In {where} {what}."] if own else []
 
 
 def _listed(numbers: Sequence[int]) -> str:
