@@ -178,7 +178,9 @@ def _metrics(
 
 
 def _named_metrics(design: Design, found: Mapping[str, Any]) -> Values:
-    return {name: found.get(name) for name in (CLASS_METRICS if design.classes else NUMBER_METRICS)}
+    """Those that folds have, None for one that overflows."""
+    values = {name: found.get(name) for name in (CLASS_METRICS if design.classes else NUMBER_METRICS)}
+    return {name: value if value is not None and np.isfinite(value) else None for name, value in values.items()}
 
 
 def _prior(design: Design, table: Table) -> Array | None:
@@ -255,10 +257,10 @@ def _check_present(prepared: Prepared, fold: Codes, column: str, what: str) -> N
     np.maximum.at(last, codes, fold)
     for code in np.flatnonzero(first == last)[:1]:
         rows = np.flatnonzero(codes == code)
-        others = "" if len(rows) == 1 else ", or draw other folds with another --fold-seed"
+        one = len(rows) == 1
         raise DataError(
             f"{where(table, int(rows[0]), column)}: {shown(labels[code])} is in fold {first[code] + 1} of "
             f"{fold.max() + 1} only ({count(len(rows), 'row')}), so the training on the other folds has no such "
-            f"{what}: leave {'this row' if len(rows) == 1 else 'these rows'} out, join the {what} with another, or "
-            f"add rows of it{others}"
+            f"{what}: leave {'this row' if one else 'these rows'} out, join the {what} with another, or "
+            + ("add rows of it" if one else "draw other folds with another --fold-seed")
         )

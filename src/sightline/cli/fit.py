@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +27,10 @@ from .options import (
 )
 from .questions import Findings
 from .sections import Sectioned
+from .signals import signals
 
 if TYPE_CHECKING:
     from ..job import Job
-    from ..records import Epoch, Stop
     from ..run import Run
 
 
@@ -147,31 +144,6 @@ def train_with_signals(job: Job, output: Path, *, sinks: list[Any]) -> tuple[Run
     with signals() as (received, interrupted):
         run = job.run(output=output, sinks=sinks, rules=[interrupted])
     return run, received[0] if received else 0
-
-
-@contextmanager
-def signals() -> Iterator[tuple[list[int], Callable[[Epoch], Stop | None]]]:
-    """Ctrl-C and SIGTERM are noted in a list, and the rule ends a run after the epoch in progress."""
-    from ..records import Stop
-
-    received: list[int] = []
-
-    def interrupted(_: Epoch) -> Stop | None:
-        if not received:
-            return None
-        how = "Ctrl-C" if received[0] == signal.SIGINT else "SIGTERM"
-        return Stop("interrupted", f"stopped by {how}, everything so far is saved")
-
-    def note(number: int, _: Any) -> None:
-        received.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
-
-    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received, interrupted
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
 
 
 def report(run: Run, *, as_json: bool, quiet: bool, findings: Findings | None = None) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .signals import signals
+
 if TYPE_CHECKING:
     from ..folding import Folding, Part
     from ..k_folds import Fold
@@ -45,8 +47,6 @@ def ask_folds(folding: Folding | None, found: Findings, *, silent: bool) -> int:
     """Add the table of the folds to what was found; the signal that ended them before it could be made, or 0."""
     if folding is None:
         return 0
-    from .fit import signals
-
     tell = None if silent else Progress(folding.count)
     parts: list[Part] = []
     with signals() as (received, interrupted):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .fit import signals
 from .options import (
     NumberOr,
     colored,
@@ -20,6 +19,7 @@ from .options import (
     read_start,
 )
 from .sections import Sectioned
+from .signals import signals
 
 if TYPE_CHECKING:
     from ..sweeper import Sweeper
