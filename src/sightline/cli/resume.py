@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .fit import draw, progress, report, signals
+from .fit import draw, progress, report
 from .options import result_options
+from .signals import signals
 
 if TYPE_CHECKING:
     from ..resuming import Resumption
