@@ -80,6 +80,12 @@ def test_numbers_are_those_of_scikit_learn_on_the_same_folds(frame):
     assert {fold.verdict for fold in found.folds} == {"CONVERGED"}
 
 
+def test_the_closed_form_with_the_encoding_of_all_rows_has_the_same_errors(frame):
+    found = sightline.k_fold(frame, "y ~ x + z", folds=6, epochs=200)
+    closed = sightline.cross_validate(sightline.solve(frame, "y ~ x + z"), 6)
+    np.testing.assert_allclose(frame.y - found.predictions, closed.residual, rtol=1e-8, atol=1e-9)
+
+
 def test_weights_count_in_training_and_in_errors(frame):
     found = sightline.k_fold(frame, "y ~ x + z", weights="w", folds=4, epochs=200)
     expected, weight = np.empty(N), frame.w.to_numpy()

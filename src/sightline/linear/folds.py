@@ -32,7 +32,7 @@ def assign_folds(
     >>> assign_folds(6, 3, seed=1).tolist(), assign_folds(5, 2, groups=["a", "b", "b", "a", "c"]).tolist()
     ([1, 0, 2, 2, 0, 1], [0, 1, 1, 0, 0])
     >>> assign_folds(6, 2, strata=np.array([7, 7, 7, 7, 8, 8])).tolist()
-    [1, 0, 0, 1, 0, 1]
+    [0, 1, 1, 0, 1, 0]
     """
     codes, counts = np.arange(rows), np.ones(rows, dtype=np.intp)
     if groups is not None:

@@ -35,17 +35,17 @@ def fold_lines(found: Mapping[str, Any]) -> list[str]:
     columns = [_column(found, shown, name) for name in names]
     head = f"{count(len(folds), 'fold')}, each predicted by a training on all others (fold seed {found['seed']})"
     titles = "".join(TITLES[name].rjust(len(cells[0]) + 2) for name, cells in zip(names, columns, strict=True))
-    lines = [head, f" {'fold':<5}{'trained on':>10}{'held out':>9}{'epochs':>8}  {'verdict':<13}{titles}"]
+    lines = [head, f" {'fold':<5}{'trained':>10}{'held out':>10}{'epochs':>8}  {'verdict':<13}{titles}"]
     for i, fold in enumerate(shown):
         cells = "".join("  " + cells[i] for cells in columns)
         lines.append(
-            f" {fold['number']:<5,}{fold['trained']:>10,}{fold['held_out']:>9,}{fold['epochs']:>8,}"
+            f" {fold['number']:<5,}{fold['trained']:>10,}{fold['held_out']:>10,}{fold['epochs']:>8,}"
             f"  {fold['verdict']:<13}{cells}"
         )
     if len(shown) < len(folds):
         lines.append(f" ... and {count(len(folds) - len(shown), 'fold')} more")
     for i, title in enumerate(("mean", "standard deviation", "all rows together"), start=len(shown)):
-        lines.append(f" {title:<47}" + "".join("  " + cells[i] for cells in columns))
+        lines.append(f" {title:<48}" + "".join("  " + cells[i] for cells in columns))
     return [*lines, "", *wrapped(fold_verdict(found))]
 
 
@@ -78,7 +78,7 @@ def _cell(value: float | None, decimals: int | None) -> str:
     if value is None:
         return "-"
     if decimals is None or not abs(value) < 10 ** (7 - decimals):
-        return plain(value, 4 if value > 0.0 else 2)
+        return plain(value, 3 if value > 0.0 else 2)
     return f"{value:.{decimals}f}"
 
 
