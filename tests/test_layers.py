@@ -66,6 +66,8 @@ LAYERS = [
         "tidy",
         "validation",
         "explanation",
+        "k_folds",
+        "folding",
         "again",
         "ejected_table",
         "ejection",

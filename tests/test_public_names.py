@@ -24,6 +24,7 @@ PUBLIC = [
     "eject",
     "fit",
     "influence",
+    "k_fold",
     "least_squares",
     "load",
     "lr_range_test",

@@ -29,6 +29,7 @@ __all__ = [
     "fit",
     "fit_module",
     "influence",
+    "k_fold",
     "least_squares",
     "load",
     "lr_range_test",
@@ -63,6 +64,7 @@ _HOME = {
     "fit": "api",
     "fit_module": "module_fit",
     "influence": "analysis",
+    "k_fold": "folding",
     "least_squares": "arrays",
     "load": "run",
     "lr_range_test": "rate_tests",
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from .comparisons import anova, nested_test, wald_test
     from .ejection import eject
     from .errors import DataError, FormulaError, RunError, SightlineError, UsageError
+    from .folding import k_fold
     from .module_fit import fit_module
     from .rate_tests import lr_range_test, top_curvature
     from .records import Coefficient, Epoch, Stop, Verdict

@@ -118,7 +118,7 @@ def fit(
     >>> [round(c.estimate, 4) for c in run.coefficients], run.verdict.name
     ([-26.2466, 0.5658], 'CONVERGED')
     """
-    chosen = RunSettings.of(_by_name(settings))
+    chosen = RunSettings.of(by_name(settings))
     job = Job.of(prepare_for(chosen, data, formula, target=target), chosen)
     run = job.run(output=_folder(output, default=True), sinks=sinks)
     if run.folder is not None and chosen.figures != "none":
@@ -128,7 +128,7 @@ def fit(
     return run
 
 
-def _by_name(settings: dict[str, Any]) -> dict[str, Any]:
+def by_name(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings with a loss that is given as a module under its name."""
     loss = settings.get("loss")
     if loss is None or isinstance(loss, str):
@@ -158,7 +158,7 @@ def solve(
     >>> solve({"x": [0, 1, 2], "y": [1, 3, 5]}, "y ~ x").coefficients[1].exact
     2.0
     """
-    chosen = RunSettings.of(_by_name(settings))
+    chosen = RunSettings.of(by_name(settings))
     if untaken := [name for name in settings if name not in SOLVE_SETTINGS]:
         raise UsageError(f"solve trains nothing and takes no {shown(untaken[0])}: leave it out, or use fit")
     return solved(

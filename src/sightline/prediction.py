@@ -20,8 +20,8 @@ from .linear.metrics import class_probabilities, regression_metrics
 from .records import Coefficient
 
 __all__ = [
-    "UNSEEN", "Known", "Uncertainty", "classes_of", "evaluate", "interval_of", "known_rows", "probabilities",
-    "response_of", "unseen_counts", "values_of",
+    "UNSEEN", "Known", "Uncertainty", "classes_of", "evaluate", "interval_of", "known_rows", "measured",
+    "parameters_of", "probabilities", "response_of", "unseen_counts", "values_of",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -219,7 +219,17 @@ def evaluate(
     scores = Known(design, used, np.ones(used.rows, dtype=bool), unseen).scores(weight, bias)
     observed = design.encoding.response(used)
     counts = {"rows": used.rows, "missing": usable.missing.rows, "unseen": int(strange.sum())}
+    named = {"weights": by} if design.classes else {}
+    return {**counts, **named, **measured(design, observed, scores, prior, loss=loss)}
+
+
+def measured(
+    design: Design, observed: Array, scores: Array, weight: Array | None = None, *, loss: str, mean: Any = None
+) -> dict[str, Any]:
+    """Metrics of `scores (n, m)` for `observed (n,)`, as the target of the design is; R² of a number is about `mean`,
+    one or `(n,)`, or without it about the mean of `observed`.
+    """
     if design.classes:
-        found = class_metrics(design.classes, observed.astype(np.intp), class_probabilities(scores), prior)
-        return {**counts, "weights": by, **(without_probabilities(found) if loss == "hinge" else found)}
-    return {**counts, **regression_metrics(observed, response_of(loss, scores[:, 0]))}
+        found = class_metrics(design.classes, observed.astype(np.intp), class_probabilities(scores), weight)
+        return without_probabilities(found) if loss == "hinge" else found
+    return regression_metrics(observed, response_of(loss, scores[:, 0]), weight, mean=mean)

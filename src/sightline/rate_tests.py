@@ -41,8 +41,8 @@ def top_curvature(
 ) -> TopCurvature:
     """The k largest eigenvalues of the Hessian of loss(model(x), y) in all trainable parameters, where they are now.
 
-    `data` is (x, y) or other rows in memory as `train` takes them, in evaluation mode. Lanczos on Hessian-vector products, until
-    ‖Hv - λv‖ <= tolerance |λ| for the largest |λ| found, by default 1.5e-8 in float64 and 3.5e-4 in float32 (the root
+    `data` is (x, y) or other rows in memory as `train` takes them, in evaluation mode. Lanczos on Hessian-vector
+    products, until ‖Hv - λv‖ <= tolerance |λ| for the largest |λ| found, by default 1.5e-8 in float64 and 3.5e-4 in float32 (the root
     of the rounding unit), from a vector drawn with `seed`. Repeated eigenvalues are listed as often as they are there.
     The result has `values` and `residuals`, the largest also as `value` (or `float(result)`) and `residual`, and
     `lr_limit` = 2 / λmax, a local limit: the rate beyond which gradient descent leaves this place, which

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..signals import signals
 from .announce import announce
+from .folds import ask_folds, fold_options, plan_folds
 from .options import (
     NumberOr,
     colored,
@@ -27,13 +26,12 @@ from .options import (
     step_options,
     stopping_options,
 )
+from .questions import Findings
 from .sections import Sectioned
 
 if TYPE_CHECKING:
     from ..job import Job
-    from ..records import Epoch, Stop
     from ..run import Run
-    from .questions import Findings
 
 
 EPILOG = """\b
@@ -66,6 +64,7 @@ COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yel
     "--batch-size", type=NumberOr("full", int), metavar="N|full", help="Rows in a step (default full: all rows)."
 )
 @stopping_options
+@fold_options
 @click.option("--seed", type=int, metavar="N", help="Decides the order of the rows in batches (default 0).")
 @click.option("--standardize/--no-standardize", default=None, help="Train on standardized columns (default yes).")
 @click.option("--start", metavar="TERMS", help='Where to start, such as "Intercept=-35,height=0.45".')
@@ -85,10 +84,12 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
     FORMULA is such as "weight ~ height + C(city)". Exit codes: 0 done, 2 usage, 3 data, 4 diverged (or not
     converged, with --require-converged), 130 and 143 after Ctrl-C and SIGTERM, both after saving.
     """
+    from ..data.sources import open_source
     from ..runs.store import default_output
     from ..settings import RunSettings
 
-    ways = {name: options.pop(name) for name in ("show", "log", "as_json", "quiet", "require_converged", "output")}
+    names = ("show", "log", "as_json", "quiet", "require_converged", "output", "folds", "fold_seed")
+    ways = {name: options.pop(name) for name in names}
     read = {name: read_options(f"--{name.replace('_', '-')}", options[name]) for name in ("opt", "schedule_opt")}
     settings = RunSettings.of(
         {
@@ -102,19 +103,25 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
     from ..job import Job
     from ..prepare import prepare_for
 
-    job = Job.of(prepare_for(settings, data, formula, target=target), settings)
+    source = open_source(data) if data == "-" else data  # standard input can be read once
+    folding = plan_folds(settings, source, formula, target=target, ways=ways)
+    job = Job.of(prepare_for(settings, source, formula, target=target), settings)
     output = Path(ways["output"]) if ways["output"] else default_output()
     silent = ways["as_json"] or ways["quiet"]
     if not silent:
         announce(job)
     run, signalled = train_with_signals(job, output, sinks=[] if silent else [progress(job, every=ways["log"])])
-    report(run, as_json=ways["as_json"], quiet=ways["quiet"])
+    findings, ended = Findings(), signalled
+    try:
+        ended = ended or ask_folds(folding, findings, silent=silent)
+    finally:  # a fold that cannot be trained does not take the fit away
+        report(run, as_json=ways["as_json"], quiet=ways["quiet"], findings=findings)
     if settings.figures != "none":
         draw(run, every=settings.figures == "every", silent=silent)
     if ways["show"]:
         show_window(run)
-    if signalled:
-        return 128 + signalled
+    if ended:
+        return 128 + ended
     failed = run.verdict.name == "DIVERGED" or (ways["require_converged"] and run.verdict.name != "CONVERGED")
     return 4 if failed else 0
 
@@ -134,34 +141,9 @@ def progress(job: Job, *, every: bool) -> Any:
 
 def train_with_signals(job: Job, output: Path, *, sinks: list[Any]) -> tuple[Run, int]:
     """Train; Ctrl-C and SIGTERM end the run after the epoch in progress, and everything is saved."""
-    with signals() as (received, interrupted):
-        run = job.run(output=output, sinks=sinks, rules=[interrupted])
-    return run, received[0] if received else 0
-
-
-@contextmanager
-def signals() -> Iterator[tuple[list[int], Callable[[Epoch], Stop | None]]]:
-    """Ctrl-C and SIGTERM are noted in a list, and the rule ends a run after the epoch in progress."""
-    from ..records import Stop
-
-    received: list[int] = []
-
-    def interrupted(_: Epoch) -> Stop | None:
-        if not received:
-            return None
-        how = "Ctrl-C" if received[0] == signal.SIGINT else "SIGTERM"
-        return Stop("interrupted", f"stopped by {how}, everything so far is saved")
-
-    def note(number: int, _: Any) -> None:
-        received.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
-
-    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received, interrupted
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
+    with signals() as received:
+        run = job.run(output=output, sinks=sinks, rules=[received.rule])
+    return run, received.numbers[0] if received else 0
 
 
 def report(run: Run, *, as_json: bool, quiet: bool, findings: Findings | None = None) -> None:

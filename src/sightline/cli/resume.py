@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .fit import draw, progress, report, signals
+from ..signals import signals
+from .fit import draw, progress, report
 from .options import result_options
 
 if TYPE_CHECKING:
@@ -32,14 +33,14 @@ def resume_command(
     from ..views.statistics import wrapped
 
     silent = as_json or quiet
-    with resuming(run, epochs) as found, signals() as (received, interrupted):
+    with resuming(run, epochs) as found, signals() as received:
         if isinstance(found, str):
             click.echo("\n".join(wrapped(found, indent="  ")), err=True)
             trained = None
         else:
             _announce(found, silent=silent)
             sinks = [] if silent else [progress(found.job, every=log)]
-            trained = found.run(sinks=sinks, rules=[interrupted])
+            trained = found.run(sinks=sinks, rules=[received.rule])
     if trained is None:
         if silent:
             report(load(run), as_json=as_json, quiet=quiet)
@@ -48,7 +49,7 @@ def resume_command(
     if trained.settings.figures != "none":
         draw(trained, every=trained.settings.figures == "every", silent=silent)
     if received:
-        return 128 + received[0]
+        return 128 + received.numbers[0]
     failed = trained.verdict.name == "DIVERGED" or (require_converged and trained.verdict.name != "CONVERGED")
     return 4 if failed else 0
 

@@ -19,6 +19,8 @@ SECTIONS = {
         "restore_best",
         "time_limit",
         "target_loss",
+        "folds",
+        "fold_seed",
     ),
     "Standard errors": ("robust", "cluster", "level"),
     "Questions": ("digits", "tests", "versus", "anova", "vif", "diagnose", "cross_validate", "prove"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .fit import signals
+from ..signals import signals
 from .options import (
     NumberOr,
     colored,
@@ -86,9 +86,9 @@ def _announce(sweeper: Sweeper) -> None:
 
 def _train(sweeper: Sweeper, *, refine: bool) -> tuple[Sweep, int]:
     """Train; Ctrl-C and SIGTERM end every rate after the epoch in progress, and everything is saved."""
-    with signals() as (received, rule):
-        found = sweeper.run(refine=refine, rules=[rule])
-    return found, received[0] if received else 0
+    with signals() as received:
+        found = sweeper.run(refine=refine, rules=[received.rule])
+    return found, received.numbers[0] if received else 0
 
 
 def _report(found: Sweep, *, as_json: bool) -> None:

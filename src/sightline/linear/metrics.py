@@ -17,23 +17,28 @@ Array = NDArray[np.float64]
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def regression_metrics(observed: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float | None]:
-    """Mean squared error, its root, mean and largest absolute error, R² about the observed mean, mean residual; shapes
-    `(n,)`.
+def regression_metrics(
+    observed: NDArray[Any], predicted: NDArray[Any], weight: Array | None = None, *, mean: Any = None
+) -> dict[str, float | None]:
+    """Mean squared error, its root, mean and largest absolute error, R², mean residual; shapes `(n,)`.
+
+    A row of weight w counts as w rows. R² is about the observed mean, or about `mean`, one or `(n,)`, such as that of
+    other rows.
 
     >>> regression_metrics(np.array([1.0, 3.0]), np.array([1.0, 2.0]))["mse"]
     0.5
     """
     residual = observed - predicted
-    mse = float(np.mean(residual**2))
-    spread = float(np.mean((observed - observed.mean()) ** 2))
+    mse = float(np.average(residual**2, weights=weight))
+    center = np.average(observed, weights=weight) if mean is None else mean
+    spread = float(np.average((observed - center) ** 2, weights=weight))
     return {
         "mse": mse,
         "rmse": math.sqrt(mse),
-        "mae": float(np.mean(np.abs(residual))),
+        "mae": float(np.average(np.abs(residual), weights=weight)),
         "max_error": float(np.max(np.abs(residual))),
         "r2": 1.0 - mse / spread if spread > 0 else None,
-        "mean_residual": float(residual.mean()),
+        "mean_residual": float(np.average(residual, weights=weight)),
     }
 
 
