@@ -30,8 +30,10 @@ __all__ = [
     "fit_module",
     "influence",
     "k_fold",
+    "k_fold_module",
     "least_squares",
     "load",
+    "load_module",
     "lr_range_test",
     "nested_test",
     "residuals",
@@ -65,8 +67,10 @@ _HOME = {
     "fit_module": "module_fit",
     "influence": "analysis",
     "k_fold": "folding",
+    "k_fold_module": "module_folds",
     "least_squares": "arrays",
     "load": "run",
+    "load_module": "module_run",
     "lr_range_test": "rate_tests",
     "nested_test": "comparisons",
     "residuals": "analysis",
@@ -89,6 +93,8 @@ if TYPE_CHECKING:
     from .errors import DataError, FormulaError, RunError, SightlineError, UsageError
     from .folding import k_fold
     from .module_fit import fit_module
+    from .module_folds import k_fold_module
+    from .module_run import load_module
     from .rate_tests import lr_range_test, top_curvature
     from .records import Coefficient, Epoch, Stop, Verdict
     from .resuming import resume

@@ -15,6 +15,7 @@ from .engines.custom import Step
 from .engines.losses import named_loss
 from .errors import UsageError, shown
 from .job import Job, Sink
+from .loop_settings import LoopOptions
 from .prepare import prepare_for
 from .records import Epoch
 from .run import Run, load
@@ -86,13 +87,12 @@ def train(
     >>> [epoch.number for epoch in train(model, (x, y), loss=torch.nn.MSELoss(), optimizer=sgd, epochs=2)]
     [0, 1, 2]
     """
-    training = Training.of(
-        model, data, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size, engine=engine,
-        measure=measure, seed=seed, start=start, step=step, schedule=schedule, clip_norm=clip_norm,
-        clip_value=clip_value, accumulate=accumulate, l1=l1, valid=valid, patience=patience, restore_best=restore_best,
-        device=device, autocast=autocast,
+    options = LoopOptions(
+        loss=loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size, engine=engine, measure=measure, seed=seed,
+        start=start, step=step, schedule=schedule, clip_norm=clip_norm, clip_value=clip_value, accumulate=accumulate,
+        l1=l1, valid=valid, patience=patience, restore_best=restore_best, device=device, autocast=autocast,
     )  # fmt: skip
-    return training.records()
+    return Training.of(model, data, options).records()
 
 
 def fit(

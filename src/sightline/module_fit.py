@@ -18,6 +18,7 @@ from .engines.held_out import Best
 from .engines.random_streams import load_streams, snapshot, streams
 from .errors import UsageError, shown
 from .guards import check_number
+from .loop_settings import LoopOptions
 from .module_run import KIND, ModuleRun, saved_state
 from .module_settings import check_same, told
 from .module_verdict import Curvature, judge_module, result_of
@@ -30,7 +31,7 @@ from .stopping import Rule, diverged, stop_when
 from .stopping import patience as patience_of
 from .stopping import target_loss as target_of
 from .stopping import time_limit as limit_of
-from .training import LoopOptions, Training
+from .training import Training
 from .words import count
 
 __all__ = ["fit_module"]
@@ -75,7 +76,7 @@ def fit_module(
         raise UsageError("start is for train, which keeps no records: go on with a run by resume=...")
     rules = [diverged(), *_rules(min_improvement, time_limit, target_loss)]
     notes: list[Warning] = []
-    training = Training.of(model, data, tell=notes.append, **options)
+    training = Training.of(model, data, options, notes.append)
     if min_improvement:
         rules.append(patience_of(options.get("patience") or 0, min_improvement))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from .errors import RunError
+from .errors import RunError, UsageError
 from .records import Epoch, Verdict, Warning
 from .runs.files import finite
-from .runs.store import read_epochs, read_manifest
+from .runs.store import find_run, read_epochs, read_manifest, status_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["KIND", "ModuleRun", "load_module_run"]
+__all__ = ["KIND", "ModuleRun", "load_module", "saved_state"]
 
 KIND = "module"  # of a run.json
 
 
 @dataclass(frozen=True, repr=False)
 class ModuleRun:
-    """What `fit_module` returns and `load` reads back.
+    """What `fit_module` returns and `load_module` reads back.
 
     `model` is the module itself, None where the run was read back; `epochs` are all records, `verdict` says how the run
     ended and what to know about it, `folder` where it was saved, or None.
@@ -80,9 +81,22 @@ class ModuleRun:
         return model
 
 
-def load_module_run(path: Path) -> ModuleRun:
-    """The run of a folder; raises RunError where it is damaged or unfinished."""
+def load_module(folder: str | os.PathLike[str]) -> ModuleRun:
+    """Read a run of `fit_module` back from its folder (or its id, under ./runs or SIGHTLINE_RUNS).
+
+    The module itself is code, which no run folder holds: make it again and give it to `load_into`. Raises RunError if
+    the folder is missing, damaged or unfinished, UsageError if it is of a table, with what to do.
+    """
+    path = find_run(folder)
     values = read_manifest(path)
+    if values.get("kind") != KIND:
+        raise UsageError(f"run {path.name} is a fit of a table: read it with sightline.load({path.name!r})")
+    if "result" not in values:
+        status = status_of(path, values)
+        remedy = "wait for it" if status == "running" else (
+            f"go on with sightline.fit_module(model, data, ..., resume={path.name!r})"
+        )  # fmt: skip
+        raise RunError(f"run {path.name} has no result yet (its status is {status}): {remedy}")
     try:
         result = values["result"]
         warnings = tuple(Warning(w["code"], w["text"], tuple(w["fix"])) for w in result["warnings"])
@@ -90,11 +104,6 @@ def load_module_run(path: Path) -> ModuleRun:
         epochs = [record for record in read_epochs(path) if record.number <= result["epochs"]]
         return ModuleRun(result, verdict, epochs, path, values["settings"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if values.get("status") == "running" or "result" not in values:
-            raise RunError(
-                f"run {path.name} has no result yet (its status is {values.get('status')}): wait for it, or go on with "
-                f"sightline.fit_module(model, data, ..., resume={path.name!r})"
-            ) from None
         raise RunError(
             f"{path / 'run.json'} is damaged ({error}): restore the folder from a copy or train again"
         ) from None

@@ -37,16 +37,16 @@ WINDOWS = 10  # that the steps are divided into for the running mean of mini-bat
 
 
 def top_curvature(
-    model: nn.Module, data: tuple[Any, Any], *, loss: Loss, k: int = 1, tolerance: float | None = None, seed: int = 0
+    model: nn.Module, data: Any, *, loss: Loss, k: int = 1, tolerance: float | None = None, seed: int = 0
 ) -> TopCurvature:
     """The k largest eigenvalues of the Hessian of loss(model(x), y) in all trainable parameters, where they are now.
 
     `data` is (x, y) or other rows in memory as `train` takes them, in evaluation mode. Lanczos on Hessian-vector
-    products, until ‖Hv - λv‖ <= tolerance |λ| for the largest |λ| found, by default 1.5e-8 in float64 and 3.5e-4 in float32 (the root
-    of the rounding unit), from a vector drawn with `seed`. Repeated eigenvalues are listed as often as they are there.
-    The result has `values` and `residuals`, the largest also as `value` (or `float(result)`) and `residual`, and
-    `lr_limit` = 2 / λmax, a local limit: the rate beyond which gradient descent leaves this place, which
-    `against(optimizer)` puts beside the rate in use. The model is left as it is.
+    products, until ‖Hv - λv‖ <= tolerance |λ| for the largest |λ| found, by default 1.5e-8 in float64 and 3.5e-4 in
+    float32 (the root of the rounding unit), from a vector drawn with `seed`. Repeated eigenvalues are listed as often
+    as they are there. The result has `values` and `residuals`, the largest also as `value` (or `float(result)`) and
+    `residual`, and `lr_limit` = 2 / λmax, a local limit: the rate beyond which gradient descent leaves this place,
+    which `against(optimizer)` puts beside the rate in use. The model is left as it is.
 
     Raises UsageError for shapes that would broadcast, a k that is no whole number from 1 to the number of parameters,
     or a model without second derivatives.
@@ -129,7 +129,7 @@ class RangeTest:
 
 def lr_range_test(
     model: nn.Module,
-    data: tuple[Any, Any],
+    data: Any,
     *,
     loss: Loss,
     optimizer: type[Optimizer] | Callable[[Any, float], Optimizer],

@@ -122,6 +122,11 @@ class _Asked:
     @classmethod
     def of(cls, folder: RunFolder, epochs: int | None) -> _Asked:
         values, name = folder.manifest, folder.path.name
+        if values.get("kind") == "module":
+            raise UsageError(
+                f"run {name} trained a module of your own, which only your program can make again: call "
+                f"sightline.fit_module(model, data, ..., resume={name!r}) there"
+            )
         try:
             before = RunSettings(**values["settings"])
             engine = values["result"]["engine"]["name"] if "result" in values else None

@@ -235,10 +235,15 @@ def _with_infinity(c: Coefficient, infinite: Mapping[str, bool]) -> Coefficient:
 def load(folder: str | Path) -> Run:
     """Read a run back from its folder (or its id, under ./runs or SIGHTLINE_RUNS); same numbers, in any process.
 
-    Raises RunError if the folder is missing, damaged or unfinished, with what to do.
+    Raises RunError if the folder is missing, damaged or unfinished, UsageError if it is of a module, with what to do.
     """
     path = find_run(folder)
     values = read_manifest(path)
+    if values.get("kind") == "module":
+        raise UsageError(
+            f"run {path.name} trained a module of your own, not a table: see it with sightline show {path.name}, and "
+            f"read it with sightline.load_module({path.name!r})"
+        )
     if "result" not in values:
         status = status_of(path, values)
         remedy = "wait for it" if status == "running" else f"go on with sightline resume {path.name}"

@@ -22,9 +22,11 @@ KILLED = "killed: the process that wrote the run is gone"
 def show_command(run: str, as_json: bool, quiet: bool, **options: Any) -> int:
     """The table and the verdict of RUN, an id or a folder; questions are asked of its exact answer."""
     from ..run import load
-    from ..runs.store import read_manifest, status_of
+    from ..runs.store import find_run, read_manifest, status_of
     from ..words import count, plain
 
+    if read_manifest(find_run(run)).get("kind") == "module":
+        return _show_module(run, options, as_json=as_json, quiet=quiet)
     found = load(run)
     findings = ask(found, options, load)
     assert found.folder is not None
@@ -48,6 +50,25 @@ def _going_on(status: str, run: str) -> str:
 
 def _resume(run: str) -> str:
     return f"go on with: sightline resume {shlex.quote(run)}"
+
+
+def _show_module(run: str, options: dict[str, Any], *, as_json: bool, quiet: bool) -> int:
+    """A training of a module; the questions are about the exact answer of a table, which it has not."""
+    import json
+
+    from ..module_run import load_module
+
+    if asked := [name for name, value in options.items() if value]:
+        name = asked[0].replace("_", "-").removesuffix("s")
+        raise click.UsageError(
+            f"--{name} asks the exact answer of a table, and run {run} trained a module: leave it out"
+        )
+    found = load_module(run)
+    if as_json:
+        click.echo(json.dumps(found.to_dict()))
+    else:
+        click.echo(str(found.verdict) if quiet else found.summary())
+    return 0
 
 
 @click.command("runs", context_settings={"help_option_names": ["-h", "--help"]})
@@ -91,4 +112,7 @@ def _brief(run: dict[str, Any]) -> dict[str, Any]:
     values = result if isinstance(result, dict) else {}
     design = run.get("design")
     formula = design.get("formula") if isinstance(design, dict) else None
+    if run.get("kind") == "module":
+        settings = run.get("settings")
+        formula = settings.get("module") if isinstance(settings, dict) else None
     return {"formula": formula, **{key: values.get(key) for key in ("verdict", "loss", "epochs")}}

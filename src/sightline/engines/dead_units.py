@@ -12,7 +12,7 @@ from ..records import Warning
 __all__ = ["DeadUnits"]
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-SHARE = 0.05  # of the units of a layer, at least: of a wide one a few are always dead
+SHARE = 0.5  # of the units of a layer, at least: in many that learn well some are dead
 LEFT = 1e-3  # of the first loss: below it, no gradient means that nothing is left to learn
 
 

@@ -19,4 +19,4 @@ def warn(note: Warning) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
         level, frame = level + 1, frame.f_back
-    warnings.warn(f"{note.text} ({note.code})", LoopWarning, stacklevel=level - 1)
+    warnings.warn(f"{note.text} ({note.code})", LoopWarning, stacklevel=level)

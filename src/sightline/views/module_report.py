@@ -94,3 +94,27 @@ def _curvature(run: ModuleSubject) -> list[str]:
 
 def _place(run: ModuleSubject) -> list[str]:
     return ["", f" run {run.folder.name} in {run.folder}"] if run.folder else []
+
+
+def fold_lines(found: Mapping[str, Any]) -> list[str]:
+    """The table of `ModuleFolds.to_dict()`, and what it says."""
+    folds = found["folds"]
+    columns = [
+        ("fold", [f"{f['number']}" for f in folds]),
+        ("trained", [f"{f['trained']:,}" for f in folds]),
+        ("held out", [f"{f['held_out']:,}" for f in folds]),
+        ("epochs", [f"{f['epochs']:,}" for f in folds]),
+        ("loss", [plain(f["loss"], 5) for f in folds]),
+        ("trained loss", [plain(f["trained_loss"], 5) for f in folds]),
+    ]
+    if found["score"] is not None:
+        columns.append(("score", [plain(f["score"]) for f in folds]))
+    trained = sum(f["trained_loss"] for f in folds) / len(folds)
+    said = f"held-out loss {plain(found['mean'], 3)} ± {plain(found['sd'], 2)} over {count(len(folds), 'fold')}"
+    said += f"; of the rows trained on {plain(trained, 3)}"
+    if found["score"] is not None:
+        said += f"; score {plain(found['score'])} over all rows"
+    ended = [f["number"] for f in folds if f["stop"] == "diverged"]
+    if ended:
+        said += f"; fold {', '.join(map(str, ended))} diverged"
+    return [*table(columns), "", *wrapped(said)]
