@@ -12,7 +12,7 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 sys.path.insert(0, ROOT)
 os.environ["PYTHONPATH"] = os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")])  # for the processes to come
 
-from tests.runs.killing import FAMILIES, KilledRun, same, table  # noqa: E402
+from tests.runs.killing import FAMILIES, MODULES, Begin, KilledRun, of_module, of_table, same, table  # noqa: E402
 
 from sightline.runs.checkpoint import Checkpoint  # noqa: E402
 
@@ -23,20 +23,24 @@ def main() -> int:
     """Print a line for each family; 1 if any run was lost or has other bits."""
     wrong = 0
     chance = random.Random(SEED)
-    for name, options in FAMILIES.items():
-        with tempfile.TemporaryDirectory() as scratch:
-            wrong += family(name, options, Path(scratch), chance)
+    with tempfile.TemporaryDirectory() as scratch:
+        data = table(Path(scratch) / "table.csv")
+        kinds = {f"fit, {name}": of_table(data, options) for name, options in FAMILIES.items()}
+        kinds |= {f"fit_module, {name}": of_module(name) for name in MODULES}
+        for number, (name, begin) in enumerate(kinds.items()):
+            if name.startswith(tuple(sys.argv[1:]) or ""):
+                wrong += family(name, begin, Path(scratch) / str(number), chance)
     return min(wrong, 1)
 
 
-def family(name: str, options: list[str], scratch: Path, chance: random.Random) -> int:
+def family(name: str, begin: Begin, scratch: Path, chance: random.Random) -> int:
     """Kill runs of this family until there were enough; returns how many were not the straight run."""
-    data = table(scratch / "table.csv")
-    straight = KilledRun(data, scratch / "straight", options, chance).undisturbed()
+    scratch.mkdir()
+    straight = KilledRun(begin, scratch / "straight", chance).undisturbed()
     kills = runs = equal = damaged = 0
     at: list[int] = []
     while kills < KILLS:
-        run = KilledRun(data, scratch / f"killed-{runs}", options, chance)
+        run = KilledRun(begin, scratch / f"killed-{runs}", chance)
         while not run.live(LONGEST if kills + run.kills < KILLS else 1e6):
             newest = run.newest()
             damaged += isinstance(newest, str)

@@ -16,7 +16,7 @@ def run(
     *,
     epochs: int,
     start: int = 0,
-    seconds: float = 0.0,
+    after: Epoch | None = None,
     measure_every: int | None = 1,
     validate: Callable[[], float] | None = None,
 ) -> Iterator[Epoch]:
@@ -24,11 +24,12 @@ def run(
 
     The first record is the state before any update. `measure_every` k measures the loss at rest at every k-th
     epoch, at the first and at the last; None never does. `validate` gives the loss of rows that are not trained on,
-    which costs no training time. Where the loss is no finite number, the record ends the run and says why. The
-    generator is paused while a reader looks, so nothing is half-updated.
+    which costs no training time. Rows and seconds are counted on from the record `after`. Where the loss is no finite
+    number, the record ends the run and says why. The generator is paused while a reader looks, so nothing is
+    half-updated.
     """
     running: float | None = None
-    rows = engine.rows * start
+    rows, seconds = (engine.rows * start, 0.0) if after is None else (after.rows, after.seconds)
     for number in range(start, epochs + 1):
         began = perf_counter()
         if number > start:

@@ -223,8 +223,8 @@ class ModuleFit:
 
     def _records(self, done: Sequence[Epoch]) -> Iterator[Epoch]:
         """The records to come; after a resume the first is the last one that was written, without the end it had."""
-        start, seconds = (done[-1].number, done[-1].seconds) if done else (0, 0.0)
-        records = self.training.stream(start=start, seconds=seconds)
+        start, after = (done[-1].number, done[-1]) if done else (0, None)
+        records = self.training.stream(start=start, after=after)
         first = next(records)
         yield replace(done[-1], stop=first.stop) if done else first
         yield from records

@@ -68,10 +68,10 @@ class Training:
             [] if s.patience is None else [patience_of(s.patience)],
         )  # fmt: skip
 
-    def stream(self, *, start: int, seconds: float = 0.0) -> Iterator[Epoch]:
-        """The records one after the other, and nothing else."""
+    def stream(self, *, start: int, after: Epoch | None = None) -> Iterator[Epoch]:
+        """The records one after the other, and nothing else; `after` is the last one of those before."""
         return loop.run(
-            self.engine, epochs=self.epochs, start=start, seconds=seconds, measure_every=self.measure_every,
+            self.engine, epochs=self.epochs, start=start, after=after, measure_every=self.measure_every,
             validate=self.validate,
         )  # fmt: skip
 

@@ -26,7 +26,7 @@ from sightline.runs.lock import Lock
 from sightline.runs.store import RunFolder, read_epochs
 from sightline.settings import RunSettings
 
-from .killing import FAMILIES, KilledRun, bytes_of, records, results, same, table
+from .killing import FAMILIES, MODULES, KilledRun, bytes_of, of_module, of_table, records, results, same, table
 
 FORMULA = "y ~ u + v + w + kind"
 CASES = {
@@ -488,9 +488,17 @@ def test_a_resume_that_was_killed_leaves_the_result_that_was_there(data, tmp_pat
 @pytest.mark.parametrize("family", FAMILIES)
 def test_killed_at_random_moments(tmp_path, family):
     chance = random.Random(f"kills of {family}")
-    data = table(tmp_path / "table.csv")
-    straight = KilledRun(data, tmp_path / "straight", FAMILIES[family], chance).undisturbed()
-    run = KilledRun(data, tmp_path / "killed", FAMILIES[family], chance)
+    killed_equals_straight(of_table(table(tmp_path / "table.csv"), FAMILIES[family]), tmp_path, chance)
+
+
+@pytest.mark.parametrize("family", MODULES)
+def test_trainings_of_modules_killed_at_random_moments(tmp_path, family):
+    killed_equals_straight(of_module(family), tmp_path, random.Random(f"kills of a module with {family}"))
+
+
+def killed_equals_straight(begin, tmp_path, chance):
+    straight = KilledRun(begin, tmp_path / "straight", chance).undisturbed()
+    run = KilledRun(begin, tmp_path / "killed", chance)
     while not run.live(0.4 if run.kills < 3 else 1e6):
         assert not isinstance(run.newest(), str)
     assert same(straight, run.folder)

@@ -61,6 +61,8 @@ class Progress:
 
     def state_dict(self) -> dict[str, Any]:
         """The position within the epoch; nothing between two epochs."""
+        if self._saved is not None:  # taken up, and not yet gone on from
+            return {"position": self._saved}
         if not self._steps or self._began is None:
             return {}
         state = {"steps": self._steps, "running": self.running.state_dict(), "began": streams(self._began)}
