@@ -75,7 +75,7 @@ def fit_module(
         raise UsageError("start is for train, which keeps no records: go on with a run by resume=...")
     rules = [diverged(), *_rules(min_improvement, time_limit, target_loss)]
     notes: list[Warning] = []
-    training = Training.of(model, data, tell=notes.append, **options)
+    training = Training.of(model, data, tell=notes.append, resumed=resume is not None, **options)
     if min_improvement:
         rules.append(patience_of(options.get("patience") or 0, min_improvement))
     else:
@@ -226,7 +226,9 @@ class ModuleFit:
         records = self.training.stream(start=start, seconds=seconds)
         first = next(records)
         yield replace(done[-1], stop=first.stop) if done else first
-        yield from records
+        before = done[-1].rows - first.rows if done else 0  # of a stream, only the records know
+        for record in records:
+            yield replace(record, rows=record.rows + before) if before else record
 
     def _finish(self, folder: RunFolder | None, epochs: list[Epoch]) -> ModuleRun:
         """The verdict on the parameters as they are, those of the last record or of the one that did best."""

@@ -93,8 +93,9 @@ class Training:
         device: str | torch.device | None = None,
         autocast: torch.dtype | None = None,
         tell: Callable[[Warning], None] = warn,
+        resumed: bool = False,
     ) -> Training:
-        """Check everything, choose the engine."""
+        """Check everything, choose the engine; `resumed` says that the state of another training will be taken up."""
         check_model(model)
         _check_loss(model, loss, step, needed=valid is not None or isinstance(measure, int))
         check_loop(epochs=epochs, start=start, batch_size=batch_size, measure=measure, seed=seed, optimizer=optimizer)
@@ -112,7 +113,8 @@ class Training:
         if valid is not None:
             feed, held = held_out_feed(valid, feed, model, loss, seed=int(seed))
         problem = Problem(model, loss, optimizer, feed, stepping=stepping, autocast=autocast, tell=tell)
-        _check_feed(feed, problem, int(epochs) - int(start), measure)
+        _check_feed(feed, int(epochs) - int(start), measure)
+        _check_schedule(problem, int(epochs) - int(start), resumed=resumed)
         every = _measure_every(measure, problem, step)
         check_patience(patience, validated=held is not None, measured=every is not None)
         if step is not None:
@@ -187,13 +189,16 @@ def _check_autocast(autocast: Any, step: Any) -> None:
         raise UsageError("autocast is of the loop's own step: with step=... use torch.autocast in the step function")
 
 
-def _check_feed(feed: Feed, problem: Problem, epochs: int, measure: Any) -> None:
+def _check_feed(feed: Feed, epochs: int, measure: Any) -> None:
     if isinstance(feed, BatchFeed) and feed.one_shot and (epochs > 1 or isinstance(measure, int)):
         what = f"epochs is {epochs}" if epochs > 1 else "measure reads them once more"
         raise UsageError(f"data is a generator, which can be read once, and {what}: give a list or a DataLoader")
+
+
+def _check_schedule(problem: Problem, epochs: int, *, resumed: bool) -> None:
     schedule = problem.stepping.schedule
     if schedule is not None and problem.steps is not None:
-        schedule.check_length(epochs * problem.steps)
+        schedule.check_length(epochs * problem.steps, resumed=resumed)
 
 
 def _measure_every(measure: Any, problem: Problem, step: Any) -> int | None:
