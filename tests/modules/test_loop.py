@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -264,3 +267,31 @@ def test_measuring_at_rest_leaves_the_bits_of_the_training(own):
     x, y = rows()
     with torch.no_grad():
         assert same[-1].train_loss == pytest.approx(CE(measured.eval()(x), y).item(), rel=1e-6)
+
+
+class Noisy(torch.utils.data.Dataset):
+    """Rows that numpy, Python and torch disturb each time they are read."""
+
+    def __init__(self, n):
+        self.x, self.y = rows(n)
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        return self.x[i] + 0.1 * torch.randn(5) + float(np.random.normal()) + random.random(), self.y[i]
+
+
+@pytest.mark.parametrize("looked", [{"valid": lambda: shuffled(Noisy(20), 7)}, {"measure": 1}])
+def test_looking_draws_nothing_from_the_streams_of_the_training(looked):
+    def trained(**options):
+        np.random.seed(1)
+        random.seed(1)
+        return records_of(
+            sightline.train, net, lambda: shuffled(Noisy(60), 16), loss=CE, restore_best=False, **options
+        )
+
+    bare, records = trained()
+    seen, same = trained(**looked)
+    assert same_bits(bare, seen)
+    assert [r.running_loss for r in records] == [r.running_loss for r in same]
