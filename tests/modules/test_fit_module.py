@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset, WeightedRandomSampler
 
 import sightline
-from sightline.module_run import load_module_run
 from sightline.runs import checkpoint
-from sightline.runs.store import read_manifest
+from sightline.runs.store import read_epochs, read_manifest
 from tests.modules.plain import same_bits, shuffled
 from tests.modules.resuming import BATCHES, EPOCHS, OPTIMIZERS, fitted, made, rows, same_runs, step, without_time
 
@@ -41,9 +41,8 @@ def test_its_records_are_those_of_train(own):
     )  # fmt: skip
     assert without_time(run.epochs) == without_time(records)
     assert same_bits(run.model, model)
-    back = load_module_run(run.folder)
-    assert list(back.epochs) == list(run.epochs)
-    assert same_bits(back.load_into(made("adam")[0]), model)
+    assert list(read_epochs(run.folder)) == list(run.epochs)
+    assert same_bits(run.load_into(made("adam")[0]), model)
 
 
 @pytest.mark.parametrize("schedule", ["none", "step"])
@@ -118,7 +117,9 @@ def test_stopped_at_each_step_of_an_epoch_is_the_straight_run(custom, schedule, 
         assert same_runs(straight, fitted("adam", resume=folder_of(output.parent), **options)), at
 
 
-@pytest.mark.parametrize("options", [{"accumulate": 4}, {"autocast": torch.float16}, {"measure": 2}, {"clip_norm": 0.1}])
+@pytest.mark.parametrize(
+    "options", [{"accumulate": 4}, {"autocast": torch.float16}, {"measure": 2}, {"clip_norm": 0.1}]
+)
 def test_stopped_twice_with_what_goes_around_a_step(options, tmp_path):
     straight = fitted("momentum", **options)
     fitted("momentum", stop_at=9, stop=pressed, output=tmp_path / "out", **options)
@@ -165,3 +166,55 @@ def test_the_same_objects_go_on_in_a_notebook(tmp_path):
     run = sightline.fit_module(model, loader, **call)
     assert run.verdict.name == "STOPPED_EARLY"
     assert same_runs(straight, sightline.fit_module(model, loader, resume=run, **call))
+
+
+class Drawn(IterableDataset):
+    """Rows that a generator of its own draws."""
+
+    def __init__(self):
+        self.generator = torch.Generator().manual_seed(3)
+
+    def __iter__(self):
+        for _ in range(90):
+            x = torch.randn(5, generator=self.generator)
+            yield x, (x.sum() > 0).long()
+
+
+def weighted():
+    sampler = WeightedRandomSampler(torch.arange(90.0), 90, generator=torch.Generator().manual_seed(4))
+    return DataLoader(rows(), batch_size=16, sampler=sampler)
+
+
+LOADERS = {
+    "stream": lambda: DataLoader(Drawn(), batch_size=16),
+    "weighted": weighted,
+    "workers": lambda: DataLoader(rows(), batch_size=16, shuffle=True, num_workers=2),
+}
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_the_streams_of_every_loader_are_saved(name, tmp_path):
+    def run(**options):
+        model, optimizer = made("adam")
+        model.stop_at, model.stop = options.pop("stop_at", None), pressed
+        loss = nn.CrossEntropyLoss()
+        return sightline.fit_module(model, LOADERS[name](), loss=loss, optimizer=optimizer, epochs=3, **options)
+
+    straight = run()
+    run(stop_at=9, output=tmp_path / "out")
+    assert same_runs(straight, run(resume=folder_of(tmp_path)))
+
+
+def test_the_summary_shows_the_epoch_that_was_kept():
+    def fitted_rows():
+        model, optimizer = made("momentum")
+        x, y = rows().tensors
+        return sightline.fit_module(
+            model, (x[:60], y[:60]), loss=nn.CrossEntropyLoss(), optimizer=optimizer, epochs=60, batch_size=10,
+            valid=(x[60:], y[60:]), output=False,
+        )  # fmt: skip
+
+    run = fitted_rows()
+    kept = run.result["kept_epoch"]
+    assert kept == min(run.epochs, key=lambda record: record.valid_loss).number
+    assert any(line.split()[:1] == [str(kept)] for line in run.summary().splitlines())

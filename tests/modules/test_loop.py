@@ -287,9 +287,7 @@ def test_looking_draws_nothing_from_the_streams_of_the_training(looked):
     def trained(**options):
         np.random.seed(1)
         random.seed(1)
-        return records_of(
-            sightline.train, net, lambda: shuffled(Noisy(60), 16), loss=CE, restore_best=False, **options
-        )
+        return records_of(sightline.train, net, lambda: shuffled(Noisy(60), 16), loss=CE, restore_best=False, **options)
 
     bare, records = trained()
     seen, same = trained(**looked)
