@@ -22,8 +22,9 @@ GIVE = "give the pair (x, y) of tensors with one row per example, a TensorDatase
 
 
 def training_feed(
-    data: Any, module: nn.Module, loss: Any, *, batch_size: int | None = None, seed: int = 0, whole: bool = False
-) -> Feed:
+    data: Any, module: nn.Module, loss: Any, *, batch_size: int | None = None, seed: int = 0, whole: bool = False,
+    name: str = "data",
+) -> Feed:  # fmt: skip
     """The batches of `data`, on the device of the module: rows in memory cut into batches, or those of an iterable.
 
     With `whole` a batch is not taken apart into inputs and target, for it goes to a step function.
@@ -36,11 +37,12 @@ def training_feed(
             check_target(loss, target)
         return TensorFeed(inputs, target, batch_size, seed, device=device)
     table = isinstance(data, (Tensor, np.ndarray, str, bytes)) or hasattr(data, "columns")
+    table = table or (isinstance(data, (tuple, list)) and any(not _is_batch(part) for part in data))
     if table or isinstance(data, Dataset) or not hasattr(data, "__iter__"):
         remedy = (
             "wrap it in torch.utils.data.DataLoader(dataset, batch_size=...)" if isinstance(data, Dataset) else GIVE
         )
-        raise UsageError(f"data is a {type(data).__name__}: {remedy}")
+        raise UsageError(f"{name} is a {type(data).__name__}: {remedy}")
     if batch_size is not None:
         owner = "the DataLoader" if isinstance(data, DataLoader) else "the iterable"
         raise UsageError(f"batch_size is {batch_size} and {owner} makes the batches itself: set it there")
@@ -51,15 +53,15 @@ def held_out_feed(valid: Any, training: Feed, module: nn.Module, loss: Any, *, s
     """What is trained on, and what is held out: a fraction of the rows in memory, or data of its own."""
     if isinstance(valid, float) and isinstance(training, TensorFeed):
         return _split(training, valid, loss, seed=seed)
-    if isinstance(valid, (int, float)):
+    if isinstance(valid, float):
         raise UsageError(
-            f"valid is {valid!r}, and a fraction can be held out only of rows in memory: give valid=0.2 with tensors, "
+            f"valid is {valid:g}, and a fraction can be held out only of rows in memory: give valid=0.2 with tensors, "
             "or a loader of validation rows"
         )
     if isinstance(valid, (tuple, list)) and len(valid) == 2 and isinstance(training, TensorFeed):
         x, y = _pair("valid", valid)
         _check_alike(x, y, training)
-    feed = training_feed(valid, module, loss)
+    feed = training_feed(valid, module, loss, name="valid")
     if isinstance(feed, BatchFeed) and feed.one_shot:
         raise UsageError("valid is a generator, which can be read once: give a list or a DataLoader")
     return training, feed
@@ -105,7 +107,8 @@ def _rows_in_memory(data: Any, module: nn.Module, *, whole: bool) -> tuple[Any, 
         return (named, None) if whole else Splitter(module)(named)
     if isinstance(data, Tensor) and whole:
         return as_rows("data", data), None
-    if isinstance(data, (tuple, list)) and len(data) >= 2 and not _is_batch(data[-1]):
+    numbers = isinstance(data, (tuple, list)) and any(isinstance(part, (int, float, str)) for part in data)
+    if isinstance(data, (tuple, list)) and len(data) >= 2 and not _is_batch(data[-1]) and not numbers:
         return _apart(tuple(data), whole=whole)
     return None
 

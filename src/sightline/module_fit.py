@@ -76,7 +76,7 @@ def fit_module(
         raise UsageError("start is for train, which keeps no records: go on with a run by resume=...")
     rules = [diverged(), *_rules(min_improvement, time_limit, target_loss)]
     notes: list[Warning] = []
-    training = Training.of(model, data, options, notes.append)
+    training = Training.of(model, data, options, tell=notes.append, resumed=resume is not None)
     if min_improvement:
         rules.append(patience_of(options.get("patience") or 0, min_improvement))
     else:

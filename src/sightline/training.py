@@ -42,8 +42,11 @@ class Training:
     rules: Sequence[Rule]
 
     @classmethod
-    def of(cls, model: nn.Module, data: Any, options: LoopOptions, tell: Callable[[Warning], None] = warn) -> Training:
-        """Check everything, choose the engine."""
+    def of(
+        cls, model: nn.Module, data: Any, options: LoopOptions, *, tell: Callable[[Warning], None] = warn,
+        resumed: bool = False,
+    ) -> Training:  # fmt: skip
+        """Check everything, choose the engine; `resumed` says that the state of another training will be taken up."""
         s = LoopSettings(**options)
         check_model(model)
         s.check(model)
@@ -55,6 +58,7 @@ class Training:
             feed, held = held_out_feed(s.valid, feed, model, s.loss, seed=seed)
         problem = Problem(model, s.loss, s.optimizer, feed, stepping=s.stepping, autocast=s.autocast, tell=tell)
         _check_feed(problem, s)
+        _check_schedule(problem, int(s.epochs) - int(s.start), resumed=resumed)
         every = _measure_every(problem, s)
         check_patience(s.patience, validated=held is not None, measured=every is not None)
         if s.step is None:
@@ -100,9 +104,12 @@ def _check_feed(problem: Problem, s: LoopSettings) -> None:
     if isinstance(feed, BatchFeed) and feed.one_shot and (epochs > 1 or isinstance(s.measure, int)):
         what = f"epochs is {epochs}" if epochs > 1 else "measure reads them once more"
         raise UsageError(f"data is a generator, which can be read once, and {what}: give a list or a DataLoader")
+
+
+def _check_schedule(problem: Problem, epochs: int, *, resumed: bool) -> None:
     schedule = problem.stepping.schedule
     if schedule is not None and problem.steps is not None:
-        schedule.check_length(epochs * problem.steps)
+        schedule.check_length(epochs * problem.steps, resumed=resumed)
 
 
 def _measure_every(problem: Problem, s: LoopSettings) -> int | None:

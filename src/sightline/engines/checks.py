@@ -58,7 +58,7 @@ def check_optimizer(optimizer: Optimizer, module: nn.Module, others: Iterable[An
     }
     held = [p for group in optimizer.param_groups for p in group["params"]]
     ids = {id(p) for p in held}
-    left_out = [name for name, p in named.items() if p.requires_grad and id(p) not in ids]
+    left_out = [name for name, p in named.items() if p.requires_grad and p.numel() and id(p) not in ids]
     foreign = [p for p in held if id(p) not in known]
     if foreign:
         raise UsageError(_foreign(len(foreign), len(held), left_out))

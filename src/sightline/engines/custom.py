@@ -60,7 +60,7 @@ class CustomStep:
                 self._inner.watch.fault = self._not_finite(number, loss, batch)
                 return loss
             self.progress.step(loss, float(rows_in(batch)) or 1.0)
-        if not self._taken:
+        if self._steps and not self._taken:
             raise UsageError(f"the step function never called optimizer.step() in epoch {number}: it does {DOES}")
         mean = self.progress.end()
         self._inner.stepper.end_epoch(mean)

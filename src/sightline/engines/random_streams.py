@@ -15,7 +15,7 @@ __all__ = ["generators_of", "load_streams", "snapshot", "streams", "undisturbed"
 
 
 def generators_of(source: Any) -> list[Generator]:
-    """The generators that a DataLoader and its samplers hold, each once."""
+    """The generators that a DataLoader, its samplers and its dataset hold, each once."""
     found: list[Generator] = []
     waiting, seen = [source], set[int]()
     while waiting:
@@ -26,7 +26,7 @@ def generators_of(source: Any) -> list[Generator]:
         generator = getattr(part, "generator", None)
         if isinstance(generator, Generator) and not any(generator is g for g in found):
             found.append(generator)
-        waiting += [getattr(part, name, None) for name in ("sampler", "batch_sampler")]
+        waiting += [getattr(part, name, None) for name in ("sampler", "batch_sampler", "dataset")]
     return found
 
 
@@ -67,7 +67,8 @@ def load_streams(state: Mapping[str, Any], source: Any = None) -> None:
 
 @contextmanager
 def undisturbed(source: Any = None) -> Iterator[None]:
-    """What is drawn inside leaves torch's streams, and those of the loader, as they were."""
+    """What is drawn inside leaves all of them, and those of the loader, as they were."""
+    python, numpy = random.getstate(), np.random.get_state()
     held: list[tuple[Generator, Tensor]] = [(g, g.get_state()) for g in generators_of(source)]
     devices = list(range(torch.cuda.device_count())) if _uses_cuda() else []
     with torch.random.fork_rng(devices=devices):
@@ -76,6 +77,8 @@ def undisturbed(source: Any = None) -> Iterator[None]:
         finally:
             for generator, state in held:
                 generator.set_state(state)
+            random.setstate(python)
+            np.random.set_state(numpy)
 
 
 def _uses_cuda() -> bool:

@@ -72,13 +72,16 @@ class Schedule:
         elif not self.each_step:
             self.scheduler.step()
 
-    def check_length(self, steps: int) -> None:
-        """Refuse a one-cycle schedule that ends before `steps` more steps of the optimizer."""
+    def check_length(self, steps: int, *, resumed: bool = False) -> None:
+        """Refuse a one-cycle schedule that ends before `steps` more steps of the optimizer; of a resumed training,
+        whose place in the schedule comes with its state, before `steps` in all.
+        """
         total = getattr(self.scheduler, "total_steps", math.inf)
-        if self.each_step and self.scheduler.last_epoch + steps > total:
+        done = 0 if resumed else getattr(self.scheduler, "last_epoch", 0)
+        if self.each_step and done + steps > total:
             raise UsageError(
                 f"the schedule is made for {total:,} steps and the training takes {steps:,}: "
-                f"build it with total_steps={self.scheduler.last_epoch + steps}"
+                f"build it with total_steps={done + steps}"
             )
 
     def told(self) -> dict[str, Any]:

@@ -167,6 +167,8 @@ class Stepper:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state that `state_dict` gave."""
         self._lr = state["lr"]
+        if self._lr is not None:  # else torch warns that the schedule moves before the first step
+            self.optimizer._opt_called = True  # type: ignore[attr-defined]
         if self.stepping.schedule is not None:
             self.stepping.schedule.load_state_dict(state["schedule"])
         if self._scaler is not None:

@@ -34,7 +34,7 @@ class ModuleSubject(Protocol):
 
 def module_summary(run: ModuleSubject) -> str:
     """What was trained, some of its epochs, and the verdict."""
-    lines = [*_heading(run), "", *_epochs(run.epochs), *_curvature(run), *_place(run), ""]
+    lines = [*_heading(run), "", *_epochs(run.epochs, run.result["kept_epoch"]), *_curvature(run), *_place(run), ""]
     return "\n".join([*lines, *wrapped(str(run.verdict)), *warnings_text(run.verdict).splitlines()])
 
 
@@ -56,9 +56,9 @@ def _heading(run: ModuleSubject) -> list[str]:
     ]
 
 
-def _epochs(epochs: Sequence[Epoch]) -> list[str]:
-    """A table of the first, the last and some between, as many columns as were measured."""
-    chosen = _some(epochs)
+def _epochs(epochs: Sequence[Epoch], kept: int) -> list[str]:
+    """A table of the first, the last, the one that was kept and some between, as many columns as were measured."""
+    chosen = _some(epochs, kept)
     columns = [("epoch", [f"{e.number:,}" for e in chosen])]
     for name, values in (
         ("running loss", [e.running_loss for e in chosen]),
@@ -72,13 +72,13 @@ def _epochs(epochs: Sequence[Epoch]) -> list[str]:
     return table(columns)
 
 
-def _some(epochs: Sequence[Epoch]) -> list[Epoch]:
-    """The first, the last, and those between at equal ratios."""
+def _some(epochs: Sequence[Epoch], kept: int) -> list[Epoch]:
+    """The first, the last, those between at equal ratios, and the one with this number."""
     if len(epochs) <= MOST_LINES:
         return list(epochs)
     last = len(epochs) - 1
     numbers = {0, 1, last, *(round(last ** (i / (MOST_LINES - 2))) for i in range(MOST_LINES - 1))}
-    return [epochs[i] for i in sorted(numbers)]
+    return [record for i, record in enumerate(epochs) if i in numbers or record.number == kept]
 
 
 def _curvature(run: ModuleSubject) -> list[str]:
