@@ -75,10 +75,9 @@ def fitted(name, *, epochs=EPOCHS, own=True, schedule="none", stop_at=None, stop
     elif schedule == "step":
         options["schedule"] = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
     options = {"loss": nn.CrossEntropyLoss(), "valid": rows(), **options}
-    run = sightline.fit_module(
+    return sightline.fit_module(
         model, shuffled(rows(), 16, own=own), optimizer=optimizer, epochs=epochs, restore_best=False, **options
     )
-    return run
 
 
 def without_time(epochs):
