@@ -105,6 +105,8 @@ def _rows_in_memory(data: Any, module: nn.Module, *, whole: bool) -> tuple[Any, 
         return (named, None) if whole else Splitter(module)(named)
     if isinstance(data, Tensor) and whole:
         return as_rows("data", data), None
+    if whole and isinstance(data, list):  # of batches, each as it is
+        return None
     if isinstance(data, (tuple, list)) and len(data) >= 2 and not _is_batch(data[-1]):
         return _apart(tuple(data), whole=whole)
     return None
