@@ -122,3 +122,18 @@ def test_named_tuples_follow_the_model():
     assert type(there) is Pair
     assert there.x.is_meta
     assert there.y[0].is_meta
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_lstm_and_the_transformer_of_the_page(own):
+    def together(walks):
+        batch = worked.defined("An LSTM")["together"](walks)
+        return {"y": batch.pop("higher"), **batch}
+
+    draw = torch.Generator().manual_seed(1)
+    walks = [torch.rand(n, 1, generator=draw) for n in (3, 5, 4, 7, 6) * 8]
+    tokens, first = torch.randint(10, (40, 12), generator=draw), torch.randint(2, (40,), generator=draw)
+    check_same(
+        worked.lstm, lambda: shuffled(walks, 16, own=own, collate_fn=together), loss=nn.BCEWithLogitsLoss(), epochs=2
+    )
+    check_same(worked.transformer, lambda: shuffled(TensorDataset(tokens, first), 16, own=own), loss=CE, epochs=2)
