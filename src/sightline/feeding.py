@@ -37,7 +37,7 @@ def training_feed(
             check_target(loss, target)
         return TensorFeed(inputs, target, batch_size, seed, device=device)
     table = isinstance(data, (Tensor, np.ndarray, str, bytes)) or hasattr(data, "columns")
-    table = table or (isinstance(data, (tuple, list)) and any(not _is_batch(part) for part in data))
+    table = table or (not whole and isinstance(data, (tuple, list)) and any(not _is_batch(part) for part in data))
     if table or isinstance(data, Dataset) or not hasattr(data, "__iter__"):
         remedy = (
             "wrap it in torch.utils.data.DataLoader(dataset, batch_size=...)" if isinstance(data, Dataset) else GIVE
@@ -107,6 +107,8 @@ def _rows_in_memory(data: Any, module: nn.Module, *, whole: bool) -> tuple[Any, 
         return (named, None) if whole else Splitter(module)(named)
     if isinstance(data, Tensor) and whole:
         return as_rows("data", data), None
+    if whole and isinstance(data, list):  # of batches, each as it is
+        return None
     numbers = isinstance(data, (tuple, list)) and any(isinstance(part, (int, float, str)) for part in data)
     if isinstance(data, (tuple, list)) and len(data) >= 2 and not _is_batch(data[-1]) and not numbers:
         return _apart(tuple(data), whole=whole)

@@ -1,158 +1,17 @@
-"""`train` against the plain loop: every kind of data, dropout, batch statistics, precision, compiled modules."""
+"""What goes around a step, in which precision, of a compiled module: the plain loop, bit for bit."""
 
 from __future__ import annotations
 
-import random
+import warnings
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
 import sightline
-from tests.modules import worked
-from tests.modules.plain import cut, plain_train, same_bits, shuffled
-
-CE = nn.CrossEntropyLoss()
-
-
-class Two(nn.Module):
-    """Two inputs, dropout."""
-
-    def __init__(self):
-        super().__init__()
-        self.a, self.b, self.drop = nn.Linear(3, 8), nn.Linear(2, 8), nn.Dropout(0.3)
-        self.out = nn.Linear(8, 3)
-
-    def forward(self, one, two):
-        return self.out(self.drop(torch.tanh(self.a(one) + self.b(two))))
-
-
-def two():
-    torch.manual_seed(0)
-    return Two()
-
-
-def net():
-    """Batch normalization and dropout."""
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(5, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Dropout(0.4), nn.Linear(12, 3))
-
-
-def rows(n=90, p=5):
-    draw = torch.Generator().manual_seed(2)
-    return torch.randn(n, p, generator=draw), torch.randint(3, (n,), generator=draw)
-
-
-def adam(model):
-    return torch.optim.Adam(model.parameters(), lr=0.01)
-
-
-def records_of(train, make, data, *, optimizer=adam, epochs=3, schedule=None, wrap=None, **options):
-    """Model and records, from the same seeds; `data` makes the data anew, for a loader has a generator."""
-    model = make() if wrap is None else wrap(make())
-    made = optimizer(model)
-    torch.manual_seed(7)
-    options |= {} if schedule is None else {"schedule": schedule(made)}
-    options = {k: v() if k == "valid" and callable(v) else v for k, v in options.items()}
-    return model, list(train(model, data(), optimizer=made, epochs=epochs, **options))
-
-
-def check_same(make, data, **options):
-    """Both loops from the same seeds: parameters, buffers, running and validation losses, rates, the random stream."""
-    ours, mine = records_of(sightline.train, make, data, **options)
-    stream = torch.get_rng_state()
-    theirs, plain = records_of(plain_train, make, data, **options)
-    assert same_bits(ours, theirs)
-    assert torch.equal(stream, torch.get_rng_state())
-    for name in ("number", "running_loss", "valid_loss", "lr"):
-        assert [getattr(r, name) for r in mine] == [getattr(r, name) for r in plain]
-    assert not same_bits(ours, make())
-    return mine
-
-
-def batches():
-    return cut(*rows(), 16, 0, 1)
-
-
-def pairs():
-    x, y = rows()
-    return cut((x[:, :3], x[:, 3:]), y, 16, 0, 1)
-
-
-def by_name():
-    return [{"one": one, "two": two, "y": y} for (one, two), y in pairs()]
-
-
-KINDS = {
-    "loader, own generator": (net, lambda: shuffled(TensorDataset(*rows()), 16)),
-    "loader, global generator": (net, lambda: shuffled(TensorDataset(*rows()), 16, own=False)),
-    "loader, last batch dropped": (net, lambda: shuffled(TensorDataset(*rows()), 16, drop_last=True)),
-    "list of batches": (net, batches),
-    "dicts": (two, by_name),
-    "((x1, x2), y)": (two, pairs),
-    "(x1, x2, y)": (two, lambda: [(*x, y) for x, y in pairs()]),
-    "({name: x}, y)": (two, lambda: [({"two": b, "one": a}, y) for (a, b), y in pairs()]),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_batches_is_the_plain_loop(kind):
-    make, data = KINDS[kind]
-    check_same(make, data, loss=CE)
-
-
-@pytest.mark.parametrize("seed", [0, 9])
-def test_rows_in_memory_are_a_sampler_with_a_seed_for_each_epoch(seed):
-    check_same(net, rows, loss=CE, batch_size=16, seed=seed)
-
-
-def test_two_inputs_in_memory():
-    def data():
-        x, y = rows()
-        return (x[:, :3], x[:, 3:]), y
-
-    check_same(two, data, loss=CE, batch_size=20, seed=3)
-
-
-def test_a_tensor_dataset_is_its_tensors():
-    ours, _ = records_of(sightline.train, net, lambda: TensorDataset(*rows()), loss=CE, batch_size=16)
-    theirs, _ = records_of(plain_train, net, rows, loss=CE, batch_size=16)
-    assert same_bits(ours, theirs)
-
-
-DIGITS = {
-    "mlp": (worked.mlp, lambda x: x),
-    "cnn": (worked.cnn, lambda x: x.reshape(-1, 1, 8, 8)),
-}
-
-
-@pytest.mark.parametrize("valid", [True, False])
-@pytest.mark.parametrize("own", [True, False])
-@pytest.mark.parametrize("name", DIGITS)
-def test_the_models_of_the_page_on_a_shuffling_loader(name, own, valid):
-    make, shaped = DIGITS[name]
-    x, y = rows(80, 64)
-
-    def data():
-        return shuffled(TensorDataset(shaped(x), y), 32, own=own)
-
-    def held():
-        return shuffled(TensorDataset(shaped(x[:30]), y[:30]), 11, own=False)
-
-    check_same(make, data, loss=CE, epochs=2, **({"valid": held} if valid else {}))
-
-
-def step(model, batch, optimizer):
-    """A step of one's own that clips by hand."""
-    *inputs, y = batch
-    optimizer.zero_grad()
-    loss = nn.functional.cross_entropy(model(*inputs), y)
-    loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), 0.5)
-    optimizer.step()
-    return loss
+from tests.modules.checked import CE, batches, by_name, check_same, net, pairs, records_of, rows, step, two
+from tests.modules.plain import plain_train, same_bits, shuffled
 
 
 @pytest.mark.parametrize("size", [None, 16])
@@ -227,69 +86,17 @@ def test_compiled_modules(backend):
     check_same(two, by_name, loss=CE, wrap=compiled)
 
 
-def test_validation_leaves_the_bits_of_the_training():
-    def data():
-        return shuffled(TensorDataset(*rows()), 16, own=False)
+class Steep(nn.Module):
+    """A loss whose scaled gradients overflow in float16, so that the first steps are passed over."""
 
-    def held():
-        return shuffled(TensorDataset(*rows(30)), 7, own=False)
-
-    bare, records = records_of(sightline.train, net, data, loss=CE)
-    held_out, same = records_of(sightline.train, net, data, loss=CE, valid=held, restore_best=False)
-    assert same_bits(bare, held_out)
-    assert [r.running_loss for r in records] == [r.running_loss for r in same]
+    def forward(self, prediction, target):
+        return 3000 * nn.functional.cross_entropy(prediction.float(), target)
 
 
-def test_the_best_epoch_is_restored():
-    x, y = rows(40)
-    kept = {}
-    model = net()
-    sgd = torch.optim.SGD(model.parameters(), lr=0.5)
-    for record in sightline.train(
-        model, batches(), loss=CE, optimizer=sgd, epochs=12, valid=[(x[:20], y[:20].flip(0)), (x[20:], y[20:])]
-    ):
-        kept[record.number] = record.valid_loss, {k: v.clone() for k, v in model.state_dict().items()}
-    best = min(kept, key=lambda number: kept[number][0])
-    assert best < 12
-    assert all(torch.equal(v, kept[best][1][k]) for k, v in model.state_dict().items())
-
-
-@pytest.mark.parametrize("own", [True, False])
-def test_measuring_at_rest_leaves_the_bits_of_the_training(own):
-    def data():
-        return shuffled(TensorDataset(*rows()), 16, own=own)
-
-    bare, records = records_of(sightline.train, net, data, loss=CE, epochs=4)
-    measured, same = records_of(sightline.train, net, data, loss=CE, epochs=4, measure=2)
-    assert same_bits(bare, measured)
-    assert [r.running_loss for r in records] == [r.running_loss for r in same]
-    assert [r.number for r in same if r.train_loss is not None] == [0, 2, 4]
-    x, y = rows()
-    with torch.no_grad():
-        assert same[-1].train_loss == pytest.approx(CE(measured.eval()(x), y).item(), rel=1e-6)
-
-
-class Noisy(torch.utils.data.Dataset):
-    """Rows that numpy, Python and torch disturb each time they are read."""
-
-    def __init__(self, n):
-        self.x, self.y = rows(n)
-
-    def __len__(self):
-        return len(self.x)
-
-    def __getitem__(self, i):
-        return self.x[i] + 0.1 * torch.randn(5) + float(np.random.normal()) + random.random(), self.y[i]
-
-
-@pytest.mark.parametrize("looked", [{"valid": lambda: shuffled(Noisy(20), 7)}, {"measure": 1}])
-def test_looking_draws_nothing_from_the_streams_of_the_training(looked):
-    def trained(**options):
-        np.random.seed(1)
-        random.seed(1)
-        return records_of(sightline.train, net, lambda: shuffled(Noisy(60), 16), loss=CE, restore_best=False, **options)
-
-    bare, records = trained()
-    seen, same = trained(**looked)
-    assert same_bits(bare, seen)
-    assert [r.running_loss for r in records] == [r.running_loss for r in same]
+def test_float16_passes_over_steps_that_overflow_and_does_not_warn_of_the_schedule():
+    how = {"loss": Steep(), "autocast": torch.float16, "schedule": SCHEDULES["one cycle"]}
+    ours, _ = records_of(sightline.train, net, batches, **how)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+        theirs, _ = records_of(plain_train, net, batches, **how)
+    assert same_bits(ours, theirs)

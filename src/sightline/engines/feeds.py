@@ -210,6 +210,8 @@ def moved(value: Any, device: torch.device) -> Any:
     """The same structure with its tensors on that device."""
     if isinstance(value, Tensor):
         return value if value.device == device else value.to(device, non_blocking=True)
+    if hasattr(value, "_fields") and not hasattr(value, "to"):  # a named tuple, and no packed sequence
+        return type(value)(*(moved(part, device) for part in value))
     if (isinstance(value, tuple) and type(value) is tuple) or isinstance(value, list):
         return type(value)(moved(part, device) for part in value)
     if isinstance(value, Mapping):

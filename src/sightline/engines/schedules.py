@@ -77,7 +77,7 @@ class Schedule:
         whose place in the schedule comes with its state, before `steps` in all.
         """
         total = getattr(self.scheduler, "total_steps", math.inf)
-        done = 0 if resumed else getattr(self.scheduler, "last_epoch", 0)
+        done = 0 if resumed or not self.each_step else self.scheduler.last_epoch
         if self.each_step and done + steps > total:
             raise UsageError(
                 f"the schedule is made for {total:,} steps and the training takes {steps:,}: "

@@ -124,6 +124,7 @@ class Stepper:
         if self._scaler is not None:
             self._scaler.step(self.optimizer)
             self._scaler.update()
+            _count_as_stepped(self.optimizer)
         elif closure is None:
             self.optimizer.step()
         else:
@@ -167,8 +168,8 @@ class Stepper:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state that `state_dict` gave."""
         self._lr = state["lr"]
-        if self._lr is not None:  # else torch warns that the schedule moves before the first step
-            self.optimizer._opt_called = True  # type: ignore[attr-defined]
+        if self._lr is not None:
+            _count_as_stepped(self.optimizer)
         if self.stepping.schedule is not None:
             self.stepping.schedule.load_state_dict(state["schedule"])
         if self._scaler is not None:
@@ -190,6 +191,13 @@ def _threshold(parameter: nn.Parameter, before: Tensor, l1: float, state: dict[s
 def _scaler(module: nn.Module) -> torch.amp.GradScaler:
     device = next((p.device.type for p in module.parameters()), "cpu")
     return torch.amp.GradScaler(device)
+
+
+def _count_as_stepped(optimizer: Optimizer) -> None:
+    """Keep torch from warning of a schedule that moves before the first step: that was taken in another process, or
+    its gradients overflowed in float16.
+    """
+    optimizer._opt_called = True  # type: ignore[attr-defined]
 
 
 def _rate(optimizer: Optimizer) -> float:
