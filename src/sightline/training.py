@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -111,12 +112,14 @@ class Training:
         held: Feed | None = None
         if valid is not None:
             feed, held = held_out_feed(valid, feed, model, loss, seed=int(seed))
-        problem = Problem(model, loss, optimizer, feed, stepping=stepping, autocast=autocast, tell=tell)
+        problem = Problem(
+            model, loss, optimizer, feed, stepping=stepping, autocast=autocast, own_step=step is not None, tell=tell
+        )
         _check_feed(feed, problem, int(epochs) - int(start), measure)
         every = _measure_every(measure, problem, step)
         check_patience(patience, validated=held is not None, measured=every is not None)
         if step is not None:
-            chosen, reason = _custom(problem, step, engine, measures=every is not None), "a step function of your own"
+            chosen, reason = _custom(problem, step, engine, epochs=int(epochs), measures=every is not None)
         else:
             chosen, reason = choose(problem, engine=engine, epochs=int(epochs))
         validate = None if held is None else HeldOut(model, loss, held, problem.casting)
@@ -162,10 +165,26 @@ def _check_step(step: Any, stepping: Stepping) -> None:
         raise UsageError(
             f"step is {shown(step)}: give a function of model, batch and optimizer that returns the loss of the batch"
         )
+    _check_arguments(step)
     told = {name for name in stepping.told() if name != "schedule"}
     if told:
         name = sorted(told)[0]
         raise UsageError(f"{name} is done by the loop, and here the step function is the loop's step: do it in there")
+
+
+def _check_arguments(step: Any) -> None:
+    """It can be called with three."""
+    try:
+        signature = inspect.signature(step)
+    except ValueError:  # what is not written in Python tells no signature
+        return
+    try:
+        signature.bind(None, None, None)
+    except TypeError:
+        raise UsageError(
+            f"the step function takes {signature} and is called with model, batch and optimizer: "
+            "define it as step(model, batch, optimizer)"
+        ) from None
 
 
 def _move(model: nn.Module, device: Any) -> None:
@@ -202,7 +221,7 @@ def _measure_every(measure: Any, problem: Problem, step: Any) -> int | None:
     return 1 if problem.full_batch and step is None else None
 
 
-def _custom(problem: Problem, step: Step, engine: str, *, measures: bool) -> Engine:
+def _custom(problem: Problem, step: Step, engine: str, *, epochs: int, measures: bool) -> tuple[Engine, str]:
     if engine not in ("auto", "autograd"):
         raise UsageError(f"engine {shown(engine)} makes the steps itself, and step=... makes its own: leave one out")
-    return CustomStep(problem, step, measures=measures)
+    return CustomStep(problem, step, measures=measures, last=epochs), "a step function of your own"
