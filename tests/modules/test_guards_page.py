@@ -52,7 +52,7 @@ def test_a_second_sigmoid_keeps_the_loss_of_class_0_above_log_2():
 @pytest.mark.parametrize(
     ("words", "does"),
     [
-        ("use tensor.detach().numpy()", lambda: nn.Linear(2, 1)(X).numpy()),
+        ("Use tensor.detach().numpy() instead", lambda: nn.Linear(2, 1)(X).numpy()),
         ("all elements of input should be between 0 and 1", lambda: nn.BCELoss()(X[:, :1], Y)),
         ("Target 2 is out of bounds", lambda: nn.CrossEntropyLoss()(X, torch.tensor([0, 1, 2, 0, 1, 1]))),
         ("mat1 and mat2 shapes cannot be multiplied (6x4 and 3x1)", lambda: nn.Linear(3, 1)(torch.ones(6, 4))),

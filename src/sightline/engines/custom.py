@@ -99,7 +99,7 @@ class CustomStep:
 
     def _not_finite(self, epoch: int, loss: float, batch: Batch) -> str:
         """As the last sentence of the run. The step function has stepped already, so the parameters tell little."""
-        why = in_rows(*batch)
+        why = in_rows(*batch) or self._inner.watch.rows_before()
         if not why and self._steps > 1:
             why = in_parameters_or_rows(self.problem.module, *batch)
             why = why.replace("since the step before", "since this step or the one before")

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from ..records import Warning
 from .at_rest import resting
-from .feeds import predicted, tensors_in
+from .feeds import tensors_in
 from .random_streams import undisturbed
 
 __all__ = ["DeadUnits"]
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 SHARE = 0.05  # of the units of a layer, at least: of a wide one a few are always dead
+NOT_ZERO = 1e-3
 LEFT = 1e-3  # of the first loss: below it, no gradient means that nothing is left to learn
 
 
@@ -85,14 +86,20 @@ class DeadUnits:
 
 def _slopes(module: nn.Module, inputs: Any) -> dict[str, Tensor]:
     """How the prediction for these rows, summed with fixed weights, changes with each parameter; empty where it cannot
-    be known.
+    be known. A weight of exactly zero is taken as nearly so: what is behind it is not dead.
     """
     named = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    at = {name: p.detach().clone().requires_grad_() for name, p in named.items()}
+    for p in at.values():
+        if p.ndim > 1:
+            p.data[p.data == 0.0] = NOT_ZERO
     try:
         with undisturbed(), resting(module), torch.enable_grad():
-            parts = [t for t in tensors_in(predicted(module, inputs)) if t.requires_grad]
+            given = inputs if isinstance(inputs, (tuple, dict)) else (inputs,)
+            args, words = ((), given) if isinstance(given, dict) else (given, {})
+            parts = [t for t in tensors_in(torch.func.functional_call(module, at, args, words)) if t.requires_grad]
             weighted = [t.flatten() @ torch.arange(1, t.numel() + 1, device=t.device).cos().to(t.dtype) for t in parts]
-            slopes = torch.autograd.grad(torch.stack(weighted).sum(), list(named.values()), allow_unused=True)
+            slopes = torch.autograd.grad(torch.stack(weighted).sum(), list(at.values()), allow_unused=True)
     except Exception:  # a batch of a step function need not be what the model takes
         return {}
     return {name: torch.zeros_like(p) if g is None else g for (name, p), g in zip(named.items(), slopes, strict=True)}

@@ -34,6 +34,8 @@ class FirstSteps:
         self._versions = {name: p._version for name, p in self._named.items()}
         self._after: dict[nn.Parameter, Tensor] = {}
         self._reached: set[str] = set()
+        lacks = left_out(problem.optimizer, problem.module)
+        self._zeroed = {p for name, p in self._named.items() if name not in lacks}  # by optimizer.zero_grad()
         self._pulled = False  # whether backward has given a gradient that is not zero
 
     @contextmanager
@@ -99,7 +101,9 @@ class FirstSteps:
             self._reached.add(name)
             self._pulled = self._pulled or bool(gradient.any())
             before = self._after.pop(p, None)
-            if before is None or p.grad is None or not bool(before.any()) or not torch.equal(before, p.grad):
+            if before is None or p.grad is None or p not in self._zeroed:
+                return
+            if not bool(before.any()) or not torch.equal(before, p.grad):
                 return
             raise UsageError(
                 f"the gradient of {name} still is that of the last step when backward adds the next one to it, so "

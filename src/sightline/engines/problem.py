@@ -54,7 +54,8 @@ class Problem:
 
     def __post_init__(self) -> None:
         if isinstance(self.feed, TensorFeed):
-            rows, targets = self.feed.rows, rows_in(self.feed.target)
+            rows, target = self.feed.rows, self.feed.target
+            targets = rows if target is None else rows_in(target)
             if rows != targets:
                 raise UsageError(f"x has {rows} rows and y has {targets}: give one target for each row")
             if not rows:

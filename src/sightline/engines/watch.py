@@ -24,7 +24,7 @@ from .checks import (
     reached_by_gradients,
 )
 from .dead_units import DeadUnits
-from .faults import why_not_finite
+from .faults import finite, in_rows, why_not_finite
 from .feeds import TensorFeed, predicted, rows_in
 from .hessian import HessianProduct
 from .lanczos import largest_eigenvalues
@@ -53,6 +53,9 @@ class Watch:
         self._start: tuple[nn.Module, Any, Any] | None = None
         self._at: tuple[int, int] = (0, 0)
         self._inputs: Any = None
+        self._stream = not isinstance(problem.feed, TensorFeed)
+        self._before: tuple[int, int, Any, Any] | None = None
+        self._now: tuple[int, int, Any, Any] | None = None
 
     def begin(self, epoch: int) -> None:
         """A new epoch."""
@@ -61,17 +64,31 @@ class Watch:
 
     def batch(self, inputs: Any, target: Any) -> None:
         """Before a forward pass that trains."""
-        self._at, self._inputs = (self._at[0], self._at[1] + 1), inputs
+        self._note(inputs, target)
         if self._first:
-            if not isinstance(self.problem.feed, TensorFeed):
+            if self._stream:
                 self._check_first(inputs, target)
             self._keep_start(inputs, target)
 
     def called(self, inputs: Any, target: Any) -> None:
         """Before a step function gets this batch."""
-        self._at, self._inputs = (self._at[0], self._at[1] + 1), inputs
+        self._note(inputs, target)
         if self._first:
             self._first_shapes = _shapes(inputs if target is None else (inputs, target))
+
+    def _note(self, inputs: Any, target: Any) -> None:
+        """Where the loop is; rows of a stream have not been looked at, so those of the batch before are kept."""
+        self._at, self._inputs = (self._at[0], self._at[1] + 1), inputs
+        if self._stream:
+            self._before, self._now = self._now, (*self._at, inputs, target)
+
+    def rows_before(self) -> str:
+        """The rows of the batch before, where they have made the parameters nan behind a loss that was finite."""
+        if self._before is None or all(finite(p) for p in self.problem.module.parameters()):
+            return ""
+        epoch, batch, inputs, target = self._before
+        found = in_rows(inputs, target)
+        return f"in batch {batch} of epoch {epoch}, the one before, {found}" if found else ""
 
     def stepped(self) -> None:
         """After a step function has taken a step."""
@@ -124,7 +141,11 @@ class Watch:
         epoch, batch = self._at
         where = f"epoch {epoch}" if at_rest or self.problem.full_batch else f"batch {batch} of epoch {epoch}"
         module = self.problem.module
-        why = self._above_limit() or why_not_finite(module, self.problem.loss, inputs, target, new=self._first)
+        why = (
+            self.rows_before()
+            or self._above_limit()
+            or why_not_finite(module, self.problem.loss, inputs, target, new=self._first)
+        )
         self.fault = f"at {where} the loss is {'nan' if math.isnan(loss) else 'infinite'}: {why}"
 
     def refused(self, error: Exception, inputs: Any, target: Any) -> Exception:
