@@ -34,7 +34,8 @@ def training_feed(
         inputs, target = rows
         if isinstance(target, Tensor):
             check_target(loss, target)
-        return TensorFeed(inputs, target, batch_size, seed, device=device)
+        size = None if batch_size is None else int(batch_size)
+        return TensorFeed(inputs, target, size, seed, device=device)
     table = isinstance(data, (Tensor, np.ndarray, str, bytes)) or hasattr(data, "columns")
     if table or isinstance(data, Dataset) or not hasattr(data, "__iter__"):
         remedy = (
@@ -47,8 +48,10 @@ def training_feed(
     return BatchFeed(data, None if whole else Splitter(module), device=device)
 
 
-def held_out_feed(valid: Any, training: Feed, module: nn.Module, loss: Any, *, seed: int) -> tuple[Feed, Feed]:
+def held_out_feed(valid: Any, training: Feed, module: nn.Module, loss: Any, *, seed: int) -> tuple[Feed, Feed | None]:
     """What is trained on, and what is held out: a fraction of the rows in memory, or data of its own."""
+    if valid is None:
+        return training, None
     if isinstance(valid, (int, float)) and isinstance(training, TensorFeed):
         return _split(training, valid, loss, seed=seed)
     if isinstance(valid, (int, float)):

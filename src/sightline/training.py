@@ -105,23 +105,16 @@ class Training:
         stepping = as_stepping(
             schedule, clip_norm=clip_norm, clip_value=clip_value, accumulate=int(accumulate), l1=float(l1)
         )
-        if step is not None:
-            _check_step(step, stepping)
-        size = None if batch_size is None else int(batch_size)
-        feed = training_feed(data, model, loss, batch_size=size, seed=int(seed), whole=step is not None)
-        held: Feed | None = None
-        if valid is not None:
-            feed, held = held_out_feed(valid, feed, model, loss, seed=int(seed))
+        _check_step(step, stepping)
+        feed = training_feed(data, model, loss, batch_size=batch_size, seed=int(seed), whole=step is not None)
+        feed, held = held_out_feed(valid, feed, model, loss, seed=int(seed))
         problem = Problem(
             model, loss, optimizer, feed, stepping=stepping, autocast=autocast, own_step=step is not None, tell=tell
         )
         _check_feed(feed, problem, int(epochs) - int(start), measure)
         every = _measure_every(measure, problem, step)
         check_patience(patience, validated=held is not None, measured=every is not None)
-        if step is not None:
-            chosen, reason = _custom(problem, step, engine, epochs=int(epochs), measures=every is not None)
-        else:
-            chosen, reason = choose(problem, engine=engine, epochs=int(epochs))
+        chosen, reason = _engine(problem, step, engine, epochs=int(epochs), measures=every is not None)
         validate = None if held is None else HeldOut(model, loss, held, problem.casting)
         return cls(
             problem, chosen, reason, int(epochs), int(start), every, validate,
@@ -161,6 +154,8 @@ def _check_loss(model: nn.Module, loss: Any, step: Any, *, needed: bool) -> None
 
 
 def _check_step(step: Any, stepping: Stepping) -> None:
+    if step is None:
+        return
     if not callable(step):
         raise UsageError(
             f"step is {shown(step)}: give a function of model, batch and optimizer that returns the loss of the batch"
@@ -221,7 +216,9 @@ def _measure_every(measure: Any, problem: Problem, step: Any) -> int | None:
     return 1 if problem.full_batch and step is None else None
 
 
-def _custom(problem: Problem, step: Step, engine: str, *, epochs: int, measures: bool) -> tuple[Engine, str]:
+def _engine(problem: Problem, step: Step | None, engine: str, *, epochs: int, measures: bool) -> tuple[Engine, str]:
+    if step is None:
+        return choose(problem, engine=engine, epochs=epochs)
     if engine not in ("auto", "autograd"):
         raise UsageError(f"engine {shown(engine)} makes the steps itself, and step=... makes its own: leave one out")
     return CustomStep(problem, step, measures=measures, last=epochs), "a step function of your own"

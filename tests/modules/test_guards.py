@@ -515,7 +515,7 @@ def test_the_limit_with_momentum_and_for_a_network():
     sgd = torch.optim.SGD(model.parameters(), lr=9.0, momentum=0.5)
     *_, last = train(model, (X, Y), loss=nn.MSELoss(), optimizer=sgd, epochs=2000, batch_size=4)
     assert "above the largest that is stable" in last.stop.sentence
-    model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+    model = nn.Sequential(nn.Linear(2, 8), nn.LeakyReLU(), nn.Linear(8, 1))
     *_, last = train(model, (10 * X, Y), loss=nn.MSELoss(), optimizer=optimizer_of(model, lr=50.0), epochs=2000)
     assert "above the largest that is stable" in last.stop.sentence
 

@@ -31,6 +31,7 @@ class DeadUnits:
     """
 
     def __init__(self, module: nn.Module, tell: Callable[[Warning], None], *, last: int | None = None) -> None:
+        module = getattr(module, "_orig_mod", module)
         layers = {name: m.weight for name, m in module.named_modules() if isinstance(m, LAYERS)}
         self._layers = {name: weight for name, weight in layers.items() if weight.requires_grad}
         self._last_layer = next(reversed(layers), "")
