@@ -96,7 +96,6 @@ class Training:
         tell: Callable[[Warning], None] = warn,
     ) -> Training:
         """Check everything, choose the engine."""
-        check_model(model)
         _check_loss(model, loss, step, needed=valid is not None or isinstance(measure, int))
         check_loop(epochs=epochs, start=start, batch_size=batch_size, measure=measure, seed=seed, optimizer=optimizer)
         check_steps(clip_norm=clip_norm, clip_value=clip_value, accumulate=accumulate, l1=l1)
@@ -140,6 +139,7 @@ class Training:
 
 
 def _check_loss(model: nn.Module, loss: Any, step: Any, *, needed: bool) -> None:
+    check_model(model)
     if loss is not None:
         check_loss(model, loss)
     elif step is None:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from .test_guards import CLASSES, HOW, TWO, Lambda, Own, X, Y, compiled, fit, loader, net, optimizer_of, stepping, train
+from .loops import CLASSES, HOW, TWO, Lambda, Own, X, Y, compiled, fit, loader, net, optimizer_of, stepping, train
 
 
 @pytest.fixture(autouse=True)
