@@ -242,7 +242,7 @@ def test_validation_files_are_checked(cars, tmp_path):
 @pytest.mark.parametrize(
     ("valid", "message"),
     [
-        (3, "valid is a int: give the pair"),
+        (3, "valid is 3: give a fraction between 0 and 1"),
         ((torch.ones(3, 25), torch.ones(2, 1)), "x of valid has 3 rows and y of valid has 2"),
         ((torch.ones(3, 24), torch.ones(3, 1)), "x of the validation rows has shape"),
         ((torch.ones(3, 25, dtype=torch.float64), torch.ones(3, 1)), "torch.float64"),

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from .data.split import held_out
-from .engines.checks import check_target
 from .engines.feeds import BatchFeed, Feed, Splitter, TensorFeed, device_of
+from .engines.loss_kinds import Kind, check_target
 from .errors import UsageError
 from .guards import as_rows
 
@@ -35,7 +35,8 @@ def training_feed(
         inputs, target = rows
         if isinstance(target, Tensor):
             check_target(loss, target)
-        return TensorFeed(inputs, target, batch_size, seed, device=device)
+        size = None if batch_size is None else int(batch_size)
+        return TensorFeed(inputs, target, size, seed, device=device)
     table = isinstance(data, (Tensor, np.ndarray, str, bytes)) or hasattr(data, "columns")
     table = table or (not whole and isinstance(data, (tuple, list)) and any(not _is_batch(part) for part in data))
     if table or isinstance(data, Dataset) or not hasattr(data, "__iter__"):
@@ -49,9 +50,11 @@ def training_feed(
     return BatchFeed(data, None if whole else Splitter(module), device=device)
 
 
-def held_out_feed(valid: Any, training: Feed, module: nn.Module, loss: Any, *, seed: int) -> tuple[Feed, Feed]:
+def held_out_feed(valid: Any, training: Feed, module: nn.Module, loss: Any, *, seed: int) -> tuple[Feed, Feed | None]:
     """What is trained on, and what is held out: a fraction of the rows in memory, or data of its own."""
-    if isinstance(valid, float) and isinstance(training, TensorFeed):
+    if valid is None:
+        return training, None
+    if isinstance(valid, (int, float)) and isinstance(training, TensorFeed):
         return _split(training, valid, loss, seed=seed)
     if isinstance(valid, float):
         raise UsageError(
@@ -64,21 +67,33 @@ def held_out_feed(valid: Any, training: Feed, module: nn.Module, loss: Any, *, s
     feed = training_feed(valid, module, loss, name="valid")
     if isinstance(feed, BatchFeed) and feed.one_shot:
         raise UsageError("valid is a generator, which can be read once: give a list or a DataLoader")
+    if feed.batches == 0:
+        raise UsageError("valid has no batch: give at least one, or leave valid out")
     return training, feed
 
 
 def _split(feed: TensorFeed, fraction: float, loss: Any, *, seed: int) -> tuple[Feed, Feed]:
-    if not 0.0 < fraction < 1.0:
-        raise UsageError(f"valid is {fraction:g}: give a fraction between 0 and 1, such as 0.2, or validation rows")
+    if isinstance(fraction, bool) or not 0.0 < fraction < 1.0:
+        raise UsageError(f"valid is {fraction!r}: give a fraction between 0 and 1, such as 0.2, or validation rows")
     held = torch.from_numpy(held_out(feed.rows, fraction, seed=seed, name="valid"))
     one = feed.part(held)
-    classes = isinstance(loss, (nn.CrossEntropyLoss, nn.NLLLoss)) and isinstance(one.target, Tensor)
-    if classes and not one.target.is_floating_point() and len(one.target.unique()) < 2 <= len(feed.target.unique()):
+    if _one_class(loss, one.target) and not _one_class(loss, feed.target):
+        rows = "only validation row is" if one.rows == 1 else f"{one.rows} validation rows are all"
         raise UsageError(
-            f"the {one.rows} validation rows are all of class {int(one.target.flatten()[0])}: hold out more rows, or "
-            "others with another seed"
+            f"the {rows} of class {int(one.target.flatten()[0])}: hold out more rows, or others with another seed"
         )
     return feed.part(~held), TensorFeed(one.inputs, one.target, device=one.device)
+
+
+def _one_class(loss: Any, y: Any) -> bool:
+    """Whether the targets are classes, and all the same."""
+    kind = Kind.of(loss)
+    if not isinstance(y, Tensor) or not (kind.classes or kind.two_classes) or not y.numel():
+        return False
+    numbers = y.ndim == 1 or y.shape[1:].numel() == 1
+    whole = kind.two_classes or not y.is_floating_point()
+    first = y.flatten()[0]
+    return numbers and whole and float(first) == int(first) and bool((y == first).all())
 
 
 def _check_alike(x: Any, y: Any, training: TensorFeed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -100,6 +101,7 @@ class LoopSettings:
                 f"step is {shown(self.step)}: give a function of model, batch and optimizer that returns the loss "
                 "of the batch"
             )
+        _check_arguments(self.step)
         if self.autocast is not None:
             raise UsageError(
                 "autocast is of the loop's own step: with step=... use torch.autocast in the step function"
@@ -121,3 +123,18 @@ class LoopSettings:
             self.schedule, clip_norm=self.clip_norm, clip_value=self.clip_value, accumulate=int(self.accumulate),
             l1=float(self.l1),
         )  # fmt: skip
+
+
+def _check_arguments(step: Any) -> None:
+    """It can be called with three."""
+    try:
+        signature = inspect.signature(step)
+    except ValueError:  # what is not written in Python tells no signature
+        return
+    try:
+        signature.bind(None, None, None)
+    except TypeError:
+        raise UsageError(
+            f"the step function takes {signature} and is called with model, batch and optimizer: "
+            "define it as step(model, batch, optimizer)"
+        ) from None

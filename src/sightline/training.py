@@ -12,7 +12,7 @@ from . import loop
 from .engines.base import Engine
 from .engines.choose import choose
 from .engines.custom import CustomStep
-from .engines.feeds import BatchFeed, Feed
+from .engines.feeds import BatchFeed
 from .engines.held_out import Best, HeldOut
 from .engines.notes import warn
 from .engines.problem import Problem
@@ -53,10 +53,11 @@ class Training:
         _move(model, s.device)
         size, seed = None if s.batch_size is None else int(s.batch_size), int(s.seed)
         feed = training_feed(data, model, s.loss, batch_size=size, seed=seed, whole=s.step is not None)
-        held: Feed | None = None
-        if s.valid is not None:
-            feed, held = held_out_feed(s.valid, feed, model, s.loss, seed=seed)
-        problem = Problem(model, s.loss, s.optimizer, feed, stepping=s.stepping, autocast=s.autocast, tell=tell)
+        feed, held = held_out_feed(s.valid, feed, model, s.loss, seed=seed)
+        problem = Problem(
+            model, s.loss, s.optimizer, feed, stepping=s.stepping, autocast=s.autocast, own_step=s.step is not None,
+            tell=tell,
+        )  # fmt: skip
         _check_feed(problem, s)
         _check_schedule(problem, int(s.epochs) - int(s.start), resumed=resumed)
         every = _measure_every(problem, s)
@@ -64,7 +65,8 @@ class Training:
         if s.step is None:
             engine, reason = choose(problem, engine=s.engine, epochs=int(s.epochs))
         else:
-            engine, reason = CustomStep(problem, s.step, measures=every is not None), "a step function of your own"
+            engine = CustomStep(problem, s.step, measures=every is not None, last=int(s.epochs))
+            reason = "a step function of your own"
         validate = None if held is None else HeldOut(model, s.loss, held, problem.casting)
         return cls(
             problem, engine, reason, int(s.epochs), int(s.start), every, validate,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .at_rest import MeanLoss, loss_and_gradient, same_at_rest, weight_in_mean
 from .base import Measured
+from .faults import finite
 from .feeds import Batch, TensorFeed, predicted, rows_in
 from .optimizers import load_optimizer
 from .problem import Problem
@@ -72,6 +73,7 @@ class Autograd:
         """One step of the optimizer on these batches; returns their mean loss and what it counts."""
         kept = self._recall()
         if kept is not None:
+            self.watch.backward()
             loss, counts = kept, 1.0
         elif self._needs_closure:
             ((inputs, target),) = group
@@ -119,12 +121,15 @@ class Autograd:
 
     def loss_of(self, inputs: Any, target: Any) -> Tensor:
         """The loss of these rows; what has not been seen before is looked at."""
+        prediction: Any = None
         try:
             with self.problem.casting():
                 prediction = predicted(self.module, inputs)
-                self.watch.prediction(prediction, inputs, target)
-                loss: Tensor = self.loss(prediction, target)
-        except (RuntimeError, IndexError) as error:
+                loss: Tensor = self.watch.loss_of(prediction, inputs, target)
+        except (RuntimeError, IndexError, ValueError) as error:
+            if prediction is not None and not finite(prediction):  # which some losses refuse, as BCELoss does
+                refused: Tensor = prediction.sum() * math.nan
+                return refused
             raise self.watch.refused(error, inputs, target) from error
         self.watch.loss(loss)
         return loss

@@ -129,7 +129,10 @@ class BatchFeed:
                 inputs, target = (batch, None) if self._split is None else self._split(batch)
             except UsageError as error:
                 raise UsageError(f"batch {count} of epoch {number}: {error.message}") from None
-            rows += rows_in(inputs)
+            got = rows_in(inputs)
+            if not got and next(tensors_in(inputs), None) is not None:
+                raise DataError(f"batch {count} of epoch {number} has no rows: leave it out")
+            rows += got
             yield moved((inputs, target), self._device)
         self._check_end(number, count)
         self.rows = rows

@@ -11,10 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..errors import DataError, UsageError
 from ..records import Epoch
 from .at_rest import MeanLoss, resting, weight_in_mean
+from .faults import in_rows
 from .feeds import Feed, predicted
 from .random_streams import undisturbed
+from .watch import looked_at
 
 __all__ = ["Best", "HeldOut"]
 
@@ -29,17 +32,37 @@ class HeldOut:
         self, module: nn.Module, loss: Any, feed: Feed, casting: Callable[[], AbstractContextManager[Any]] = nullcontext
     ) -> None:
         self.module, self.loss, self.feed, self.casting = module, loss, feed, casting
+        self._shapes: Any = None
         self._mean = getattr(loss, "reduction", "mean") == "mean"
 
     def __call__(self) -> float:
         """Measure; the mode of the module is left as it was."""
         together = MeanLoss(mean=self._mean)
         with resting(self.module), torch.no_grad(), undisturbed(getattr(self.feed, "source", None)):
-            for inputs, target in self.feed.epoch(0):
-                with self.casting():
-                    loss = self.loss(predicted(self.module, inputs), target)
-                together.add(float(loss), weight_in_mean(self.loss, target, inputs))
+            for number, (inputs, target) in enumerate(self.feed.epoch(0), start=1):
+                loss = float(self._loss_of(inputs, target, number))
+                together.add(loss, weight_in_mean(self.loss, target, inputs))
         return together.value
+
+    def _loss_of(self, inputs: Any, target: Any, number: int) -> Any:
+        """Of one batch; shapes that are new are looked at, and rows that are not finite are refused."""
+        with self.casting():
+            prediction = predicted(self.module, inputs)
+            shapes = getattr(prediction, "shape", None), getattr(target, "shape", None)
+            if shapes == self._shapes:
+                loss = self.loss(prediction, target)
+            else:
+                loss = self._looked_at(prediction, target, number)
+                self._shapes = shapes
+        if not math.isfinite(loss) and (place := in_rows(inputs, target)):
+            raise DataError(f"in batch {number} of the validation rows {place}")
+        return loss
+
+    def _looked_at(self, prediction: Any, target: Any, number: int) -> Any:
+        try:
+            return looked_at(self.loss, prediction, target)
+        except UsageError as error:
+            raise UsageError(f"batch {number} of the validation rows: {error.message}") from None
 
 
 class Best:

@@ -13,9 +13,10 @@ from torch.optim import Optimizer
 
 from ..errors import UsageError
 from ..records import Warning
-from .checks import check_input, check_optimizer
+from .checks import check_input
 from .feeds import Feed, TensorFeed, device_of, rows_in
 from .notes import warn
+from .optimizer_checks import check_optimizer
 from .stepping import Stepping, needs_closure
 
 __all__ = ["SIZE_LIMIT", "Problem", "parameter_values"]
@@ -37,7 +38,8 @@ class Problem:
 
     `feed` gives the batches. `describe` turns the module into the `parameters` of a record; `stepping` is what goes
     around the optimizer's step; `autocast` the dtype in which torch computes what it can, None as the parameters are;
-    `tell` hears what the reader should know and does not stop the training.
+    `own_step` says that a step function of the user trains; `tell` hears what the reader should know and does not stop
+    the training.
     """
 
     module: nn.Module
@@ -47,18 +49,20 @@ class Problem:
     describe: Callable[[nn.Module], Mapping[str, Any]] = parameter_values
     stepping: Stepping = field(default_factory=Stepping)
     autocast: torch.dtype | None = None
+    own_step: bool = False
     tell: Callable[[Warning], None] = warn
 
     def __post_init__(self) -> None:
         if isinstance(self.feed, TensorFeed):
-            rows, targets = self.feed.rows, rows_in(self.feed.target)
+            rows, target = self.feed.rows, self.feed.target
+            targets = rows if target is None else rows_in(target)
             if rows != targets:
                 raise UsageError(f"x has {rows} rows and y has {targets}: give one target for each row")
             if not rows:
                 raise UsageError("there are no training rows: give x and y at least one row")
             if self.autocast is None:
                 check_input(self.module, self.feed.inputs)
-        check_optimizer(self.optimizer, self.module, [self.loss], self.tell)
+        check_optimizer(self.optimizer, self.module, [self.loss], self.tell, own_step=self.own_step)
         self.stepping.check(self.optimizer, batches=self.feed.batches)
         if self.autocast is torch.float16 and needs_closure(self.optimizer):
             raise UsageError(

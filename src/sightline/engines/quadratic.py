@@ -17,6 +17,7 @@ from .base import Measured
 from .optimizers import load_optimizer
 from .problem import Problem
 from .stepping import Stepper
+from .watch import Watch
 
 __all__ = ["Quadratic"]
 
@@ -35,9 +36,12 @@ class Quadratic:
         self.module, self.optimizer = problem.module, problem.optimizer
         self.stepper = Stepper(problem.module, problem.optimizer, problem.stepping)
         self._seen: tuple[Array, Array | None, tuple[float, Array, Array]] | None = None
+        self._watch = Watch(problem)
+        self._watch.batch(*problem.feed.whole())  # type: ignore[attr-defined]
 
-    def run_epoch(self, number: int) -> float:  # noqa: ARG002 - the order of the rows does not matter here
+    def run_epoch(self, number: int) -> float:
         """One step of the optimizer; returns the loss before it, as the plain loop does."""
+        self._watch.begin(number)
         excess, by_weight, by_bias = self._evaluate()
         _set_gradient(self.module.weight, by_weight)
         if self.module.bias is not None:
@@ -53,8 +57,10 @@ class Quadratic:
             return Measured(None, None, lr, self.problem.describe(self.module))
         excess, by_weight, by_bias = self._evaluate()
         squares = np.vdot(by_weight, by_weight) + (0.0 if self.module.bias is None else np.vdot(by_bias, by_bias))
-        norm = math.sqrt(squares)
-        return Measured(self.form.minimum + excess, norm, lr, self.problem.describe(self.module))
+        norm, value = math.sqrt(squares), self.form.minimum + excess
+        if not math.isfinite(value):
+            self._watch.not_finite(value, self.problem.x, self.problem.y)
+        return Measured(value, norm, lr, self.problem.describe(self.module), self._watch.fault)
 
     def _evaluate(self) -> tuple[float, Array, Array]:
         """Excess and gradient at the parameters as they are; kept, for the step after a measurement needs them

@@ -134,10 +134,11 @@ class Stepper:
         self.after_step()
 
     def note_rate(self) -> None:
-        """The rate of the step that follows; torch's SGD would take one that is not a number."""
+        """The rate of the step that follows; torch's SGD would take one that is negative or not a number."""
         self._lr = _rate(self.optimizer)
-        if not math.isfinite(self._lr):
-            raise UsageError(f"the learning rate has become {self._lr:g}: correct the schedule, or what sets it")
+        for number, group in enumerate(self.optimizer.param_groups):
+            if not 0.0 <= group["lr"] < math.inf:
+                raise UsageError(_bad_rate(float(group["lr"]), number, self.optimizer))
 
     def after_step(self) -> None:
         """Move the rate on where the schedule goes by steps."""
@@ -202,6 +203,14 @@ def _count_as_stepped(optimizer: Optimizer) -> None:
 
 def _rate(optimizer: Optimizer) -> float:
     return float(optimizer.param_groups[0]["lr"])
+
+
+def _bad_rate(lr: float, group: int, optimizer: Optimizer) -> str:
+    of = f" of parameter group {group}" if len(optimizer.param_groups) > 1 else ""
+    return (
+        f"the learning rate{of} has become {lr:g}, and a step needs a finite one of at least 0: correct the schedule, "
+        "or what sets it"
+    )
 
 
 def needs_closure(optimizer: Optimizer) -> bool:

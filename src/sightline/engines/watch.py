@@ -14,15 +14,26 @@ from torch.optim import SGD
 from ..errors import UsageError
 from ..linear.curvature import Curvature, limit_formula
 from ..words import plain
-from .checks import check_classes, check_input, check_loss_value, check_prediction, check_target, reached_by_gradients
+from .checks import (
+    broadcast,
+    check_classes,
+    check_input,
+    check_loss_value,
+    check_prediction,
+    loss_name,
+    reached_by_gradients,
+)
 from .dead_units import DeadUnits
-from .faults import why_not_finite
+from .faults import finite, in_rows, why_not_finite
 from .feeds import TensorFeed, predicted, rows_in
 from .hessian import HessianProduct
 from .lanczos import largest_eigenvalues
+from .loss_kinds import check_target
+from .onlooker import Onlooker, column_and_row
 from .problem import Problem
+from .refusals import of_a_layer, of_torch
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "looked_at"]
 
 KEPT = 1_000_000  # parameters of which a copy of the start is kept, to know why a run diverged
 
@@ -41,6 +52,10 @@ class Watch:
         self._first = True
         self._start: tuple[nn.Module, Any, Any] | None = None
         self._at: tuple[int, int] = (0, 0)
+        self._inputs: Any = None
+        self._stream = not isinstance(problem.feed, TensorFeed)
+        self._before: tuple[int, int, Any, Any] | None = None
+        self._now: tuple[int, int, Any, Any] | None = None
 
     def begin(self, epoch: int) -> None:
         """A new epoch."""
@@ -49,11 +64,37 @@ class Watch:
 
     def batch(self, inputs: Any, target: Any) -> None:
         """Before a forward pass that trains."""
-        self._at = (self._at[0], self._at[1] + 1)
+        self._note(inputs, target)
         if self._first:
-            if not isinstance(self.problem.feed, TensorFeed):
+            if self._stream:
                 self._check_first(inputs, target)
             self._keep_start(inputs, target)
+
+    def called(self, inputs: Any, target: Any) -> None:
+        """Before a step function gets this batch."""
+        self._note(inputs, target)
+        if self._first:
+            self._first_shapes = _shapes(inputs if target is None else (inputs, target))
+
+    def _note(self, inputs: Any, target: Any) -> None:
+        """Where the loop is; rows of a stream have not been looked at, so those of the batch before are kept."""
+        self._at, self._inputs = (self._at[0], self._at[1] + 1), inputs
+        if self._stream:
+            self._before, self._now = self._now, (*self._at, inputs, target)
+
+    def rows_before(self) -> str:
+        """The rows of the batch before, where they have made the parameters nan behind a loss that was finite."""
+        if self._before is None or all(finite(p) for p in self.problem.module.parameters()):
+            return ""
+        epoch, batch, inputs, target = self._before
+        found = in_rows(inputs, target)
+        return f"in batch {batch} of epoch {epoch}, the one before, {found}" if found else ""
+
+    def stepped(self) -> None:
+        """After a step function has taken a step."""
+        self._first = False
+        if self.dead.looking:
+            self.dead.look()
 
     def _check_first(self, inputs: Any, target: Any) -> None:
         """Of a stream, what is checked of rows in memory before."""
@@ -62,19 +103,20 @@ class Watch:
         if isinstance(target, Tensor):
             check_target(self.problem.loss, target)
 
-    def prediction(self, prediction: Any, inputs: Any, target: Any) -> None:
-        """After a forward pass: whatever has the shapes of the last one has been looked at."""
+    def loss_of(self, prediction: Any, inputs: Any, target: Any) -> Any:
+        """The loss of this prediction: whatever has the shapes of the last one has been looked at."""
         shapes = getattr(prediction, "shape", None), getattr(target, "shape", None)
         if shapes == self._shapes:
-            return
+            return self.problem.loss(prediction, target)
         loss, feed = self.problem.loss, self.problem.feed
         if self._shapes is None and isinstance(feed, TensorFeed) and isinstance(feed.target, Tensor):
             check_classes(loss, prediction, feed.target)  # of all rows, before the first step
         if isinstance(target, Tensor) and target.ndim and rows_in(inputs) != len(target):
             got = rows_in(inputs)
             raise self._located(f"x has {got} rows and y has {len(target)}: give one target for each row")
-        check_prediction(loss, prediction, target)
+        value = looked_at(loss, prediction, target)
         self._shapes = shapes
+        return value
 
     def loss(self, loss: object) -> None:
         """After the first loss was computed."""
@@ -91,24 +133,31 @@ class Watch:
 
     def end(self, loss: float) -> None:
         """The epoch is over; `loss` is its running loss."""
-        self.dead.end(self._at[0], loss)
+        self.dead.end(self._at[0], loss, self._inputs)
+        self._inputs = None
 
     def not_finite(self, loss: float, inputs: Any, target: Any, *, at_rest: bool = False) -> None:
         """The loss of these rows is not a finite number: find out why, for the record to say."""
         epoch, batch = self._at
         where = f"epoch {epoch}" if at_rest or self.problem.full_batch else f"batch {batch} of epoch {epoch}"
-        why = self._above_limit() or why_not_finite(self.problem.module, self.problem.loss, inputs, target)
+        module = self.problem.module
+        why = (
+            self.rows_before()
+            or self._above_limit()
+            or why_not_finite(module, self.problem.loss, inputs, target, new=self._first)
+        )
         self.fault = f"at {where} the loss is {'nan' if math.isnan(loss) else 'infinite'}: {why}"
 
     def refused(self, error: Exception, inputs: Any, target: Any) -> Exception:
-        """What torch says of a batch of other shapes than the first, as a sentence; else the error as it is."""
+        """What torch says of a batch, as a sentence where it is known; else the error as it is."""
+        known = of_torch(error, inputs) or of_a_layer(error, self.problem.module, inputs)
         if isinstance(self.problem.loss, (nn.CrossEntropyLoss, nn.NLLLoss)) and isinstance(error, IndexError):
             return self._located(
                 f"the loss refuses the classes of this batch ({_first_line(error)}): number them from 0"
             )
-        shapes = _shapes((inputs, target))
+        shapes = _shapes(inputs if target is None else (inputs, target))
         if self._first or self._first_shapes == shapes:
-            return error
+            return self._located(known) if known else error
         return self._located(
             f"the batch has the shapes {shapes} and batch 1 of epoch 1 had {self._first_shapes}, and the model refuses "
             f"that ({_first_line(error)}): give batches that are alike but for the number of rows"
@@ -120,7 +169,7 @@ class Watch:
 
     def _keep_start(self, inputs: Any, target: Any) -> None:
         """Of a run of SGD, what its largest stable rate can be computed from, should it diverge."""
-        self._first_shapes = _shapes((inputs, target))
+        self._first_shapes = _shapes(inputs if target is None else (inputs, target))
         module = self.problem.module
         if type(self.problem.optimizer) is SGD and sum(p.numel() for p in module.parameters()) <= KEPT:
             try:
@@ -154,6 +203,16 @@ class Watch:
             f"the learning rate {plain(lr)} is above the largest that is stable where the training began, "
             f"{plain(limit)} ({formula}, of the Hessian): use a rate below it, such as {plain(0.5 * limit, 2)}"
         )
+
+
+def looked_at(loss: Any, prediction: Any, target: Any) -> Any:
+    """The loss of a prediction of a new shape, with all that can be wrong with it refused."""
+    check_prediction(loss, prediction, target)
+    pair = ""
+    if column_and_row(prediction, target):
+        pair = broadcast(loss_name(loss), tuple(prediction.shape), tuple(target.shape))
+    with Onlooker(pair):
+        return loss(prediction, target)
 
 
 def _shapes(value: Any) -> str:
