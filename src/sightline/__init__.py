@@ -64,13 +64,13 @@ _HOME = {
     "cross_validate": "analysis",
     "eject": "ejection",
     "fit": "api",
-    "fit_module": "module_fit",
+    "fit_module": "modules.fit",
     "influence": "analysis",
     "k_fold": "folding",
-    "k_fold_module": "module_folds",
+    "k_fold_module": "modules.folds",
     "least_squares": "arrays",
     "load": "run",
-    "load_module": "module_run",
+    "load_module": "modules.run",
     "lr_range_test": "rate_tests",
     "nested_test": "comparisons",
     "residuals": "analysis",
@@ -92,9 +92,9 @@ if TYPE_CHECKING:
     from .ejection import eject
     from .errors import DataError, FormulaError, RunError, SightlineError, UsageError
     from .folding import k_fold
-    from .module_fit import fit_module
-    from .module_folds import k_fold_module
-    from .module_run import load_module
+    from .modules.fit import fit_module
+    from .modules.folds import k_fold_module
+    from .modules.run import load_module
     from .rate_tests import lr_range_test, top_curvature
     from .records import Coefficient, Epoch, Stop, Verdict
     from .resuming import resume

@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sightline.cli import main
-from sightline.module_fit import fit_module
+from sightline.modules.fit import fit_module
 from sightline.records import Epoch
 from sightline.runs import checkpoint
 from sightline.runs.checkpoint import Checkpoint, read_checkpoints

@@ -56,7 +56,7 @@ def _show_module(run: str, options: dict[str, Any], *, as_json: bool, quiet: boo
     """A training of a module; the questions are about the exact answer of a table, which it has not."""
     import json
 
-    from ..module_run import load_module
+    from ..modules.run import load_module
 
     if asked := [name for name, value in options.items() if value]:
         name = asked[0].replace("_", "-").removesuffix("s")

@@ -18,7 +18,7 @@ MOST_LINES = 12
 
 
 class ModuleSubject(Protocol):
-    """A finished training of a module, as it is shown; see `sightline.module_run.ModuleRun` for what each part is."""
+    """A finished training of a module, as it is shown; see `sightline.modules.run.ModuleRun` for what each part is."""
 
     @property
     def result(self) -> Mapping[str, Any]: ...

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .engines.at_rest import resting
-from .engines.feeds import TensorFeed, device_of, predicted
-from .engines.held_out import HeldOut
-from .errors import SightlineError, UsageError
-from .feeding import training_feed
-from .guards import check_model, check_whole
-from .linear.folds import assign_folds
-from .loop_settings import LoopOptions
-from .training import Training
+from ..engines.at_rest import resting
+from ..engines.feeds import TensorFeed, device_of, predicted
+from ..engines.held_out import HeldOut
+from ..errors import SightlineError, UsageError
+from ..feeding import training_feed
+from ..guards import check_model, check_whole
+from ..linear.folds import assign_folds
+from ..loop_settings import LoopOptions
+from ..training import Training
 
 __all__ = ["ModuleFold", "ModuleFolds", "k_fold_module"]
 
@@ -81,7 +81,7 @@ class ModuleFolds:
         }  # fmt: skip
 
     def __str__(self) -> str:
-        from .views.module_report import fold_lines
+        from ..views.module_report import fold_lines
 
         return "\n".join(fold_lines(self.to_dict()))
 

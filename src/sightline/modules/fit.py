@@ -11,28 +11,28 @@ from typing import Any, Unpack
 
 from torch import nn
 
-from .engines.autograd import Autograd
-from .engines.base import Engine
-from .engines.custom import CustomStep
-from .engines.held_out import Best
-from .engines.random_streams import load_streams, snapshot, streams
-from .errors import UsageError, shown
-from .guards import check_number
-from .loop_settings import LoopOptions
-from .module_run import KIND, ModuleRun, saved_state
-from .module_settings import check_same, told
-from .module_verdict import Curvature, judge_module, result_of
-from .records import Epoch, Warning
-from .restoring import readable_records, restored
-from .runs.checkpoint import Checkpoints, save_model
-from .runs.store import RunFolder, default_output, find_run
-from .signals import InterruptedStep, Signals, signals
-from .stopping import Rule, diverged, stop_when
-from .stopping import patience as patience_of
-from .stopping import target_loss as target_of
-from .stopping import time_limit as limit_of
-from .training import Training
-from .words import count
+from ..engines.autograd import Autograd
+from ..engines.base import Engine
+from ..engines.custom import CustomStep
+from ..engines.held_out import Best
+from ..engines.random_streams import load_streams, snapshot, streams
+from ..errors import UsageError, shown
+from ..guards import check_number
+from ..loop_settings import LoopOptions
+from ..records import Epoch, Warning
+from ..restoring import readable_records, restored
+from ..runs.checkpoint import Checkpoints, save_model
+from ..runs.store import RunFolder, default_output, find_run
+from ..signals import InterruptedStep, Signals, signals
+from ..stopping import Rule, diverged, stop_when
+from ..stopping import patience as patience_of
+from ..stopping import target_loss as target_of
+from ..stopping import time_limit as limit_of
+from ..training import Training
+from ..words import count
+from .run import KIND, ModuleRun, saved_state
+from .settings import check_same, told
+from .verdict import Curvature, judge_module, result_of
 
 __all__ = ["fit_module"]
 

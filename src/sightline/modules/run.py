@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from .errors import RunError, UsageError
-from .records import Epoch, Verdict, Warning
-from .runs.files import finite
-from .runs.store import find_run, read_epochs, read_manifest, status_of
+from ..errors import RunError, UsageError
+from ..records import Epoch, Verdict, Warning
+from ..runs.files import finite
+from ..runs.store import find_run, read_epochs, read_manifest, status_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ class ModuleRun:
 
     def summary(self) -> str:
         """The run and its verdict as text, at most 80 columns wide."""
-        from .views.module_report import module_summary
+        from ..views.module_report import module_summary
 
         return module_summary(self)
 
@@ -55,7 +55,7 @@ class ModuleRun:
 
     def figure(self) -> Figure:
         """The losses of all epochs, and where curvature was asked for 2 / λmax beside the rate."""
-        from .views.module_figures import module_figure
+        from ..views.module_figures import module_figure
 
         return module_figure(self)
 

@@ -8,17 +8,17 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from .engines.checks import loss_name
-from .engines.feeds import TensorFeed
-from .engines.problem import Problem
-from .engines.random_streams import undisturbed
-from .engines.stepping import settings_used
-from .errors import UsageError
-from .guards import check_whole
-from .rate_tests import top_curvature
-from .records import Epoch, Verdict, Warning
-from .training import Training
-from .words import count, plain
+from ..engines.checks import loss_name
+from ..engines.feeds import TensorFeed
+from ..engines.problem import Problem
+from ..engines.random_streams import undisturbed
+from ..engines.stepping import settings_used
+from ..errors import UsageError
+from ..guards import check_whole
+from ..rate_tests import top_curvature
+from ..records import Epoch, Verdict, Warning
+from ..training import Training
+from ..words import count, plain
 
 __all__ = ["Curvature", "judge_module", "result_of"]
 

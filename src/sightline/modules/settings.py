@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .engines.checks import loss_name
-from .engines.feeds import Feed, TensorFeed, tensors_in
-from .engines.stepping import settings_used
-from .errors import RunError, UsageError, shown
-from .module_run import KIND
-from .runs.files import finite
-from .runs.store import RunFolder
-from .training import Training
-from .version import __version__
+from ..engines.checks import loss_name
+from ..engines.feeds import Feed, TensorFeed, tensors_in
+from ..engines.stepping import settings_used
+from ..errors import RunError, UsageError, shown
+from ..runs.files import finite
+from ..runs.store import RunFolder
+from ..training import Training
+from ..version import __version__
+from .run import KIND
 
 __all__ = ["check_same", "told"]
 

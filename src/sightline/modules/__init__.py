@@ -1,0 +1,1 @@
+"""Trainings of modules of one's own, kept in run folders."""
