@@ -178,7 +178,7 @@ def test_a_layer_removed_and_all_layers_replaced(how):
 @HOW
 @pytest.mark.parametrize("given", [{"loss": nn.MSELoss()}, {"step": stepping()}])
 def test_the_optimizer_of_another_model(how, given):
-    with pytest.raises(UsageError, match="only parameters of another model"):
+    with pytest.raises(UsageError, match="the optimizer holds parameters of another model"):
         how(net(), (X, Y), optimizer=optimizer_of(net()), **given)
 
 
