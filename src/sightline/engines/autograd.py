@@ -44,6 +44,7 @@ class Autograd:
         self.watch = Watch(problem, last=last)
         self.progress = Progress(getattr(problem.feed, "source", None))
         self._needs_closure = needs_closure(problem.optimizer)
+        self._casts = problem.autocast is not None
         self._is_mean = getattr(problem.loss, "reduction", "mean") == "mean"
         self._kept: tuple[float, list[Kept]] | None = None
         held = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
@@ -59,11 +60,12 @@ class Autograd:
         self.module.train()
         self.watch.begin(number)
         running = MeanLoss(mean=self._is_mean, rows=self._rows_before)
-        for group in self.progress.begin(running, self._groups(number)):
-            loss, rows = self._step_on(group)
-            if self.watch.fault:
-                return loss
-            self.progress.step(loss, rows)
+        with torch.enable_grad():
+            for group in self.progress.begin(running, self._groups(number)):
+                loss, rows = self._step_on(group)
+                if self.watch.fault:
+                    return loss
+                self.progress.step(loss, rows)
         mean = self.progress.end()
         self.watch.end(mean)
         self.stepper.end_epoch(mean)
@@ -71,20 +73,19 @@ class Autograd:
 
     def _step_on(self, group: list[Batch]) -> tuple[float, float]:
         """One step of the optimizer on these batches; returns their mean loss and what it counts."""
-        kept = self._recall()
-        if kept is not None:
+        if self._kept is not None and (kept := self._recall()) is not None:
             self.watch.backward()
             loss, counts = kept, 1.0
-        elif self._needs_closure:
-            ((inputs, target),) = group
-            loss, counts = self._step_with_closure(inputs, target), float(rows_in(inputs))
-        elif len(group) == 1:
-            ((inputs, target),) = group
-            self._zero_grad()
-            loss, counts = self._forward_backward(inputs, target), float(rows_in(inputs))
-        else:
+        elif len(group) > 1:
             loss, counts = self._accumulate(group)
-        if not self._needs_closure and not self.watch.fault:
+        else:
+            inputs, target = group[0]
+            counts = rows_in(inputs)
+            if self._needs_closure:
+                return self._step_with_closure(inputs, target), counts
+            self._zero_grad()
+            loss = self._forward_backward(inputs, target)
+        if not self.watch.fault:
             self.stepper.step()
         return loss, counts
 
@@ -109,9 +110,8 @@ class Autograd:
     def _forward_backward(self, inputs: Any, target: Any, *, share: float = 1.0) -> float:
         """Forward, loss, backward of the share of a step that these rows have."""
         self.watch.batch(inputs, target)
-        with torch.enable_grad():
-            loss = self.loss_of(inputs, target)
-            self.stepper.scaled(loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]
+        loss = self.loss_of(inputs, target)
+        self.stepper.scaled(loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]
         value = float(loss.item())
         if math.isfinite(value):
             self.watch.backward()
@@ -123,9 +123,13 @@ class Autograd:
         """The loss of these rows; what has not been seen before is looked at."""
         prediction: Any = None
         try:
-            with self.problem.casting():
+            if self._casts:
+                with self.problem.casting():
+                    prediction = predicted(self.module, inputs)
+                    loss: Tensor = self.watch.loss_of(prediction, inputs, target)
+            else:
                 prediction = predicted(self.module, inputs)
-                loss: Tensor = self.watch.loss_of(prediction, inputs, target)
+                loss = self.watch.loss_of(prediction, inputs, target)
         except (RuntimeError, IndexError, ValueError) as error:
             if prediction is not None and not finite(prediction):  # which some losses refuse, as BCELoss does
                 refused: Tensor = prediction.sum() * math.nan
@@ -187,7 +191,8 @@ class Autograd:
 
     def _measure_and_keep(self) -> tuple[float, float]:
         self._zero_grad()
-        value = self._forward_backward(*self._in_memory.whole())
+        with torch.enable_grad():
+            value = self._forward_backward(*self._in_memory.whole())
         parameters = self._parameters
         kept = [(p, p.detach().clone(), None if p.grad is None else p.grad.clone()) for p in parameters]
         self._kept = (value, kept)

@@ -26,8 +26,8 @@ class DeadUnits:
     in every step of an epoch, and the prediction does not depend on them either, as behind a ReLU that no row switches
     on. Where a loss merely has nothing left to learn, the prediction still does.
 
-    Every layer is told of once. What has had a gradient is not looked at again in that epoch, so that after the first
-    steps of a healthy one nothing is left to look at. The last layer cannot be dead by itself.
+    Every layer is told of once. A layer of which half has had a gradient is not looked at again in that epoch, so that
+    after the first steps of a healthy one nothing is left to look at. The last layer cannot be dead by itself.
     """
 
     def __init__(self, module: nn.Module, tell: Callable[[Warning], None], *, last: int | None = None) -> None:
@@ -59,7 +59,7 @@ class DeadUnits:
             silent = ~gradient.detach().flatten(1).any(1)
             suspects = silent if suspects is None else suspects & silent
             self._suspects[name] = suspects
-            if not bool(suspects.any()):
+            if not _enough(suspects):
                 del self._suspects[name]
 
     def end(self, epoch: int, loss: float, inputs: Any) -> None:
@@ -80,9 +80,14 @@ class DeadUnits:
             for part in ("weight", "bias"):
                 slope = slopes.get(f"{name}.{part}" if name else part)
                 dead = dead if slope is None else dead & ~slope.reshape(len(dead), -1).any(1)
-            if name != self._last_layer and int(dead.sum()) >= max(1.0, SHARE * len(dead)):
+            if name != self._last_layer and _enough(dead):
                 del self._layers[name]
                 self._tell(Warning("SL-DEAD", _sentence(name, dead, epoch)))
+
+
+def _enough(units: Tensor) -> bool:
+    """Whether these are so many that it is worth a word."""
+    return int(units.sum()) >= max(1.0, SHARE * len(units))
 
 
 def _slopes(module: nn.Module, inputs: Any) -> dict[str, Tensor]:

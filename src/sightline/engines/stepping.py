@@ -99,6 +99,7 @@ class Stepper:
     ) -> None:
         self.module, self.optimizer, self.stepping = module, optimizer, stepping
         self._lr: float | None = None
+        self._is_plain = stepping.is_plain and autocast is not torch.float16
         self._scaler = _scaler(module) if autocast is torch.float16 else None
 
     @property
@@ -113,6 +114,10 @@ class Stepper:
     def step(self, closure: Callable[[], Tensor] | None = None) -> None:
         """Clip, step, threshold, and move the rate on where the schedule goes by steps."""
         how = self.stepping
+        if self._is_plain and closure is None:
+            self.note_rate()
+            self.optimizer.step()
+            return
         if self._scaler is not None:
             self._scaler.unscale_(self.optimizer)
         if how.clip_norm is not None:

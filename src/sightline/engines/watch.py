@@ -51,7 +51,7 @@ class Watch:
         self._first_shapes = ""
         self._first = True
         self._start: tuple[nn.Module, Any, Any] | None = None
-        self._at: tuple[int, int] = (0, 0)
+        self._epoch = self._batch = 0
         self._inputs: Any = None
         self._stream = not isinstance(problem.feed, TensorFeed)
         self._before: tuple[int, int, Any, Any] | None = None
@@ -60,7 +60,7 @@ class Watch:
     def begin(self, epoch: int) -> None:
         """A new epoch."""
         self.dead.begin(epoch)
-        self._at = (epoch, 0)
+        self._epoch, self._batch = epoch, 0
 
     def batch(self, inputs: Any, target: Any) -> None:
         """Before a forward pass that trains."""
@@ -78,9 +78,10 @@ class Watch:
 
     def _note(self, inputs: Any, target: Any) -> None:
         """Where the loop is; rows of a stream have not been looked at, so those of the batch before are kept."""
-        self._at, self._inputs = (self._at[0], self._at[1] + 1), inputs
+        self._batch += 1
+        self._inputs = inputs
         if self._stream:
-            self._before, self._now = self._now, (*self._at, inputs, target)
+            self._before, self._now = self._now, (self._epoch, self._batch, inputs, target)
 
     def rows_before(self) -> str:
         """The rows of the batch before, where they have made the parameters nan behind a loss that was finite."""
@@ -133,12 +134,12 @@ class Watch:
 
     def end(self, loss: float) -> None:
         """The epoch is over; `loss` is its running loss."""
-        self.dead.end(self._at[0], loss, self._inputs)
+        self.dead.end(self._epoch, loss, self._inputs)
         self._inputs = None
 
     def not_finite(self, loss: float, inputs: Any, target: Any, *, at_rest: bool = False) -> None:
         """The loss of these rows is not a finite number: find out why, for the record to say."""
-        epoch, batch = self._at
+        epoch, batch = self._epoch, self._batch
         where = f"epoch {epoch}" if at_rest or self.problem.full_batch else f"batch {batch} of epoch {epoch}"
         module = self.problem.module
         why = (
@@ -164,7 +165,7 @@ class Watch:
         )
 
     def _located(self, message: str) -> UsageError:
-        epoch, batch = self._at
+        epoch, batch = self._epoch, self._batch
         return UsageError(message if batch <= 1 and epoch <= 1 else f"batch {batch} of epoch {epoch}: {message}")
 
     def _keep_start(self, inputs: Any, target: Any) -> None:
