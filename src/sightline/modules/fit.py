@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..engines.autograd import Autograd
 from ..engines.base import Engine
@@ -30,7 +30,7 @@ from ..stopping import target_loss as target_of
 from ..stopping import time_limit as limit_of
 from ..training import Training
 from ..words import count
-from .run import KIND, ModuleRun, saved_state
+from .run import KIND, ModuleRun
 from .settings import check_same, told
 from .verdict import Curvature, judge_module, result_of
 
@@ -239,8 +239,14 @@ class ModuleFit:
         result = result_of(self.training, epochs, kept, verdict, self.curvature)
         result = {"run": folder.id if folder else None, "kind": KIND, **result}
         if folder:
-            save_model(folder.path, saved_state(model))
+            save_model(folder.path, _saved_state(model))
             stop = epochs[-1].stop
             status = "interrupted" if stop is not None and stop.reason == "interrupted" else "done"
             folder.finish(status, result=result, sentence=verdict.sentence)
         return ModuleRun(result, verdict, epochs, folder.path if folder else None, self.told, model)
+
+
+def _saved_state(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters and buffers by name, each with memory of its own, as safetensors wants them."""
+    state = getattr(model, "_orig_mod", model).state_dict()
+    return {name: t.detach().clone().contiguous() for name, t in state.items() if isinstance(t, Tensor)}

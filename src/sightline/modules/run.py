@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
 from ..errors import RunError, UsageError
 from ..records import Epoch, Verdict, Warning
 from ..runs.files import finite
@@ -18,8 +15,9 @@ from ..runs.store import find_run, read_epochs, read_manifest, status_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import nn
 
-__all__ = ["KIND", "ModuleRun", "load_module", "saved_state"]
+__all__ = ["KIND", "ModuleRun", "load_module"]
 
 KIND = "module"  # of a run.json
 
@@ -107,9 +105,3 @@ def load_module(folder: str | os.PathLike[str]) -> ModuleRun:
         raise RunError(
             f"{path / 'run.json'} is damaged ({error}): restore the folder from a copy or train again"
         ) from None
-
-
-def saved_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The parameters and buffers by name, each with memory of its own, as safetensors wants them."""
-    state = getattr(model, "_orig_mod", model).state_dict()
-    return {name: t.detach().clone().contiguous() for name, t in state.items() if isinstance(t, torch.Tensor)}
