@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer, lr_scheduler
@@ -230,7 +231,12 @@ def settings_used(optimizer: Optimizer, stepping: Stepping) -> dict[str, Any]:
     held = {name: group[name] for name in made if name not in NOT_SETTINGS}
     if stepping.schedule is not None:
         held |= {name: made[name] for name in CYCLED if name in made}
-    return {**held, **stepping.told()}
+    return {**{name: _plain(value) for name, value in held.items()}, **stepping.told()}
+
+
+def _plain(value: Any) -> Any:
+    """A rate may be a tensor, or a number of numpy."""
+    return value.item() if isinstance(value, (Tensor, np.generic)) else value
 
 
 def as_stepping(schedule: Any, **others: Any) -> Stepping:

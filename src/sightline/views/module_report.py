@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,8 +51,9 @@ def _heading(run: ModuleSubject) -> list[str]:
     casting = f", {s['autocast']} where torch can" if s["autocast"] else ""
     first = f"{r['module']}: {count(r['parameters'], 'parameter')}"
     first += f" ({frozen:,} frozen)" if frozen else ""
+    rows = f"; {count(r['rows'], 'row')}" if r["rows"] else ""  # unknown of a stream that was never read to its end
     return [
-        f"{first}; {count(r['rows'], 'row')}{held}",
+        f"{first}{rows}{held}",
         *wrapped(f"{o['name']} on {how}, {batches}, rate {plain(o.get('lr'))}{casting}"),
     ]
 
@@ -109,12 +111,17 @@ def fold_lines(found: Mapping[str, Any]) -> list[str]:
     ]
     if found["score"] is not None:
         columns.append(("score", [plain(f["score"]) for f in folds]))
+    return [*table(columns), "", *wrapped(_folds_said(found))]
+
+
+def _folds_said(found: Mapping[str, Any]) -> str:
+    folds = found["folds"]
+    ended = ", ".join(str(f["number"]) for f in folds if f["stop"] == "diverged")
+    if ended and not math.isfinite(found["mean"]):
+        return f"fold {ended} diverged, so there is no mean over {count(len(folds), 'fold')}: use a smaller rate"
     trained = sum(f["trained_loss"] for f in folds) / len(folds)
     said = f"held-out loss {plain(found['mean'], 3)} ± {plain(found['sd'], 2)} over {count(len(folds), 'fold')}"
     said += f"; of the rows trained on {plain(trained, 3)}"
     if found["score"] is not None:
         said += f"; score {plain(found['score'])} over all rows"
-    ended = [f["number"] for f in folds if f["stop"] == "diverged"]
-    if ended:
-        said += f"; fold {', '.join(map(str, ended))} diverged"
-    return [*table(columns), "", *wrapped(said)]
+    return f"{said}; fold {ended} diverged" if ended else said
