@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import signal
 import warnings
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import sightline
 
@@ -180,3 +181,68 @@ def test_folds_that_diverge_beyond_all_numbers_are_told():
     found = folds(make, epochs=5)
     assert math.isnan(found.sd)
     assert "fold 1, 2, 3 diverged, so there is no mean" in str(found)
+
+
+class Keeping(nn.Linear):
+    """Keeps a plain value in its state beside the tensors."""
+
+    kept = 0
+
+    def get_extra_state(self):
+        return {"kept": self.kept}
+
+    def set_extra_state(self, state):
+        self.kept = state["kept"]
+
+
+def test_plain_values_in_the_state_of_a_module_go_on():
+    model = Keeping(3, 1)
+    model.kept = 7
+    half = fitted(model, output=None)
+    rest = fitted(Keeping(3, 1), resume=half, epochs=5, output=None)
+    assert rest.model.kept == 7
+    other = Keeping(3, 1)
+    assert torch.equal(rest.load_into(other).weight, rest.model.weight)
+    with pytest.raises(sightline.UsageError, match="the model is a str"):
+        rest.load_into("model")
+
+
+def loader(x):
+    return DataLoader(TensorDataset(x, Y), batch_size=4)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [loader, lambda x: [(x[:6], Y[:6]), (x[6:], Y[6:])], lambda x: DataLoader(Subset(TensorDataset(x, Y), range(6)))],
+    ids=["loader", "list", "subset"],
+)
+def test_changed_rows_of_a_loader_are_noticed(given):
+    half = fitted(data=given(X), output=None)
+    with pytest.raises(sightline.RunError, match="the data have changed since run"):
+        fitted(data=given(X + 1.0), resume=half, epochs=5, output=None)
+    assert len(fitted(data=given(X.clone()), resume=half, epochs=5, output=None).epochs) == 6
+
+
+def test_other_rows_of_a_subset_are_noticed():
+    half = fitted(data=DataLoader(Subset(TensorDataset(X, Y), [0, 1, 2])), output=None)
+    with pytest.raises(sightline.RunError, match="the data have changed since run"):
+        fitted(data=DataLoader(Subset(TensorDataset(X, Y), [0, 1, 3])), resume=half, epochs=5, output=None)
+
+
+def test_another_activation_is_noticed():
+    half = fitted(output=None)
+    other = made()
+    other[1] = nn.ReLU()
+    with pytest.raises(sightline.UsageError, match="was trained with layers Tanh 1 and this call has Tanh None"):
+        fitted(other, resume=half, epochs=5, output=None)
+
+
+@pytest.mark.parametrize("output", [None, False])
+def test_ctrl_c_says_that_it_is_saved_only_where_it_is(output):
+    def interrupt(record):
+        if record.number == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    run = fitted(epochs=9, sinks=[interrupt], output=output)
+    saved = ", everything so far is saved" if output is None else ""
+    assert run.verdict.sentence == f"stopped by Ctrl-C within epoch 3{saved}"

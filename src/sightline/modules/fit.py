@@ -62,7 +62,8 @@ def fit_module(
     `resume` goes on with such a run from its last checkpoint, to `epochs` epochs in all, with the same call otherwise;
     the numbers are those of the straight run, bit for bit. `curvature` k measures the largest curvature λmax of the
     loss at every k-th epoch, so that 2 / λmax stands beside the rate. `patience` counts only what is `min_improvement`
-    better; `time_limit` (seconds) and `target_loss` end the run too. Ctrl-C ends it after the step in progress, saved.
+    better; `time_limit` (seconds, looked at after each epoch) and `target_loss` (of the validation loss, where there is
+    one) end the run too. `sinks` are called with each record. Ctrl-C ends the run after the step in progress, saved.
 
     Raises UsageError and DataError as `train`; RunError where the folder cannot be gone on with.
 
@@ -190,7 +191,7 @@ class ModuleFit:
                 rule(record)
         self.best.take_up(done)
         try:
-            with signals() as received:
+            with signals(saved=folder is not None) as received:
                 self._drain(folder, epochs, done, sinks, received)
             return self._finish(folder, epochs)
         except BaseException:

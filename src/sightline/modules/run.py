@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..errors import RunError, UsageError
+from ..guards import check_model
 from ..records import Epoch, Verdict, Warning
 from ..runs.files import finite
 from ..runs.store import find_run, read_epochs, read_manifest, status_of
@@ -64,6 +65,7 @@ class ModuleRun:
 
         Raises RunError where they are missing or of another model.
         """
+        check_model(model)
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -71,8 +73,9 @@ class ModuleRun:
             raise RunError("this run was written to no folder: use its model")
         path = self.folder / "model.safetensors"
         try:
-            state = load(path.read_bytes())
-            getattr(model, "_orig_mod", model).load_state_dict(state)
+            own = getattr(model, "_orig_mod", model)
+            others = {name: part for name, part in own.state_dict().items() if not isinstance(part, torch.Tensor)}
+            own.load_state_dict({**others, **load(path.read_bytes())})  # what get_extra_state gives stays as it is
         except OSError as error:
             raise RunError(f"cannot read {path}: {error.strerror}; restore the folder from a copy") from None
         except (SafetensorError, RuntimeError) as error:
