@@ -246,3 +246,12 @@ def test_ctrl_c_says_that_it_is_saved_only_where_it_is(output):
     run = fitted(epochs=9, sinks=[interrupt], output=output)
     saved = ", everything so far is saved" if output is None else ""
     assert run.verdict.sentence == f"stopped by Ctrl-C within epoch 3{saved}"
+
+
+def test_several_groups_are_told():
+    model = made()
+    groups = [{"params": model[0].parameters(), "lr": 0.2}, {"params": model[2].parameters()}]
+    run = fitted(model, optimizer=torch.optim.SGD(groups, lr=0.1), output=None)
+    assert "rate 0.2 in the first of 2 groups" in run.summary()
+    with pytest.raises(sightline.UsageError, match="with optimizer groups 2 and this call has groups None"):
+        fitted(resume=run, lr=0.2, epochs=5, output=None)

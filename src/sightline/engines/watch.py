@@ -84,6 +84,11 @@ class Watch:
         if self._stream:
             self._before, self._now = self._now, (self._epoch, self._batch, inputs, target)
 
+    @property
+    def place(self) -> str:
+        """Which batch it is."""
+        return f"batch {self._batch} of epoch {self._epoch}"
+
     def rows_before(self) -> str:
         """The rows of the batch before, where they have made the parameters nan behind a loss that was finite."""
         if self._before is None or all(finite(p) for p in self.problem.module.parameters()):

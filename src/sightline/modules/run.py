@@ -30,7 +30,9 @@ class ModuleRun:
     """What `fit_module` returns and `load_module` reads back.
 
     `model` is the module itself, None where the run was read back; `epochs` are all records, `verdict` says how the run
-    ended and what to know about it, `folder` where it was saved, or None.
+    ended and what to know about it, `folder` where it was saved, or None. `result` has the numbers of the end as plain
+    values, those of the record whose parameters the model has (`kept_epoch`) among them; `settings` say what was
+    trained on what, and how.
     """
 
     result: Mapping[str, Any]

@@ -44,6 +44,7 @@ def _heading(run: ModuleSubject) -> list[str]:
     frozen = r["parameters"] - r["trainable"]
     held = f", {r['held_out']:,} held out" if r["held_out"] else ""
     o = r["optimizer"]
+    groups = f" in the first of {o['groups']} groups" if "groups" in o else ""
     size = s.get("batch_size")
     source = s["data"].get("source")
     batches = f"batches of a {source}" if source else f"batches of {size:,}" if size else "full batch"
@@ -54,7 +55,7 @@ def _heading(run: ModuleSubject) -> list[str]:
     rows = f"; {count(r['rows'], 'row')}" if r["rows"] else ""  # unknown of a stream that was never read to its end
     return [
         f"{first}{rows}{held}",
-        *wrapped(f"{o['name']} on {how}, {batches}, rate {plain(o.get('lr'))}{casting}"),
+        *wrapped(f"{o['name']} on {how}, {batches}, rate {plain(o.get('lr'))}{groups}{casting}"),
     ]
 
 
