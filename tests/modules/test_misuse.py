@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import sightline
+from sightline.ejection import eject
 
 X = torch.linspace(-1.0, 1.0, 36).reshape(12, 3)
 Y = X.prod(1, keepdim=True)
@@ -255,3 +256,11 @@ def test_several_groups_are_told():
     assert "rate 0.2 in the first of 2 groups" in run.summary()
     with pytest.raises(sightline.UsageError, match="with optimizer groups 2 and this call has groups None"):
         fitted(resume=run, lr=0.2, epochs=5, output=None)
+
+
+def test_a_run_of_a_module_is_not_taken_for_one_of_a_table(tmp_path):
+    run = fitted(output=None)
+    with pytest.raises(sightline.UsageError, match="a module of your own is code, which no run holds"):
+        eject(run, tmp_path / "alone.py")
+    with pytest.raises(sightline.UsageError, match="trained a module of your own"):
+        sightline.resume(run)
