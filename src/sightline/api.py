@@ -72,6 +72,9 @@ def train(
     ± `clip_value` after backward, and records keep the norm before that. `accumulate` batches make one step, as one
     batch of all their rows would. `l1` adds l1 Σ|w| over the weights, biases free, by a soft threshold after each step.
 
+    `engine` "auto" trains a plain linear model on the moments of its rows where that is faster, to the same numbers but
+    for rounding; "autograd" always does forward, loss, zero_grad, backward, step.
+
     `valid` are rows that are not trained on, as data or as a fraction of the rows in memory, chosen by `seed`: every
     record has their loss, and after the last record the model has the parameters of the one where it was smallest,
     unless `restore_best` is false. With `patience` k the training stops after k epochs without a better one.

@@ -73,6 +73,11 @@ def eject(run: Run, path: str | os.PathLike[str], *, overwrite: bool = False) ->
 
 def _check(run: Run, path: Path, *, overwrite: bool) -> None:
     name = shown(str(path), limit=200)
+    if not isinstance(run, Run):
+        raise UsageError(
+            "a script is written of a run of a table, as sightline.fit and sightline.load give it: a module of your "
+            "own is code, which no run holds"
+        )
     if not run.epochs:
         raise UsageError("this run was solved, not trained, so it has no loop to write: eject a run of sightline fit")
     if path.suffix != ".py":

@@ -47,7 +47,7 @@ def training_feed(
     if batch_size is not None:
         owner = "the DataLoader" if isinstance(data, DataLoader) else "the iterable"
         raise UsageError(f"batch_size is {batch_size} and {owner} makes the batches itself: set it there")
-    return BatchFeed(data, None if whole else Splitter(module), device=device)
+    return BatchFeed(data, None if whole else Splitter(module), device=device, held_out=name == "valid")
 
 
 def held_out_feed(valid: Any, training: Feed, module: nn.Module, loss: Any, *, seed: int) -> tuple[Feed, Feed | None]:
@@ -56,7 +56,7 @@ def held_out_feed(valid: Any, training: Feed, module: nn.Module, loss: Any, *, s
         return training, None
     if isinstance(valid, (int, float)) and isinstance(training, TensorFeed):
         return _split(training, valid, loss, seed=seed)
-    if isinstance(valid, float):
+    if isinstance(valid, (int, float)):
         raise UsageError(
             f"valid is {valid:g}, and a fraction can be held out only of rows in memory: give valid=0.2 with tensors, "
             "or a loader of validation rows"

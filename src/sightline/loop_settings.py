@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
 import torch
@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from .engines.custom import Step
 from .engines.stepping import Stepping, as_stepping
-from .errors import UsageError, shown
+from .errors import UsageError, nearest, shown
 from .guards import check_loop, check_loss, check_steps
 
 __all__ = ["LoopOptions", "LoopSettings"]
@@ -66,6 +66,18 @@ class LoopSettings:
     restore_best: bool = True
     device: str | torch.device | None = None
     autocast: torch.dtype | None = None
+
+    @classmethod
+    def of(cls, options: LoopOptions) -> LoopSettings:
+        """Those of the keywords; a name that is none of them, or one that is missing, is told."""
+        names = [f.name for f in fields(cls)]
+        for name in options:
+            if name not in names:
+                raise UsageError(f"there is no setting {shown(name)}: {nearest(name, names)}")
+        for name, example in (("optimizer", "torch.optim.SGD(model.parameters(), lr=0.1)"), ("epochs", "100")):
+            if name not in options:
+                raise UsageError(f"{name} is missing: give it, such as {name}={example}")
+        return cls(**options)
 
     def check(self, model: nn.Module) -> None:
         """Refuse what cannot be meant, before anything is touched."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from torch import Tensor
+
 from .engines.base import Engine
 from .errors import RunError
 from .records import Epoch
@@ -80,7 +82,8 @@ def _fault(found: Checkpoint, to: Restorable, records: Sequence[Epoch]) -> str:
 
 
 def _shapes(module: Mapping[str, Any]) -> list[str]:
-    return [f"{key} {str(v.dtype).removeprefix('torch.')} {tuple(v.shape)}" for key, v in module.items()]
+    tensors = {key: v for key, v in module.items() if isinstance(v, Tensor)}
+    return [f"{key} {str(v.dtype).removeprefix('torch.')} {tuple(v.shape)}" for key, v in tensors.items()]
 
 
 def _brief(shapes: Sequence[str]) -> str:

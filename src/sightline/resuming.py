@@ -100,7 +100,7 @@ def resuming(
 
 
 def _folder_of(run: Run | str | os.PathLike[str]) -> Path:
-    if not isinstance(run, Run):
+    if not hasattr(run, "folder"):
         return find_run(run)
     if run.folder is None:
         raise UsageError("this run was written to no folder: fit it with output, or fit it again with more epochs")

@@ -18,10 +18,11 @@ class InterruptedStep(Exception):  # noqa: N818 - not an error
 
 
 class Signals:
-    """What has been received; `rule` ends a run after the epoch in progress."""
+    """What has been received; `rule` ends a run after the epoch in progress. `saved` says that it is in a folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, saved: bool = True) -> None:
         self.numbers: list[int] = []
+        self._saved = saved
 
     def __bool__(self) -> bool:
         return bool(self.numbers)
@@ -29,7 +30,8 @@ class Signals:
     def stop(self, where: str = "") -> Stop:
         """Why the run ends."""
         how = "Ctrl-C" if self.numbers[0] == signal.SIGINT else "SIGTERM"
-        return Stop("interrupted", f"stopped by {how}{where}, everything so far is saved")
+        saved = ", everything so far is saved" if self._saved else ""
+        return Stop("interrupted", f"stopped by {how}{where}{saved}")
 
     def rule(self, _: Epoch) -> Stop | None:
         """Stop after this record."""
@@ -37,9 +39,9 @@ class Signals:
 
 
 @contextmanager
-def signals() -> Iterator[Signals]:
+def signals(*, saved: bool = True) -> Iterator[Signals]:
     """Note Ctrl-C and SIGTERM instead of ending; a second Ctrl-C does not wait. Only the main thread can do so."""
-    received = Signals()
+    received = Signals(saved=saved)
     if threading.current_thread() is not threading.main_thread():
         yield received
         return

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from .records import Epoch, Stop
+from .words import count
 
 __all__ = [
     "Rule", "converged", "diverged", "frozen", "patience", "stalled", "stop_when", "target_loss", "time_limit",
@@ -106,7 +107,10 @@ def patience(epochs: int, min_improvement: float = 0.0) -> Rule:
         if record.number - best[0][0] < epochs:
             return None
         which = "loss" if record.valid_loss is None else "validation loss"
-        return Stop("patience", f"the {which} has not improved for {epochs:,} epochs, since epoch {best[0][0]:,}")
+        improved = f"fallen by more than {min_improvement:g}" if min_improvement else "improved"
+        return Stop(
+            "patience", f"the {which} has not {improved} for {count(epochs, 'epoch')}, since epoch {best[0][0]:,}"
+        )
 
     return rule
 

@@ -47,7 +47,7 @@ class Training:
         resumed: bool = False,
     ) -> Training:  # fmt: skip
         """Check everything, choose the engine; `resumed` says that the state of another training will be taken up."""
-        s = LoopSettings(**options)
+        s = LoopSettings.of(options)
         check_model(model)
         s.check(model)
         _move(model, s.device)

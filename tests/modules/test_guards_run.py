@@ -37,7 +37,7 @@ def test_the_batch_and_the_row_of_an_infinite_input(how):
     *_, last = how(Own(), [{"x": X, "y": spoiled(value=math.nan)[:, 1:]}], loss=nn.MSELoss())
     assert "the target is nan in row 7 of the batch" in last.stop.sentence
     *_, last = how(nn.Linear(2, 1), loader(spoiled(), Y), step=stepping())
-    assert "in epoch 1, at step 2," in last.stop.sentence
+    assert "in batch 2 of epoch 1 the step function returned a loss" in last.stop.sentence
     assert "x[0] is infinite in row 3 of the batch, column 1" in last.stop.sentence
     with pytest.raises(DataError, match="x holds inf at row 7, column 1"):
         how(Own(), (spoiled(), Y), loss=nn.MSELoss())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +11,12 @@ from torch import Tensor, nn
 
 from ..errors import UsageError, shown
 from ..records import Warning
-from .loss_kinds import Kind
+from .loss_kinds import FUNCTIONS, Kind
 from .optimizer_checks import listed
 
 __all__ = [
-    "DETACHED", "broadcast", "check_activation", "check_classes", "check_input", "check_loss_value", "check_prediction",
-    "loss_name", "reached_by_gradients", "unreached",
+    "DETACHED", "broadcast", "check_activation", "check_call", "check_classes", "check_input", "check_loss_value",
+    "check_prediction", "loss_name", "reached_by_gradients", "unreached",
 ]  # fmt: skip
 
 Tell = Callable[[Warning], None]
@@ -60,13 +61,41 @@ def check_input(module: nn.Module, x: object) -> None:
         raise UsageError(f"x has shape {shape} and the model takes {features} features in its last dimension: {remedy}")
 
 
+def check_call(module: nn.Module, inputs: object) -> None:
+    """Refuse inputs that `forward` has no place for."""
+    module = getattr(module, "_orig_mod", module)
+    args, words = ((), inputs) if isinstance(inputs, dict) else (inputs if isinstance(inputs, tuple) else (inputs,), {})
+    try:
+        taken = inspect.signature(module.forward)
+    except ValueError:  # what is not written in Python tells no signature
+        return
+    try:
+        taken.bind(*args, **words)
+    except TypeError as error:
+        given = f"{', '.join(words)} by name" if words else f"{len(args)} of them"
+        raise UsageError(
+            f"{type(module).__name__}.forward{_parameters(taken)} cannot take its inputs, {given} ({error}): give "
+            "a batch the inputs that it takes, and one target behind them"
+        ) from None
+
+
+def _parameters(signature: inspect.Signature) -> str:
+    return f"({', '.join(signature.parameters)})"
+
+
 def check_prediction(loss: Any, prediction: object, target: object) -> None:
     """Refuse a prediction (n, 1) against a target (n,), which the loss would broadcast to (n, n); classes that the
     prediction has no score for; and a softmax or sigmoid that the loss applies once more, or misses.
     """
+    kind = Kind.of(loss)
+    if kind.base in FUNCTIONS.values() and not isinstance(prediction, Tensor):
+        what = "nothing" if prediction is None else f"a {type(prediction).__name__}"
+        raise UsageError(
+            f"the model returns {what} and {kind.name} takes one tensor: return the tensor in forward, or give "
+            "loss=... a function of prediction and target that takes it out"
+        )
     if not isinstance(prediction, Tensor) or not isinstance(target, Tensor) or not prediction.ndim:
         return
-    kind = Kind.of(loss)
     check_activation(kind, prediction)
     check_classes(kind, prediction, target)
     got, want = tuple(prediction.shape), tuple(target.shape)

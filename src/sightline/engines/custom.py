@@ -58,7 +58,7 @@ class CustomStep:
             watch.called(*batch)
             loss = self._one(batch)
             if not math.isfinite(loss):
-                watch.fault = self._not_finite(number, loss, batch)
+                watch.fault = self._not_finite(loss, batch)
                 return loss
             watch.stepped()
             self.progress.step(loss, float(rows_in(batch)) or 1.0)
@@ -98,7 +98,7 @@ class CustomStep:
         )  # fmt: skip
         raise UsageError(f"the step function returned {got}: return the loss of the batch as one number, return loss")
 
-    def _not_finite(self, epoch: int, loss: float, batch: Batch) -> str:
+    def _not_finite(self, loss: float, batch: Batch) -> str:
         """As the last sentence of the run. The step function has stepped already, so the parameters tell little."""
         why = in_rows(*batch) or self._inner.watch.rows_before()
         if not why and self._steps > 1:
@@ -109,7 +109,8 @@ class CustomStep:
             "compute where it is defined, or lower the learning rate"
         )
         kind = "nan" if math.isnan(loss) else "infinite"
-        return f"in epoch {epoch}, at step {self._steps}, the step function returned a loss that is {kind}: {why}"
+        place = self._inner.watch.place
+        return f"in {place} the step function returned a loss that is {kind}: {why}"
 
     def measure(self, *, loss: bool) -> Measured:
         """At rest, where there is a loss to measure."""

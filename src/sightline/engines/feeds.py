@@ -98,8 +98,10 @@ class BatchFeed:
     `split` turns a batch into (inputs, target); None leaves it whole, for a step function.
     """
 
-    def __init__(self, source: Iterable[Any], split: Splitter | None, *, device: torch.device) -> None:
-        self.source, self.rows = source, 0
+    def __init__(
+        self, source: Iterable[Any], split: Splitter | None, *, device: torch.device, held_out: bool = False
+    ) -> None:
+        self.source, self.rows, self._held_out = source, 0, held_out
         self._split, self._device = split, device
 
     @property
@@ -128,24 +130,32 @@ class BatchFeed:
             try:
                 inputs, target = (batch, None) if self._split is None else self._split(batch)
             except UsageError as error:
-                raise UsageError(f"batch {count} of epoch {number}: {error.message}") from None
+                raise UsageError(f"{self._place(count, number)}: {error.message}") from None
             got = rows_in(inputs)
             if not got and next(tensors_in(inputs), None) is not None:
-                raise DataError(f"batch {count} of epoch {number} has no rows: leave it out")
+                raise DataError(f"{self._place(count, number)} has no rows: leave it out")
             rows += got
             yield moved((inputs, target), self._device)
         self._check_end(number, count)
         self.rows = rows
 
+    def _place(self, count: int, number: int) -> str:
+        return f"batch {count} of {'the validation rows' if self._held_out else f'epoch {number}'}"
+
     def _check_end(self, number: int, count: int) -> None:
         said = self.batches
+        if not count and self._held_out:
+            raise DataError("valid gave no batch: give an iterable of at least one that begins anew, as a list")
         if not count:
             raise DataError(
                 f"the data gave no batch in epoch {number}: "
                 + ("give at least one" if number == 1 or said == 0 else "give an iterable that begins anew, as a list")
             )
         if said is not None and count < said and not isinstance(self.source, torch.utils.data.DataLoader):
-            raise DataError(f"the data ended after {count} batches of epoch {number}, and its length is {said}")
+            raise DataError(
+                f"the data ended after {self._place(count, number)}, and its length is {said}: find out what ended it, "
+                "or correct its __len__"
+            )
 
 
 class Splitter:

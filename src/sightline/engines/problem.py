@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from ..errors import UsageError
 from ..records import Warning
-from .checks import check_input
+from .checks import check_call, check_input
 from .feeds import Feed, TensorFeed, device_of, rows_in
 from .notes import warn
 from .optimizer_checks import check_optimizer
@@ -60,6 +60,8 @@ class Problem:
                 raise UsageError(f"x has {rows} rows and y has {targets}: give one target for each row")
             if not rows:
                 raise UsageError("there are no training rows: give x and y at least one row")
+            if not self.own_step:
+                check_call(self.module, self.feed.inputs)
             if self.autocast is None:
                 check_input(self.module, self.feed.inputs)
         check_optimizer(self.optimizer, self.module, [self.loss], self.tell, own_step=self.own_step)

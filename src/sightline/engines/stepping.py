@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer, lr_scheduler
@@ -225,12 +226,20 @@ def needs_closure(optimizer: Optimizer) -> bool:
 
 
 def settings_used(optimizer: Optimizer, stepping: Stepping) -> dict[str, Any]:
-    """The optimizer's options as it was made, and what goes around its steps: plain values for run.json."""
+    """The options of the optimizer's first group as it was made, how many groups there are if there are several, and
+    what goes around its steps: plain values for run.json.
+    """
     group, made = optimizer.param_groups[0], optimizer.defaults
     held = {name: group[name] for name in made if name not in NOT_SETTINGS}
     if stepping.schedule is not None:
         held |= {name: made[name] for name in CYCLED if name in made}
-    return {**held, **stepping.told()}
+    groups = {"groups": len(optimizer.param_groups)} if len(optimizer.param_groups) > 1 else {}
+    return {**{name: _plain(value) for name, value in held.items()}, **groups, **stepping.told()}
+
+
+def _plain(value: Any) -> Any:
+    """A rate may be a tensor, or a number of numpy."""
+    return value.item() if isinstance(value, (Tensor, np.generic)) else value
 
 
 def as_stepping(schedule: Any, **others: Any) -> Stepping:

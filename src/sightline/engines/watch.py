@@ -16,6 +16,7 @@ from ..linear.curvature import Curvature, limit_formula
 from ..words import plain
 from .checks import (
     broadcast,
+    check_call,
     check_classes,
     check_input,
     check_loss_value,
@@ -83,6 +84,11 @@ class Watch:
         if self._stream:
             self._before, self._now = self._now, (self._epoch, self._batch, inputs, target)
 
+    @property
+    def place(self) -> str:
+        """Which batch it is."""
+        return f"batch {self._batch} of epoch {self._epoch}"
+
     def rows_before(self) -> str:
         """The rows of the batch before, where they have made the parameters nan behind a loss that was finite."""
         if self._before is None or all(finite(p) for p in self.problem.module.parameters()):
@@ -99,6 +105,7 @@ class Watch:
 
     def _check_first(self, inputs: Any, target: Any) -> None:
         """Of a stream, what is checked of rows in memory before."""
+        check_call(self.problem.module, inputs)
         if self.problem.autocast is None:
             check_input(self.problem.module, inputs)
         if isinstance(target, Tensor):
@@ -115,7 +122,10 @@ class Watch:
         if isinstance(target, Tensor) and target.ndim and rows_in(inputs) != len(target):
             got = rows_in(inputs)
             raise self._located(f"x has {got} rows and y has {len(target)}: give one target for each row")
-        value = looked_at(loss, prediction, target)
+        try:
+            value = looked_at(loss, prediction, target)
+        except UsageError as error:
+            raise self._located(error.message) from None
         self._shapes = shapes
         return value
 

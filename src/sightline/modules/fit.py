@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
 from typing import Any, Unpack
 
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ from ..guards import check_number
 from ..loop_settings import LoopOptions
 from ..records import Epoch, Warning
 from ..restoring import readable_records, restored
-from ..runs.checkpoint import Checkpoints, save_model
+from ..runs.checkpoint import Checkpoints, check_state, save_model
 from ..runs.store import RunFolder, default_output, find_run
 from ..signals import InterruptedStep, Signals, signals
 from ..stopping import Rule, diverged, stop_when
@@ -60,7 +62,8 @@ def fit_module(
     `resume` goes on with such a run from its last checkpoint, to `epochs` epochs in all, with the same call otherwise;
     the numbers are those of the straight run, bit for bit. `curvature` k measures the largest curvature λmax of the
     loss at every k-th epoch, so that 2 / λmax stands beside the rate. `patience` counts only what is `min_improvement`
-    better; `time_limit` (seconds) and `target_loss` end the run too. Ctrl-C ends it after the step in progress, saved.
+    better; `time_limit` (seconds, looked at after each epoch) and `target_loss` (of the validation loss, where there is
+    one) end the run too. `sinks` are called with each record. Ctrl-C ends the run after the step in progress, saved.
 
     Raises UsageError and DataError as `train`; RunError where the folder cannot be gone on with.
 
@@ -74,36 +77,45 @@ def fit_module(
     """
     if options.get("start"):
         raise UsageError("start is for train, which keeps no records: go on with a run by resume=...")
-    rules = [diverged(), *_rules(min_improvement, time_limit, target_loss)]
+    rules = [diverged(), *_rules(options.get("patience"), min_improvement, time_limit, target_loss)]
+    where = _where(output, resume)
     notes: list[Warning] = []
     training = Training.of(model, data, options, tell=notes.append, resumed=resume is not None)
     if min_improvement:
-        rules.append(patience_of(options.get("patience") or 0, min_improvement))
+        rules.append(patience_of(int(options["patience"] or 0), float(min_improvement)))
     else:
         rules.extend(training.rules)
     fit = ModuleFit(training, notes, Curvature(training.problem, curvature), rules, told(training, options))
     if resume is not None:
         return fit.resume(resume, sinks)
-    where = _where(output)
-    return fit.run(None if where is None else RunFolder.create(where, fit.manifest), (), sinks)
+    if where is None:
+        return fit.run(None, (), sinks)
+    check_state(fit.state_dict())
+    return fit.run(RunFolder.create(where, fit.manifest), (), sinks)
 
 
-def _where(output: str | os.PathLike[str] | bool | None) -> Path | None:
+def _where(output: Any, resume: Any) -> Path | None:
+    if resume is not None and output is not None:
+        raise UsageError("a run that is gone on with stays in its folder: give resume without output")
+    if not isinstance(output, (str, os.PathLike, bool, NoneType)):
+        raise UsageError(f"output is {shown(output, quote=False)}: give a folder, or False for none")
     if output is None or output is True:
         return default_output()
     return None if output is False else Path(output)
 
 
-def _rules(min_improvement: Any, time_limit: Any, target_loss: Any) -> list[Rule]:
+def _rules(patience: Any, min_improvement: Any, time_limit: Any, target_loss: Any) -> list[Rule]:
     rules: list[Rule] = []
     if min_improvement:
         check_number("min_improvement", min_improvement)
+        if patience is None:
+            raise UsageError("min_improvement says what patience counts as better: give patience=... as well")
     if time_limit is not None:
         check_number("time_limit", time_limit)
         rules.append(limit_of(float(time_limit)))
     if target_loss is not None:
-        if isinstance(target_loss, bool) or not isinstance(target_loss, (int, float)):
-            raise UsageError(f"target_loss is {shown(target_loss)}: give a number")
+        if isinstance(target_loss, bool) or not isinstance(target_loss, (int, float)) or not math.isfinite(target_loss):
+            raise UsageError(f"target_loss is {shown(target_loss, quote=False)}: give a finite number")
         rules.append(target_of(float(target_loss)))
     return rules
 
@@ -179,7 +191,7 @@ class ModuleFit:
                 rule(record)
         self.best.take_up(done)
         try:
-            with signals() as received:
+            with signals(saved=folder is not None) as received:
                 self._drain(folder, epochs, done, sinks, received)
             return self._finish(folder, epochs)
         except BaseException:

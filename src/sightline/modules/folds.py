@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +15,7 @@ from torch.optim import Optimizer
 from ..engines.at_rest import resting
 from ..engines.feeds import TensorFeed, device_of, predicted
 from ..engines.held_out import HeldOut
-from ..errors import SightlineError, UsageError
+from ..errors import SightlineError, UsageError, shown
 from ..feeding import training_feed
 from ..guards import check_model, check_whole
 from ..linear.folds import assign_folds
@@ -63,7 +64,8 @@ class ModuleFolds:
     @property
     def sd(self) -> float:
         """Its standard deviation over the folds (divisor k - 1)."""
-        return statistics.stdev(f.loss for f in self.folds)
+        losses = [f.loss for f in self.folds]
+        return statistics.stdev(losses) if all(map(math.isfinite, losses)) else math.nan
 
     @property
     def score(self) -> float | None:
@@ -118,6 +120,8 @@ def k_fold_module(
             raise UsageError(f"{name} is of one training and k_fold_module makes several: leave it {where}")
     check_whole("folds", folds, at_least=2)
     check_whole("fold_seed", fold_seed, at_least=0)
+    if score is not None and not callable(score):
+        raise UsageError(f"score is {shown(score, quote=False)}: give a function of prediction and target")
     model, _ = _made(make)
     feed = training_feed(data, model, options.get("loss"))
     if not isinstance(feed, TensorFeed):
@@ -159,6 +163,8 @@ def _one(
 
 
 def _made(make: Callable[[], Made]) -> tuple[nn.Module, dict[str, Any]]:
+    if isinstance(make, nn.Module) or not callable(make):
+        raise UsageError(f"make is {shown(type(make).__name__)}: give a function that builds a model and its optimizer")
     made = make()
     if not isinstance(made, tuple) or len(made) not in (2, 3):
         raise UsageError(f"make() gives a {type(made).__name__}: return the model and its optimizer, return model, sgd")
@@ -177,7 +183,7 @@ def _strata(target: Any) -> Any:
 
 def _scored(score: Score | None, loss: Any, prediction: Any, target: Any) -> float | None:
     if score is not None:
-        return float(score(prediction, target))
+        return _number(score(prediction, target))
     if not isinstance(prediction, Tensor) or not isinstance(target, Tensor):
         return None
     if isinstance(loss, (nn.CrossEntropyLoss, nn.NLLLoss)) and not target.is_floating_point():
@@ -186,6 +192,14 @@ def _scored(score: Score | None, loss: Any, prediction: Any, target: Any) -> flo
         cut = 0.5 if isinstance(loss, nn.BCELoss) else 0.0
         return float(((prediction > cut) == (target > 0.5)).double().mean())
     return None
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        kind = type(value).__name__
+        raise UsageError(f"score gives a {kind} that is no number: return one number for all rows held out") from None
 
 
 def _together(parts: Sequence[tuple[Tensor, Any]], rows: int) -> Tensor | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UsageError
+from ..guards import check_model
 from ..records import Epoch, Verdict, Warning
 from ..runs.files import finite
 from ..runs.store import find_run, read_epochs, read_manifest, status_of
@@ -27,7 +28,9 @@ class ModuleRun:
     """What `fit_module` returns and `load_module` reads back.
 
     `model` is the module itself, None where the run was read back; `epochs` are all records, `verdict` says how the run
-    ended and what to know about it, `folder` where it was saved, or None.
+    ended and what to know about it, `folder` where it was saved, or None. `result` has the numbers of the end as plain
+    values, those of the record whose parameters the model has (`kept_epoch`) among them; `settings` say what was
+    trained on what, and how.
     """
 
     result: Mapping[str, Any]
@@ -62,6 +65,7 @@ class ModuleRun:
 
         Raises RunError where they are missing or of another model.
         """
+        check_model(model)
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -69,8 +73,9 @@ class ModuleRun:
             raise RunError("this run was written to no folder: use its model")
         path = self.folder / "model.safetensors"
         try:
-            state = load(path.read_bytes())
-            getattr(model, "_orig_mod", model).load_state_dict(state)
+            own = getattr(model, "_orig_mod", model)
+            others = {name: part for name, part in own.state_dict().items() if not isinstance(part, torch.Tensor)}
+            own.load_state_dict({**others, **load(path.read_bytes())})  # what get_extra_state gives stays as it is
         except OSError as error:
             raise RunError(f"cannot read {path}: {error.strerror}; restore the folder from a copy") from None
         except (SafetensorError, RuntimeError) as error:

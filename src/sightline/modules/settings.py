@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from ..engines.checks import loss_name
 from ..engines.feeds import Feed, TensorFeed, tensors_in
@@ -29,9 +31,11 @@ FREE = ("epochs", "versions")  # what may differ when a run is gone on with
 def told(training: Training, options: Mapping[str, Any]) -> dict[str, Any]:
     """Module, loss, optimizer, data and what the loop does with them."""
     problem, step = training.problem, options.get("step")
+    module = getattr(problem.module, "_orig_mod", problem.module)
     autocast = options.get("autocast")
     values = {
-        "module": type(getattr(problem.module, "_orig_mod", problem.module)).__name__,
+        "module": type(module).__name__,
+        "layers": Counter(type(m).__name__ for m in module.modules()),
         "loss": None if options.get("loss") is None else loss_name(options["loss"]),
         "optimizer": {"name": type(problem.optimizer).__name__, **settings_used(problem.optimizer, problem.stepping)},
         "epochs": training.epochs,
@@ -48,16 +52,30 @@ def told(training: Training, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _data(feed: Feed) -> dict[str, Any]:
-    """Rows in memory by their number and checksum; of a stream what it says of itself."""
+    """Rows in memory by their number and checksum; of a stream what it says of itself, and holds."""
     if isinstance(feed, TensorFeed):
-        return {"rows": feed.rows, "fingerprint": _fingerprint(feed)}
-    return {"source": type(feed.source).__name__, "batches": feed.batches}  # type: ignore[attr-defined]
+        return {"rows": feed.rows, "fingerprint": _fingerprint((feed.inputs, feed.target))}
+    source = feed.source  # type: ignore[attr-defined]
+    held = _held(source)
+    known = {} if next(tensors_in(held), None) is None else {"fingerprint": _fingerprint(held)}
+    return {"source": type(source).__name__, "batches": feed.batches, **known}
 
 
-def _fingerprint(feed: TensorFeed) -> str:
+def _held(source: Any) -> Any:
+    """What a loader or a list of batches holds in memory; nothing where it reads from elsewhere."""
+    if isinstance(source, DataLoader):
+        return _held(source.dataset)
+    if isinstance(source, Subset):
+        return _held(source.dataset), torch.as_tensor(source.indices)
+    if isinstance(source, TensorDataset):
+        return source.tensors
+    return source if isinstance(source, (list, tuple)) else ()
+
+
+def _fingerprint(values: Any) -> str:
     """SHA-256 of shapes, dtypes and bytes of all tensors."""
     digest = hashlib.sha256()
-    for tensor in tensors_in((feed.inputs, feed.target)):
+    for tensor in tensors_in(values):
         digest.update(f"{tuple(tensor.shape)} {tensor.dtype};".encode())
         digest.update(_bytes(tensor))
     return digest.hexdigest()[:16]

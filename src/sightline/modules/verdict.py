@@ -61,7 +61,10 @@ def judge_module(epochs: Sequence[Epoch], kept: Epoch | None, notes: Sequence[Wa
     last = epochs[-1]
     reason, sentence = (last.stop.reason, last.stop.sentence) if last.stop else ("epochs", "")
     if reason == "diverged":
-        return Verdict("DIVERGED", sentence, (*notes, _diverged(epochs)))
+        explained = ": " in sentence  # a fault that was found says itself what to do
+        return Verdict(
+            "DIVERGED", f"{sentence}{_of(kept, last)}", tuple(notes) if explained else (*notes, _diverged(epochs))
+        )
     if reason != "epochs":
         return Verdict("STOPPED_EARLY", f"{sentence}{_of(kept, last)}", tuple(notes))
     if _is_stationary(epochs):

@@ -11,14 +11,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
-from ..errors import shown
+from ..errors import UsageError, shown
 from ..records import Epoch
 from .files import rename, sync_folder, write_aside, write_bytes
 from .store import RunFolder
 
-__all__ = ["Checkpoint", "Checkpoints", "read_checkpoints", "save_model", "save_state"]
+__all__ = ["Checkpoint", "Checkpoints", "check_state", "read_checkpoints", "save_model", "save_state"]
 
 FORMAT = 1
 NAMES = ("state", "state.previous")  # the newer generation, and the one before it
@@ -102,6 +103,11 @@ def save_state(folder: Path, state: Mapping[str, Any], *, epoch: int, seconds: f
     sync_folder(folder)
 
 
+def check_state(state: Mapping[str, Any]) -> None:
+    """Refuse, before anything is trained, a state that could not be saved."""
+    _split(state, "", {})
+
+
 def read_checkpoints(folder: Path, run: str = "") -> Iterator[Checkpoint | str]:
     """The checkpoints of that run, the newest first; of one that cannot be used, a clause that says why."""
     tensors = {name: _bytes(folder / f"{name}.safetensors") for name in NAMES}
@@ -164,7 +170,12 @@ def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
         return {"float": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"the state holds a {type(value).__name__} at {path}, which cannot be saved")
+    if isinstance(value, np.generic):
+        return {"numpy": [value.dtype.name, value.item()]}
+    raise UsageError(
+        f"the state of the training holds a {type(value).__name__} at {path}, which no checkpoint can hold: keep "
+        "tensors and plain values there, or keep no run folder with output=False"
+    )
 
 
 def _join(value: Any, tensors: Mapping[str, Tensor]) -> Any:
@@ -178,4 +189,7 @@ def _join(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tuple(_join(v, tensors) for v in value["tuple"])
     if "float" in value:
         return float(value["float"])
+    if "numpy" in value:
+        name, number = value["numpy"]
+        return np.dtype(name).type(number)
     return {k: _join(v, tensors) for k, v in value["items"]}

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import RunError, nearest, shown
+from ..errors import RunError, UsageError, nearest, shown
 from ..records import Epoch, Stop
 from .files import finite, read_json, sync_folder, write_bytes, write_json
 from .lock import Lock, is_held
@@ -214,6 +214,8 @@ def read_epochs(folder: Path) -> Iterator[Epoch]:
 
 def find_run(name: str | os.PathLike[str], output: Path | None = None) -> Path:
     """The folder of a run given by its folder, its id, or the beginning of its id."""
+    if not isinstance(name, (str, os.PathLike)):
+        raise UsageError(f"a run is given as {shown(type(name).__name__)}: give its id, or its folder")
     path = Path(name)
     if (path / "run.json").is_file():
         return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,6 +44,7 @@ def _heading(run: ModuleSubject) -> list[str]:
     frozen = r["parameters"] - r["trainable"]
     held = f", {r['held_out']:,} held out" if r["held_out"] else ""
     o = r["optimizer"]
+    groups = f" in the first of {o['groups']} groups" if "groups" in o else ""
     size = s.get("batch_size")
     source = s["data"].get("source")
     batches = f"batches of a {source}" if source else f"batches of {size:,}" if size else "full batch"
@@ -50,9 +52,10 @@ def _heading(run: ModuleSubject) -> list[str]:
     casting = f", {s['autocast']} where torch can" if s["autocast"] else ""
     first = f"{r['module']}: {count(r['parameters'], 'parameter')}"
     first += f" ({frozen:,} frozen)" if frozen else ""
+    rows = f"; {count(r['rows'], 'row')}" if r["rows"] else ""  # unknown of a stream that was never read to its end
     return [
-        f"{first}; {count(r['rows'], 'row')}{held}",
-        *wrapped(f"{o['name']} on {how}, {batches}, rate {plain(o.get('lr'))}{casting}"),
+        f"{first}{rows}{held}",
+        *wrapped(f"{o['name']} on {how}, {batches}, rate {plain(o.get('lr'))}{groups}{casting}"),
     ]
 
 
@@ -109,12 +112,17 @@ def fold_lines(found: Mapping[str, Any]) -> list[str]:
     ]
     if found["score"] is not None:
         columns.append(("score", [plain(f["score"]) for f in folds]))
+    return [*table(columns), "", *wrapped(_folds_said(found))]
+
+
+def _folds_said(found: Mapping[str, Any]) -> str:
+    folds = found["folds"]
+    ended = ", ".join(str(f["number"]) for f in folds if f["stop"] == "diverged")
+    if ended and not math.isfinite(found["mean"]):
+        return f"fold {ended} diverged, so there is no mean over {count(len(folds), 'fold')}: use a smaller rate"
     trained = sum(f["trained_loss"] for f in folds) / len(folds)
     said = f"held-out loss {plain(found['mean'], 3)} ± {plain(found['sd'], 2)} over {count(len(folds), 'fold')}"
     said += f"; of the rows trained on {plain(trained, 3)}"
     if found["score"] is not None:
         said += f"; score {plain(found['score'])} over all rows"
-    ended = [f["number"] for f in folds if f["stop"] == "diverged"]
-    if ended:
-        said += f"; fold {', '.join(map(str, ended))} diverged"
-    return [*table(columns), "", *wrapped(said)]
+    return f"{said}; fold {ended} diverged" if ended else said
