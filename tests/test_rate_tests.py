@@ -206,3 +206,18 @@ def test_a_start_that_is_not_finite_is_refused():
     nn.init.constant_(model.weight, math.nan)
     with pytest.raises(UsageError, match="the loss is nan before the first step"):
         sightline.lr_range_test(model, rows(), loss=nn.MSELoss(), optimizer=torch.optim.SGD)
+
+
+def test_the_noise_of_batches_is_no_fall():
+    torch.manual_seed(0)
+    x = torch.randn(60, 3)
+    y = x @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.5 * torch.randn(60, 1)
+    model = nn.Linear(3, 1)
+    for p in model.parameters():
+        nn.init.zeros_(p)
+    found = sightline.lr_range_test(model, (x, y), loss=nn.MSELoss(), optimizer=torch.optim.SGD, batch_size=10)
+    assert 1e-3 < found.suggestion < 1.0
+    flat = sightline.lr_range_test(
+        model, (x, y), loss=nn.MSELoss(), optimizer=torch.optim.SGD, batch_size=10, low=1e-9, high=1e-7
+    )
+    assert flat.suggestion is None

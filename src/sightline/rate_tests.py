@@ -162,8 +162,10 @@ def lr_range_test(
         losses = _rise(problem, stepper, rates)
     ended = len(losses) > 1 and _is_beyond(losses[-1], losses[0])
     tried, kept = rates[: len(losses)], losses[:-1] if ended else losses
-    smoothed = kept if problem.full_batch else _running_mean(kept, max(5, len(rates) // WINDOWS) | 1)
-    suggestion = _steepest(tried, smoothed)
+    width = max(5, len(rates) // WINDOWS) | 1
+    smoothed = kept if problem.full_batch else _running_mean(kept, width)
+    noise = 2.0 * float(np.std(np.subtract(kept, smoothed))) / math.sqrt(width)
+    suggestion = _steepest(tried, smoothed, noise)
     return RangeTest(tuple(tried), tuple(losses), tuple(smoothed), suggestion, tried[-2] if ended else None)
 
 
@@ -212,13 +214,17 @@ def _running_mean(losses: list[float], width: int) -> list[float]:
     return [float(v) for v in values]
 
 
-def _steepest(rates: list[float], losses: list[float]) -> float | None:
-    """The rate of the most negative slope of the loss against the logarithm of the rate, up to the lowest loss."""
+def _steepest(rates: list[float], losses: list[float], noise: float) -> float | None:
+    """The rate of the most negative slope of the loss against the logarithm of the rate, on its way from the first loss
+    to the lowest; None where that is no deeper than the noise.
+    """
     lowest = int(np.argmin(losses)) + 1
-    if lowest < 2:
+    below = np.flatnonzero(np.array(losses[:lowest]) >= losses[0] - noise)
+    begin = int(below[-1])
+    if lowest < 2 or begin == lowest - 1:
         return None
     slope = np.gradient(losses[:lowest], np.log(rates[:lowest]))
-    at = int(np.argmin(slope))
+    at = begin + int(np.argmin(slope[begin:]))
     return rates[at] if slope[at] < 0.0 else None
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UsageError
-from ..guards import check_model
 from ..records import Epoch, Verdict, Warning
 from ..runs.files import finite
 from ..runs.store import find_run, read_epochs, read_manifest, status_of
@@ -65,10 +64,13 @@ class ModuleRun:
 
         Raises RunError where they are missing or of another model.
         """
-        check_model(model)
+        import torch
         from safetensors import SafetensorError
         from safetensors.torch import load
 
+        from ..guards import check_model
+
+        check_model(model)
         if self.folder is None:
             raise RunError("this run was written to no folder: use its model")
         path = self.folder / "model.safetensors"
