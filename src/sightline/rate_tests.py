@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,14 +16,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import LBFGS, Optimizer
 
 from .engines.checks import check_loss_value, check_prediction
-from .engines.feeds import Batch, TensorFeed, device_of, predicted
+from .engines.feeds import Batch, TensorFeed, device_of
 from .engines.hessian import HessianProduct, refuse_second_derivative
 from .engines.lanczos import largest_eigenvalues
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
+from .engines.refusals import checked
 from .errors import UsageError, shown
 from .feeding import training_feed
-from .guards import check_loop, check_loss, check_number, check_whole
+from .guards import check_arguments, check_loop, check_loss, check_number, check_whole
 from .local_curvature import TopCurvature
 from .words import count, plain
 
@@ -72,7 +74,7 @@ def top_curvature(
     inputs, target = _one_batch(problem)
     with _as_it_was(problem, seed), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         problem.module.eval()
-        prediction = predicted(problem.module, inputs)
+        prediction = checked(problem.module, inputs)
         check_prediction(loss, prediction, target)
         value = loss(prediction, target)
         check_loss_value(value)
@@ -172,15 +174,16 @@ def _rise(problem: Problem, optimizer: Optimizer, rates: list[float]) -> list[fl
     problem.module.train()
     share = [float(group["lr"]) / rates[0] for group in optimizer.param_groups]
     losses: list[float] = []
+    seen: Any = None
     for rate, (x, y) in zip(rates, _endless(problem), strict=False):
         for group, part in zip(optimizer.param_groups, share, strict=True):
             group["lr"] = rate * part
-        prediction = predicted(problem.module, x)
-        if not losses:
+        prediction = checked(problem.module, x)
+        shapes = getattr(prediction, "shape", None), getattr(y, "shape", None)
+        if shapes != seen:
             check_prediction(problem.loss, prediction, y)
-        value = problem.loss(prediction, y)
-        if not losses:
-            check_loss_value(value)
+        value, seen = problem.loss(prediction, y), shapes
+        check_loss_value(value)
         losses.append(float(value.item()))
         if not math.isfinite(losses[0]):
             raise UsageError(f"the loss is {losses[0]:g} before the first step: correct the start of the model")
@@ -240,8 +243,11 @@ def _made(optimizer: Any, parameters: list[nn.Parameter], lr: float) -> Optimize
             f"rate, such as lambda parameters, lr: torch.optim.{name}(parameters, lr=lr)"
         )
     if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        if "lr" not in inspect.signature(optimizer).parameters:
+            raise UsageError(f"{optimizer.__name__} takes no lr: give a function of parameters and rate that makes one")
         made: Any = optimizer(parameters, lr=lr)  # type: ignore[call-arg]
     elif callable(optimizer) and not isinstance(optimizer, type):
+        check_arguments("optimizer", optimizer, "(parameters, lr)", "parameters and rate")
         made = optimizer(parameters, lr)
     else:
         raise UsageError(f"optimizer is {shown(optimizer)}: give a class such as torch.optim.SGD")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from . import loop
@@ -47,7 +48,7 @@ class Training:
         resumed: bool = False,
     ) -> Training:  # fmt: skip
         """Check everything, choose the engine; `resumed` says that the state of another training will be taken up."""
-        s = LoopSettings(**options)
+        s = LoopSettings.of(options)
         check_model(model)
         s.check(model)
         _move(model, s.device)
@@ -94,9 +95,11 @@ class Training:
 def _move(model: nn.Module, device: Any) -> None:
     if device is None:
         return
+    if isinstance(device, bool) or not isinstance(device, (str, int, torch.device)):
+        raise UsageError(f"device is {shown(device)}: give a device of torch, such as 'cpu'")
     try:
         model.to(device)
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         words = (str(error).strip().splitlines() or ["torch gives no reason"])[0]
         raise UsageError(f"the model cannot be moved to device {shown(device)} ({words[:100]}): use 'cpu'") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +11,12 @@ from torch import Tensor, nn
 
 from ..errors import UsageError, shown
 from ..records import Warning
-from .loss_kinds import Kind
+from .loss_kinds import FUNCTIONS, Kind
 from .optimizer_checks import listed
 
 __all__ = [
-    "DETACHED", "broadcast", "check_activation", "check_classes", "check_input", "check_loss_value", "check_prediction",
-    "loss_name", "reached_by_gradients", "unreached",
+    "DETACHED", "broadcast", "check_activation", "check_call", "check_classes", "check_input", "check_loss_value",
+    "check_prediction", "loss_name", "reached_by_gradients", "unreached",
 ]  # fmt: skip
 
 Tell = Callable[[Warning], None]
@@ -60,19 +61,49 @@ def check_input(module: nn.Module, x: object) -> None:
         raise UsageError(f"x has shape {shape} and the model takes {features} features in its last dimension: {remedy}")
 
 
+def check_call(module: nn.Module, inputs: object) -> None:
+    """Refuse more or other inputs than `forward` takes."""
+    try:
+        signature = inspect.signature(getattr(module, "_orig_mod", module).forward)
+    except (TypeError, ValueError):  # what is not written in Python tells no signature
+        return
+    named = inputs if isinstance(inputs, dict) else {}
+    given = inputs if isinstance(inputs, tuple) else () if named else (inputs,)
+    try:
+        signature.bind(*given, **named)
+    except TypeError as error:
+        raise UsageError(
+            f"the model takes {signature} and the data give it {len(given) or ', '.join(named)} ({error}): give one "
+            "input for each argument, and the target last"
+        ) from None
+
+
 def check_prediction(loss: Any, prediction: object, target: object) -> None:
     """Refuse a prediction (n, 1) against a target (n,), which the loss would broadcast to (n, n); classes that the
     prediction has no score for; and a softmax or sigmoid that the loss applies once more, or misses.
     """
+    kind = Kind.of(loss)
+    if kind.base in FUNCTIONS.values():
+        _check_tensors(kind.name, prediction, target)
     if not isinstance(prediction, Tensor) or not isinstance(target, Tensor) or not prediction.ndim:
         return
-    kind = Kind.of(loss)
     check_activation(kind, prediction)
     check_classes(kind, prediction, target)
     got, want = tuple(prediction.shape), tuple(target.shape)
     if got == want or not kind.elementwise:
         return
     raise UsageError(broadcast(kind.name, got, want))
+
+
+def _check_tensors(loss: str, prediction: object, target: object) -> None:
+    """Losses of torch compare tensors."""
+    if not isinstance(prediction, Tensor):
+        raise UsageError(
+            f"the model gives a {type(prediction).__name__} and {loss} takes a tensor: give a loss of your own that "
+            "picks it out, as in loss=lambda out, y: torch.nn.functional.mse_loss(out[0], y)"
+        )
+    if not isinstance(target, Tensor):
+        raise UsageError(f"the target is a {type(target).__name__} and {loss} takes a tensor: give one number a row")
 
 
 def broadcast(loss: str, got: tuple[int, ...], want: tuple[int, ...]) -> str:
@@ -194,6 +225,8 @@ def check_loss_value(loss: object) -> None:
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
         raise UsageError(f"the loss gives {got}, not one number as a tensor: return its mean or its sum")
+    if loss.is_complex():
+        raise UsageError("the loss is a complex number, and only a real one can fall: return loss.abs() or loss.real")
     if not loss.requires_grad:
         raise UsageError(DETACHED)
 

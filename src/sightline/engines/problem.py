@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from ..errors import UsageError
 from ..records import Warning
-from .checks import check_input
+from .checks import check_call, check_input
 from .feeds import Feed, TensorFeed, device_of, rows_in
 from .notes import warn
 from .optimizer_checks import check_optimizer
@@ -25,8 +25,10 @@ SIZE_LIMIT = 1000  # parameters that a record still lists
 
 
 def parameter_values(module: nn.Module) -> dict[str, Any]:
-    """The parameters as plain numbers: a float for one element, nested lists for more; empty above the size limit."""
-    named = list(module.named_parameters())
+    """The parameters as plain numbers: a float for one element, nested lists for more; real and imaginary part of one
+    that is complex; empty above the size limit.
+    """
+    named = [(name, torch.view_as_real(p) if p.is_complex() else p) for name, p in module.named_parameters()]
     if sum(p.numel() for _, p in named) > SIZE_LIMIT:
         return {}
     return {name: p.item() if p.numel() == 1 else p.tolist() for name, p in named}
@@ -60,6 +62,8 @@ class Problem:
                 raise UsageError(f"x has {rows} rows and y has {targets}: give one target for each row")
             if not rows:
                 raise UsageError("there are no training rows: give x and y at least one row")
+            if not self.own_step:
+                check_call(self.module, self.feed.inputs)
             if self.autocast is None:
                 check_input(self.module, self.feed.inputs)
         check_optimizer(self.optimizer, self.module, [self.loss], self.tell, own_step=self.own_step)

@@ -16,6 +16,7 @@ from ..linear.curvature import Curvature, limit_formula
 from ..words import plain
 from .checks import (
     broadcast,
+    check_call,
     check_classes,
     check_input,
     check_loss_value,
@@ -99,6 +100,7 @@ class Watch:
 
     def _check_first(self, inputs: Any, target: Any) -> None:
         """Of a stream, what is checked of rows in memory before."""
+        check_call(self.problem.module, inputs)
         if self.problem.autocast is None:
             check_input(self.problem.module, inputs)
         if isinstance(target, Tensor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -74,6 +75,7 @@ def fit_module(
     """
     if options.get("start"):
         raise UsageError("start is for train, which keeps no records: go on with a run by resume=...")
+    _check_places(output, resume, sinks)
     rules = [diverged(), *_rules(min_improvement, time_limit, target_loss)]
     notes: list[Warning] = []
     training = Training.of(model, data, options, tell=notes.append, resumed=resume is not None)
@@ -88,6 +90,15 @@ def fit_module(
     return fit.run(None if where is None else RunFolder.create(where, fit.manifest), (), sinks)
 
 
+def _check_places(output: Any, resume: Any, sinks: Any) -> None:
+    if output is not None and not isinstance(output, (bool, str, os.PathLike)):
+        raise UsageError(f"output is {shown(output, quote=False)}: give a folder, or False for none")
+    if resume is not None and not isinstance(resume, (str, os.PathLike, ModuleRun)):
+        raise UsageError(f"resume is {shown(resume, quote=False)}: give the folder or the id of a run")
+    if not isinstance(sinks, (list, tuple)) or not all(callable(sink) for sink in sinks):
+        raise UsageError(f"sinks is {shown(sinks, quote=False)}: give a list of functions of a record")
+
+
 def _where(output: str | os.PathLike[str] | bool | None) -> Path | None:
     if output is None or output is True:
         return default_output()
@@ -96,14 +107,15 @@ def _where(output: str | os.PathLike[str] | bool | None) -> Path | None:
 
 def _rules(min_improvement: Any, time_limit: Any, target_loss: Any) -> list[Rule]:
     rules: list[Rule] = []
-    if min_improvement:
+    if min_improvement or not isinstance(min_improvement, (int, float)):
         check_number("min_improvement", min_improvement)
     if time_limit is not None:
         check_number("time_limit", time_limit)
         rules.append(limit_of(float(time_limit)))
     if target_loss is not None:
-        if isinstance(target_loss, bool) or not isinstance(target_loss, (int, float)):
-            raise UsageError(f"target_loss is {shown(target_loss)}: give a number")
+        real = isinstance(target_loss, (int, float)) and not isinstance(target_loss, bool)
+        if not real or not -math.inf < target_loss < math.inf:
+            raise UsageError(f"target_loss is {shown(target_loss, quote=False)}: give a finite number")
         rules.append(target_of(float(target_loss)))
     return rules
 

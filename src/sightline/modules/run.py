@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..errors import RunError, UsageError
+from ..guards import check_model
 from ..records import Epoch, Verdict, Warning
 from ..runs.files import finite
 from ..runs.store import find_run, read_epochs, read_manifest, status_of
@@ -67,6 +68,7 @@ class ModuleRun:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
+        check_model(model, lazy=True)
         if self.folder is None:
             raise RunError("this run was written to no folder: use its model")
         path = self.folder / "model.safetensors"
@@ -102,11 +104,13 @@ def load_module(folder: str | os.PathLike[str]) -> ModuleRun:
         warnings = tuple(Warning(w["code"], w["text"], tuple(w["fix"])) for w in result["warnings"])
         verdict = Verdict(result["verdict"], values["sentence"], warnings)
         epochs = [record for record in read_epochs(path) if record.number <= result["epochs"]]
-        return ModuleRun(result, verdict, epochs, path, values["settings"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        run = ModuleRun(result, verdict, epochs, path, values["settings"])
+        run.summary()  # which reads all that a damaged file may lack
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
             f"{path / 'run.json'} is damaged ({error}): restore the folder from a copy or train again"
         ) from None
+    return run
 
 
 def saved_state(model: nn.Module) -> dict[str, torch.Tensor]:

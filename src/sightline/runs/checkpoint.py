@@ -11,9 +11,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
-from ..errors import shown
+from ..errors import RunError, shown
 from ..records import Epoch
 from .files import rename, sync_folder, write_aside, write_bytes
 from .store import RunFolder
@@ -147,8 +148,8 @@ def _checksum(values: Mapping[str, Any]) -> str:
 
 
 # A nested state becomes plain JSON in which {"tensor": key} stands for a tensor, {"tuple": [...]} for a tuple,
-# {"float": "inf"} for a number that JSON cannot write, and {"items": [[key, value], ...]} for a dict, whose keys may
-# be whole numbers.
+# {"float": "inf"} for a number that JSON cannot write, {"numpy": dtype, "value": number} for one of numpy, and
+# {"items": [[key, value], ...]} for a dict, whose keys may be whole numbers.
 
 
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
@@ -160,11 +161,16 @@ def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, (list, tuple)):
         items = [_split(v, f"{path}/{i}", tensors) for i, v in enumerate(value)]
         return {"tuple": items} if isinstance(value, tuple) else items
+    if isinstance(value, np.generic) and value.dtype.kind in "fiub":  # whose arithmetic rounds in its own way
+        return {"numpy": value.dtype.name, "value": _split(value.item(), path, tensors)}
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"the state holds a {type(value).__name__} at {path}, which cannot be saved")
+    raise RunError(
+        f"the state holds a {type(value).__name__} at {path.lstrip('/')}, which no checkpoint can keep: keep numbers "
+        "and tensors there, or train with output=False"
+    )
 
 
 def _join(value: Any, tensors: Mapping[str, Tensor]) -> Any:
@@ -176,6 +182,8 @@ def _join(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tensors[value["tensor"]]
     if "tuple" in value:
         return tuple(_join(v, tensors) for v in value["tuple"])
+    if "numpy" in value:
+        return np.dtype(value["numpy"]).type(_join(value["value"], tensors))
     if "float" in value:
         return float(value["float"])
     return {k: _join(v, tensors) for k, v in value["items"]}
