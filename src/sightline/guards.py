@@ -23,6 +23,7 @@ __all__ = [
     "check_optimizer",
     "check_patience",
     "check_steps",
+    "check_values",
     "check_whole",
 ]
 
@@ -147,11 +148,15 @@ def check_rows(name: str, values: Tensor) -> None:
 
 
 def check_model(model: Any, *, lazy: bool = False) -> None:
-    """An instance of a module, with parameters that have a shape, or may get one, and values."""
+    """An instance of a module, with parameters that have a shape, or may get one."""
     if not isinstance(model, nn.Module):
         raise UsageError(f"the model is a {type(model).__name__}: give an instance of torch.nn.Module")
     if not lazy and any(isinstance(p, nn.UninitializedParameter) for p in model.parameters()):
         raise UsageError("the model has lazy parameters without a shape: call it once, as in model(x[:1])")
+
+
+def check_values(model: nn.Module) -> None:
+    """Parameters and buffers that have values."""
     if any(t.is_meta for t in (*model.parameters(), *model.buffers())):
         raise UsageError(
             "the model is on the meta device, where parameters have no values: give them some, with "

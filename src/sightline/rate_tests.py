@@ -24,7 +24,7 @@ from .engines.problem import Problem
 from .engines.refusals import checked
 from .errors import UsageError, shown
 from .feeding import training_feed
-from .guards import check_arguments, check_loop, check_loss, check_number, check_whole
+from .guards import check_arguments, check_loop, check_loss, check_number, check_values, check_whole
 from .local_curvature import TopCurvature
 from .words import count, plain
 
@@ -261,6 +261,7 @@ def _made(optimizer: Any, parameters: list[nn.Parameter], lr: float) -> Optimize
 def _problem(model: Any, data: Any, loss: Any, *, seed: Any, batch_size: Any = None) -> Problem:
     """Model, loss and rows, checked as `train` checks them."""
     check_loss(model, loss)
+    check_values(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise UsageError("the model has no trainable parameter: set requires_grad_(True) on some")

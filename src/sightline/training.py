@@ -19,7 +19,7 @@ from .engines.notes import warn
 from .engines.problem import Problem
 from .errors import UsageError, shown
 from .feeding import held_out_feed, training_feed
-from .guards import check_model, check_patience
+from .guards import check_model, check_patience, check_values
 from .loop_settings import LoopOptions, LoopSettings
 from .records import Epoch, Warning
 from .stopping import Rule, stop_when
@@ -59,6 +59,7 @@ class Training:
             model, s.loss, s.optimizer, feed, stepping=s.stepping, autocast=s.autocast, own_step=s.step is not None,
             tell=tell,
         )  # fmt: skip
+        check_values(model)  # after the optimizer, which may be of the model as it was
         _check_feed(problem, s)
         _check_schedule(problem, int(s.epochs) - int(s.start), resumed=resumed)
         every = _measure_every(problem, s)

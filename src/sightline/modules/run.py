@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..errors import RunError, UsageError
-from ..guards import check_model
+from ..guards import check_model, check_values
 from ..records import Epoch, Verdict, Warning
 from ..runs.files import finite
 from ..runs.store import find_run, read_epochs, read_manifest, status_of
@@ -69,6 +69,7 @@ class ModuleRun:
         from safetensors.torch import load
 
         check_model(model, lazy=True)
+        check_values(model)
         if self.folder is None:
             raise RunError("this run was written to no folder: use its model")
         path = self.folder / "model.safetensors"
