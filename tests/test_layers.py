@@ -53,6 +53,7 @@ LAYERS = [
         "sweeper",
         "local_curvature",
         "rate_tests",
+        "range_test",
         "modules",
         "restoring",
         "feeding",

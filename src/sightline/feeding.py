@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from .data.split import held_out
-from .engines.feeds import BatchFeed, Feed, Splitter, TensorFeed, device_of
+from .engines.feeds import BatchFeed, Feed, Splitter, TensorFeed, device_of, rows_in
 from .engines.loss_kinds import Kind, check_target
 from .errors import UsageError
 from .guards import as_rows
@@ -30,11 +30,15 @@ def training_feed(
     With `whole` a batch is not taken apart into inputs and target, for it goes to a step function.
     """
     device = device_of(module)
+    if isinstance(data, Mapping) and not data:
+        raise UsageError(f"{name} is an empty dict: {GIVE}")
     rows = _rows_in_memory(data, module, whole=whole)
     if rows is not None:
         inputs, target = rows
         if isinstance(target, Tensor):
             check_target(loss, target)
+            if len(target) != rows_in(inputs):
+                raise UsageError(f"x has {rows_in(inputs)} rows and y has {len(target)}: give one target for each row")
         size = None if batch_size is None else int(batch_size)
         return TensorFeed(inputs, target, size, seed, device=device)
     table = isinstance(data, (Tensor, np.ndarray, str, bytes)) or hasattr(data, "columns")
@@ -67,7 +71,7 @@ def held_out_feed(valid: Any, training: Feed, module: nn.Module, loss: Any, *, s
     feed = training_feed(valid, module, loss, name="valid")
     if isinstance(feed, BatchFeed) and feed.one_shot:
         raise UsageError("valid is a generator, which can be read once: give a list or a DataLoader")
-    if feed.batches == 0:
+    if feed.batches == 0 or (isinstance(feed, TensorFeed) and not feed.rows):
         raise UsageError("valid has no batch: give at least one, or leave valid out")
     return training, feed
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,7 @@ from .errors import DataError, UsageError, shown
 
 __all__ = [
     "as_rows",
+    "check_arguments",
     "check_loop",
     "check_loss",
     "check_model",
@@ -20,6 +23,7 @@ __all__ = [
     "check_optimizer",
     "check_patience",
     "check_steps",
+    "check_values",
     "check_whole",
 ]
 
@@ -35,17 +39,14 @@ def check_loop(
         raise UsageError(f"seed is {shown(seed, quote=False)}: give a whole number below 2**64")
     if batch_size is not None:
         check_whole("batch_size", batch_size, at_least=1)
-    if measure not in ("auto", None):
+    if measure is not None and not (isinstance(measure, str) and measure == "auto"):
         check_whole("measure", measure, at_least=1)
     check_optimizer(optimizer)
     if start > epochs:
         raise UsageError(
             f"start is {start} and epochs is {epochs}: epochs counts from the beginning, give at least {start}"
         )
-    for group in optimizer.param_groups:
-        lr = float(group.get("lr", 1.0))
-        if not 0.0 < lr < float("inf"):
-            raise UsageError(f"the optimizer's learning rate is {lr:g}: give a finite rate above 0")
+    check_rates(optimizer)
 
 
 def check_optimizer(optimizer: Any) -> None:
@@ -57,6 +58,23 @@ def check_optimizer(optimizer: Any) -> None:
         )
 
 
+def check_rates(optimizer: torch.optim.Optimizer) -> None:
+    """A learning rate in each group: a number, or a tensor of one, as torch takes it."""
+    if not optimizer.param_groups:
+        raise UsageError("the optimizer holds no parameters: build it from model.parameters()")
+    for group in optimizer.param_groups:
+        if "lr" not in group:
+            raise UsageError(
+                f"{type(optimizer).__name__} has no learning rate, and records keep one: name it in its defaults, "
+                'super().__init__(parameters, {"lr": lr})'
+            )
+        lr = group["lr"].item() if isinstance(group["lr"], Tensor) and group["lr"].numel() == 1 else group["lr"]
+        if not isinstance(lr, Real):
+            raise UsageError(f"the optimizer's learning rate is {shown(lr, quote=isinstance(lr, str))}: give a number")
+        if not 0.0 < float(lr) < float("inf"):
+            raise UsageError(f"the optimizer's learning rate is {float(lr):g}: give a finite rate above 0")
+
+
 def check_steps(*, clip_norm: Any, clip_value: Any, accumulate: Any, l1: Any) -> None:
     """Clipping bounds, number of batches for a step and factor of L1 that make sense."""
     for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value)):
@@ -65,6 +83,8 @@ def check_steps(*, clip_norm: Any, clip_value: Any, accumulate: Any, l1: Any) ->
     if not (_is_finite(l1) and l1 >= 0):
         raise UsageError(f"l1 is {shown(l1, quote=isinstance(l1, str))}: give a finite number of at least 0")
     check_whole("accumulate", accumulate, at_least=1)
+    if accumulate > sys.maxsize:
+        raise UsageError(f"accumulate is {shown(accumulate, quote=False)}: give a number of batches")
 
 
 def check_number(name: str, value: Any) -> None:
@@ -97,13 +117,21 @@ def check_patience(patience: Any, *, validated: bool, measured: bool) -> None:
 
 def as_rows(name: str, values: Any) -> Tensor:
     """The values as a tensor of finite numbers; anything else is refused by name, or by row and column."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise DataError(f"{name} has masked values, which torch would read as numbers: leave their rows out")
     try:
         tensor = torch.as_tensor(values).detach()
     except (KeyError, TypeError, ValueError, RuntimeError):
+        array = 'numpy.array(..., dtype="float32")' if isinstance(values, np.ndarray) else ".to_numpy().copy()"
         raise UsageError(
             f"{name} is a {type(values).__name__} that torch cannot read as it is: "
-            "give a tensor, or an array from .to_numpy().copy()"
+            f"give a tensor, or an array from {array}"
         ) from None
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        raise UsageError(f"{name} is a sparse or nested tensor, whose rows cannot be told apart: give .to_dense()")
+    if tensor.is_meta:
+        raise UsageError(f"{name} is on the meta device, where it has no values: give a tensor with values")
+    tensor = tensor.clone() if tensor.is_inference() else tensor
     if tensor.ndim == 0:
         raise UsageError(f"{name} is a single number: give one row for each example, as a tensor (n, ...)")
     check_rows(name, tensor)
@@ -119,12 +147,21 @@ def check_rows(name: str, values: Tensor) -> None:
     raise DataError(f"{name} holds {values[tuple(place)].item():g} at {at}: correct or remove that row before training")
 
 
-def check_model(model: Any) -> None:
-    """An instance of a module, with parameters that have a shape."""
+def check_model(model: Any, *, lazy: bool = False) -> None:
+    """An instance of a module, with parameters that have a shape, or may get one."""
     if not isinstance(model, nn.Module):
         raise UsageError(f"the model is a {type(model).__name__}: give an instance of torch.nn.Module")
-    if any(isinstance(p, nn.UninitializedParameter) for p in model.parameters()):
+    if not lazy and any(isinstance(p, nn.UninitializedParameter) for p in model.parameters()):
         raise UsageError("the model has lazy parameters without a shape: call it once, as in model(x[:1])")
+
+
+def check_values(model: nn.Module) -> None:
+    """Parameters and buffers that have values."""
+    if any(t.is_meta for t in (*model.parameters(), *model.buffers())):
+        raise UsageError(
+            "the model is on the meta device, where parameters have no values: give them some, with "
+            "model.to_empty(device='cpu') and their initialization"
+        )
 
 
 def check_loss(model: Any, loss: Any) -> None:
@@ -136,3 +173,17 @@ def check_loss(model: Any, loss: Any) -> None:
         raise UsageError(f"the loss is {shown(loss)}: give a module or a function, such as torch.nn.MSELoss()")
     if getattr(loss, "reduction", "mean") == "none":
         raise UsageError("the loss has reduction='none', which gives a number for each row: use 'mean' or 'sum'")
+    call = loss.forward if isinstance(loss, nn.Module) else loss
+    check_arguments("the loss", call, "(prediction, target)", "prediction and target")
+
+
+def check_arguments(name: str, function: Any, wanted: str, words: str) -> None:
+    """It can be called with so many by position."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # what is not written in Python tells no signature
+        return
+    try:
+        signature.bind(*(part for part in wanted.strip("()").split(", ") if part))
+    except TypeError:
+        raise UsageError(f"{name} takes {signature} and is called with {words}: define it with {wanted}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
@@ -14,7 +13,7 @@ from torch.optim import Optimizer
 from .engines.custom import Step
 from .engines.stepping import Stepping, as_stepping
 from .errors import UsageError, nearest, shown
-from .guards import check_loop, check_loss, check_steps
+from .guards import check_arguments, check_loop, check_loss, check_steps
 
 __all__ = ["LoopOptions", "LoopSettings"]
 
@@ -87,10 +86,12 @@ class LoopSettings:
             optimizer=self.optimizer,
         )  # fmt: skip
         check_steps(clip_norm=self.clip_norm, clip_value=self.clip_value, accumulate=self.accumulate, l1=self.l1)
-        if self.autocast not in (None, torch.bfloat16, torch.float16):
+        if not any(self.autocast is known for known in (None, torch.bfloat16, torch.float16)):
             raise UsageError(
                 f"autocast is {shown(self.autocast)}: give torch.bfloat16 or torch.float16, or leave it out"
             )
+        if not isinstance(self.restore_best, bool):
+            raise UsageError(f"restore_best is {shown(self.restore_best)}: give True or False")
         if self.step is not None:
             self._check_step()
 
@@ -113,7 +114,7 @@ class LoopSettings:
                 f"step is {shown(self.step)}: give a function of model, batch and optimizer that returns the loss "
                 "of the batch"
             )
-        _check_arguments(self.step)
+        check_arguments("the step function", self.step, "(model, batch, optimizer)", "model, batch and optimizer")
         if self.autocast is not None:
             raise UsageError(
                 "autocast is of the loop's own step: with step=... use torch.autocast in the step function"
@@ -135,18 +136,3 @@ class LoopSettings:
             self.schedule, clip_norm=self.clip_norm, clip_value=self.clip_value, accumulate=int(self.accumulate),
             l1=float(self.l1),
         )  # fmt: skip
-
-
-def _check_arguments(step: Any) -> None:
-    """It can be called with three."""
-    try:
-        signature = inspect.signature(step)
-    except ValueError:  # what is not written in Python tells no signature
-        return
-    try:
-        signature.bind(None, None, None)
-    except TypeError:
-        raise UsageError(
-            f"the step function takes {signature} and is called with model, batch and optimizer: "
-            "define it as step(model, batch, optimizer)"
-        ) from None

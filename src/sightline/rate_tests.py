@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,25 +15,23 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import LBFGS, Optimizer
 
 from .engines.checks import check_loss_value, check_prediction
-from .engines.feeds import Batch, TensorFeed, device_of, predicted
+from .engines.feeds import Batch, TensorFeed, device_of
 from .engines.hessian import HessianProduct, refuse_second_derivative
 from .engines.lanczos import largest_eigenvalues
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
+from .engines.refusals import checked
 from .errors import UsageError, shown
 from .feeding import training_feed
-from .guards import check_loop, check_loss, check_number, check_whole
+from .guards import check_arguments, check_loop, check_loss, check_number, check_values, check_whole
 from .local_curvature import TopCurvature
-from .words import count, plain
+from .range_test import RangeTest
+from .words import count
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["RangeTest", "lr_range_test", "top_curvature"]
+__all__ = ["lr_range_test", "top_curvature"]
 
 Loss = nn.Module | Callable[[Tensor, Tensor], Tensor]
 BEYOND = 4.0  # times the first loss: where a range test ends
-WINDOWS = 10  # that the steps are divided into for the running mean of mini-batch losses, each of 5 at least
 
 
 def top_curvature(
@@ -72,7 +70,7 @@ def top_curvature(
     inputs, target = _one_batch(problem)
     with _as_it_was(problem, seed), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         problem.module.eval()
-        prediction = predicted(problem.module, inputs)
+        prediction = checked(problem.module, inputs)
         check_prediction(loss, prediction, target)
         value = loss(prediction, target)
         check_loss_value(value)
@@ -96,35 +94,6 @@ def _check_number_of_values(k: Any, q: int) -> None:
     check_whole("k", k, at_least=1)
     if k > q:
         raise UsageError(f"k is {k} and the model has {count(q, 'trainable parameter')}: give a k of at most {q:,}")
-
-
-@dataclass(frozen=True, slots=True)
-class RangeTest:
-    """A rate that rose from step to step: `losses[i]` is the loss of the batch before the step with `rates[i]`.
-
-    `smoothed` is without the noise of mini-batches: their running mean over a tenth of the steps, twice. `suggestion`
-    is the rate at which it fell most steeply against the logarithm of the rate on its way to its lowest, None where it
-    never fell; `diverged` the rate after whose step the loss was not finite or above 4 times the first, None where none
-    was.
-    """
-
-    rates: tuple[float, ...]
-    losses: tuple[float, ...]
-    smoothed: tuple[float, ...]
-    suggestion: float | None
-    diverged: float | None
-
-    def __str__(self) -> str:
-        end = "" if self.diverged is None else f"; it exploded at {plain(self.diverged)}"
-        if self.suggestion is None:
-            return f"the loss never fell{end}: {'sweep lower' if end else 'sweep higher'} rates"
-        return f"use lr={plain(self.suggestion, 2)}, where the loss fell most steeply{end}"
-
-    def figure(self) -> Figure:
-        """The loss against the rate, the suggestion marked."""
-        from .views.rate_figures import range_figure
-
-        return range_figure(self.rates, self.losses, self.smoothed, self.suggestion)
 
 
 def lr_range_test(
@@ -161,12 +130,8 @@ def lr_range_test(
         stepper = _made(optimizer, [p for p in model.parameters() if p.requires_grad], rates[0])
         losses = _rise(problem, stepper, rates)
     ended = len(losses) > 1 and _is_beyond(losses[-1], losses[0])
-    tried, kept = rates[: len(losses)], losses[:-1] if ended else losses
-    width = max(5, len(rates) // WINDOWS) | 1
-    smoothed = kept if problem.full_batch else _running_mean(kept, width)
-    noise = 2.0 * float(np.std(np.subtract(kept, smoothed))) / math.sqrt(width)
-    suggestion = _steepest(tried, smoothed, noise)
-    return RangeTest(tuple(tried), tuple(losses), tuple(smoothed), suggestion, tried[-2] if ended else None)
+    tried = rates[: len(losses)]
+    return RangeTest.of(tried, losses, len(rates), ended=ended, noisy=not problem.full_batch)
 
 
 def _rise(problem: Problem, optimizer: Optimizer, rates: list[float]) -> list[float]:
@@ -174,15 +139,16 @@ def _rise(problem: Problem, optimizer: Optimizer, rates: list[float]) -> list[fl
     problem.module.train()
     share = [float(group["lr"]) / rates[0] for group in optimizer.param_groups]
     losses: list[float] = []
+    seen: Any = None
     for rate, (x, y) in zip(rates, _endless(problem), strict=False):
         for group, part in zip(optimizer.param_groups, share, strict=True):
             group["lr"] = rate * part
-        prediction = predicted(problem.module, x)
-        if not losses:
+        prediction = checked(problem.module, x)
+        shapes = getattr(prediction, "shape", None), getattr(y, "shape", None)
+        if shapes != seen:
             check_prediction(problem.loss, prediction, y)
-        value = problem.loss(prediction, y)
-        if not losses:
-            check_loss_value(value)
+        value, seen = problem.loss(prediction, y), shapes
+        check_loss_value(value)
         losses.append(float(value.item()))
         if not math.isfinite(losses[0]):
             raise UsageError(f"the loss is {losses[0]:g} before the first step: correct the start of the model")
@@ -206,28 +172,6 @@ def _is_beyond(loss: float, first: float) -> bool:
     return not loss - first <= (BEYOND - 1.0) * abs(first)
 
 
-def _running_mean(losses: list[float], width: int) -> list[float]:
-    """The mean of so many neighbors, twice; at the ends the first and the last value go on."""
-    values, kernel = np.array(losses), np.full(width, 1.0 / width)
-    for _ in range(2):
-        values = np.convolve(np.pad(values, width // 2, mode="edge"), kernel, mode="valid")
-    return [float(v) for v in values]
-
-
-def _steepest(rates: list[float], losses: list[float], noise: float) -> float | None:
-    """The rate of the most negative slope of the loss against the logarithm of the rate, on its way from the first loss
-    to the lowest; None where that is no deeper than the noise.
-    """
-    lowest = int(np.argmin(losses)) + 1
-    below = np.flatnonzero(np.array(losses[:lowest]) >= losses[0] - noise)
-    begin = int(below[-1])
-    if lowest < 2 or begin == lowest - 1:
-        return None
-    slope = np.gradient(losses[:lowest], np.log(rates[:lowest]))
-    at = begin + int(np.argmin(slope[begin:]))
-    return rates[at] if slope[at] < 0.0 else None
-
-
 def _rates(low: Any, high: Any, steps: Any) -> list[float]:
     check_number("low", low)
     check_number("high", high)
@@ -246,8 +190,11 @@ def _made(optimizer: Any, parameters: list[nn.Parameter], lr: float) -> Optimize
             f"rate, such as lambda parameters, lr: torch.optim.{name}(parameters, lr=lr)"
         )
     if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        if "lr" not in inspect.signature(optimizer).parameters:
+            raise UsageError(f"{optimizer.__name__} takes no lr: give a function of parameters and rate that makes one")
         made: Any = optimizer(parameters, lr=lr)  # type: ignore[call-arg]
     elif callable(optimizer) and not isinstance(optimizer, type):
+        check_arguments("optimizer", optimizer, "(parameters, lr)", "parameters and rate")
         made = optimizer(parameters, lr)
     else:
         raise UsageError(f"optimizer is {shown(optimizer)}: give a class such as torch.optim.SGD")
@@ -261,6 +208,7 @@ def _made(optimizer: Any, parameters: list[nn.Parameter], lr: float) -> Optimize
 def _problem(model: Any, data: Any, loss: Any, *, seed: Any, batch_size: Any = None) -> Problem:
     """Model, loss and rows, checked as `train` checks them."""
     check_loss(model, loss)
+    check_values(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise UsageError("the model has no trainable parameter: set requires_grad_(True) on some")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from . import loop
@@ -18,7 +19,7 @@ from .engines.notes import warn
 from .engines.problem import Problem
 from .errors import UsageError, shown
 from .feeding import held_out_feed, training_feed
-from .guards import check_model, check_patience
+from .guards import check_model, check_patience, check_values
 from .loop_settings import LoopOptions, LoopSettings
 from .records import Epoch, Warning
 from .stopping import Rule, stop_when
@@ -58,6 +59,7 @@ class Training:
             model, s.loss, s.optimizer, feed, stepping=s.stepping, autocast=s.autocast, own_step=s.step is not None,
             tell=tell,
         )  # fmt: skip
+        check_values(model)  # after the optimizer, which may be of the model as it was
         _check_feed(problem, s)
         _check_schedule(problem, int(s.epochs) - int(s.start), resumed=resumed)
         every = _measure_every(problem, s)
@@ -94,9 +96,11 @@ class Training:
 def _move(model: nn.Module, device: Any) -> None:
     if device is None:
         return
+    if isinstance(device, bool) or not isinstance(device, (str, int, torch.device)):
+        raise UsageError(f"device is {shown(device)}: give a device of torch, such as 'cpu'")
     try:
         model.to(device)
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         words = (str(error).strip().splitlines() or ["torch gives no reason"])[0]
         raise UsageError(f"the model cannot be moved to device {shown(device)} ({words[:100]}): use 'cpu'") from None
 

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from .feeds import Batch, predicted, rows_in
 from .random_streams import undisturbed
@@ -26,7 +28,12 @@ class Look(Protocol):
         """The loss of these rows is not a finite number."""
 
 
-NOT_AT_REST = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
+NOT_AT_REST = (
+    nn.modules.dropout._DropoutNd,
+    nn.modules.batchnorm._NormBase,
+    nn.RReLU,
+    _SpectralNorm,
+)
 
 
 class MeanLoss:
@@ -160,16 +167,28 @@ def same_at_rest(module: nn.Module, inputs: Any) -> bool:
     modules = list(module.modules())
     if any(isinstance(m, NOT_AT_REST) or getattr(m, "dropout", 0.0) for m in modules):
         return False
-    if all(type(m).__module__.startswith("torch.nn.") for m in modules):
+    if any(isinstance(hook, SpectralNorm) for m in modules for hook in m._forward_pre_hooks.values()):
+        return False
+    if all(_is_plain(m) for m in modules):
         return True
     buffers = [(b, b.clone()) for b in module.buffers()]
     with undisturbed(), torch.no_grad():
         training = predicted(module, inputs)
+        moved = [buffer for buffer, value in buffers if not torch.equal(buffer, value)]
         for buffer, value in buffers:
             buffer.copy_(value)
+        if moved:  # so that one more forward pass would be seen
+            return False
         try:
             resting = predicted(module.eval(), inputs)
         finally:
             module.train()
     both = isinstance(training, Tensor) and isinstance(resting, Tensor)
     return both and torch.equal(training, resting)
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether it is of torch, and computes what its class does."""
+    hooked = module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+    name = type(module).__module__
+    return name.startswith("torch.nn.") and not name.startswith("torch.nn.utils.") and not hooked

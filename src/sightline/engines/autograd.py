@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import UsageError
 from .at_rest import MeanLoss, loss_and_gradient, same_at_rest, weight_in_mean
 from .base import Measured
 from .faults import finite
@@ -130,7 +131,7 @@ class Autograd:
             else:
                 prediction = predicted(self.module, inputs)
                 loss = self.watch.loss_of(prediction, inputs, target)
-        except (RuntimeError, IndexError, ValueError) as error:
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
             if prediction is not None and not finite(prediction):  # which some losses refuse, as BCELoss does
                 refused: Tensor = prediction.sum() * math.nan
                 return refused
@@ -166,6 +167,9 @@ class Autograd:
             return loss
 
         self.stepper.step(closure)
+        if not first:
+            name = type(self.optimizer).__name__
+            raise UsageError(f"{name}.step(closure) did not call the closure: let it, for it measures the loss")
         if math.isfinite(first[0]):
             self.watch.backward()
         else:
@@ -217,12 +221,16 @@ class Autograd:
     def state_dict(self) -> dict[str, Any]:
         """Module, optimizer and what goes around its steps, as copies."""
         state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
+        if held := self._state_of_loss:
+            state["loss"] = held
         return copy.deepcopy({**state, "stepping": self.stepper.state_dict(), **self.progress.state_dict()})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self._kept = None
         self.module.load_state_dict(state["module"])
+        if isinstance(self.loss, nn.Module) and self._state_of_loss:
+            self.loss.load_state_dict(state["loss"])
         load_optimizer(self.optimizer, state["optimizer"])
         self.stepper.load_state_dict(state["stepping"])
         self.progress.load_state_dict(state)
@@ -241,6 +249,11 @@ class Autograd:
     def _in_memory(self) -> TensorFeed:
         assert isinstance(self.problem.feed, TensorFeed)
         return self.problem.feed
+
+    @property
+    def _state_of_loss(self) -> dict[str, Any]:
+        """Parameters and buffers of a loss that has any."""
+        return self.loss.state_dict() if isinstance(self.loss, nn.Module) else {}
 
     @property
     def _own_parameters(self) -> list[nn.Parameter]:

@@ -88,12 +88,8 @@ def check_prediction(loss: Any, prediction: object, target: object) -> None:
     prediction has no score for; and a softmax or sigmoid that the loss applies once more, or misses.
     """
     kind = Kind.of(loss)
-    if kind.base in FUNCTIONS.values() and not isinstance(prediction, Tensor):
-        what = "nothing" if prediction is None else f"a {type(prediction).__name__}"
-        raise UsageError(
-            f"the model returns {what} and {kind.name} takes one tensor: return the tensor in forward, or give "
-            "loss=... a function of prediction and target that takes it out"
-        )
+    if kind.base in FUNCTIONS.values():
+        _check_tensors(kind.name, prediction, target)
     if not isinstance(prediction, Tensor) or not isinstance(target, Tensor) or not prediction.ndim:
         return
     check_activation(kind, prediction)
@@ -102,6 +98,17 @@ def check_prediction(loss: Any, prediction: object, target: object) -> None:
     if got == want or not kind.elementwise:
         return
     raise UsageError(broadcast(kind.name, got, want))
+
+
+def _check_tensors(loss: str, prediction: object, target: object) -> None:
+    """Losses of torch compare tensors."""
+    if not isinstance(prediction, Tensor):
+        raise UsageError(
+            f"the model gives a {type(prediction).__name__} and {loss} takes a tensor: give a loss of your own that "
+            "picks it out, as in loss=lambda out, y: torch.nn.functional.mse_loss(out[0], y)"
+        )
+    if not isinstance(target, Tensor):
+        raise UsageError(f"the target is a {type(target).__name__} and {loss} takes a tensor: give one number a row")
 
 
 def broadcast(loss: str, got: tuple[int, ...], want: tuple[int, ...]) -> str:
@@ -223,6 +230,8 @@ def check_loss_value(loss: object) -> None:
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
         raise UsageError(f"the loss gives {got}, not one number as a tensor: return its mean or its sum")
+    if loss.is_complex():
+        raise UsageError("the loss is a complex number, and only a real one can fall: return loss.abs() or loss.real")
     if not loss.requires_grad:
         raise UsageError(DETACHED)
 

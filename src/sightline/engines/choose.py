@@ -25,8 +25,8 @@ def choose(
     """The engine for this problem, and the reason in one sentence; `form` is the loss as a quadratic where it is
     known.
     """
-    if engine not in ENGINES:
-        raise UsageError(f"no engine {shown(engine)}: {nearest(engine, ENGINES)}")
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise UsageError(f"no engine {shown(engine)}: {nearest(str(engine), ENGINES)}")
     obstacle = why_not_quadratic(problem)
     if engine == "quadratic" and obstacle:
         raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")
@@ -47,7 +47,7 @@ def choose(
 def why_not_quadratic(problem: Problem) -> str:
     """What stands against training on moments, as a clause; empty where nothing does."""
     module, loss, optimizer = problem.module, problem.loss, problem.optimizer
-    if type(module) is not nn.Linear or _has_hooks(module):
+    if type(module) is not nn.Linear or "forward" in vars(module) or _has_hooks(module):
         return "the model is not a plain torch.nn.Linear"
     weighted = isinstance(loss, Weighted)
     kind = loss.inner if isinstance(loss, Weighted) else loss
@@ -79,7 +79,10 @@ FLOATS = {"torch.float32", "torch.float64"}
 
 def _has_hooks(module: nn.Module) -> bool:
     names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "parametrizations")
-    return any(getattr(module, name, None) for name in names)
+    of_parameters = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return any(getattr(module, name, None) for name in names) or any(
+        getattr(p, name, None) for p in module.parameters() for name in of_parameters
+    )
 
 
 def _pays(problem: Problem, epochs: int) -> bool:

@@ -32,10 +32,9 @@ class DeadUnits:
 
     def __init__(self, module: nn.Module, tell: Callable[[Warning], None], *, last: int | None = None) -> None:
         module = getattr(module, "_orig_mod", module)
-        layers = {name: m for name, m in module.named_modules() if isinstance(m, LAYERS)}
-        # a parametrized weight is no parameter, and asking for it may change the module, as with spectral_norm
-        weights = {name: dict(m.named_parameters(recurse=False)).get("weight") for name, m in layers.items()}
-        self._layers = {name: w for name, w in weights.items() if w is not None and w.requires_grad}
+        layers = {name: m._parameters.get("weight") for name, m in module.named_modules() if isinstance(m, LAYERS)}
+        own = {name: weight for name, weight in layers.items() if weight is not None}  # not one that is computed
+        self._layers = {name: weight for name, weight in own.items() if weight.requires_grad}
         self._last_layer = next(reversed(layers), "")
         self._module, self._tell, self.last = module, tell, last
         self._suspects: dict[str, Tensor | None] = {}

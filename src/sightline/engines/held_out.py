@@ -15,8 +15,9 @@ from ..errors import DataError, UsageError
 from ..records import Epoch
 from .at_rest import MeanLoss, resting, weight_in_mean
 from .faults import in_rows
-from .feeds import Feed, predicted
+from .feeds import Feed
 from .random_streams import undisturbed
+from .refusals import checked
 from .watch import looked_at
 
 __all__ = ["Best", "HeldOut"]
@@ -47,7 +48,7 @@ class HeldOut:
     def _loss_of(self, inputs: Any, target: Any, number: int) -> Any:
         """Of one batch; shapes that are new are looked at, and rows that are not finite are refused."""
         with self.casting():
-            prediction = predicted(self.module, inputs)
+            prediction = checked(self.module, inputs, where=f"batch {number} of the validation rows: ")
             shapes = getattr(prediction, "shape", None), getattr(target, "shape", None)
             if shapes == self._shapes:
                 loss = self.loss(prediction, target)

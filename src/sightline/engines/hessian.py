@@ -18,6 +18,8 @@ class HessianProduct:
 
     def __init__(self, loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
         self.parameters = list(parameters)
+        if any(p.is_complex() for p in self.parameters):
+            raise UsageError("the model has complex parameters, and the curvature is known for real ones only")
         found = torch.autograd.grad(loss, self.parameters, create_graph=True, allow_unused=True)
         _refuse_cut_graphs(found)
         self._curved = [
@@ -56,6 +58,8 @@ def _refuse_cut_graphs(gradients: Sequence[Tensor | None]) -> None:
         seen.add(node)
         if node.name().endswith("::Error"):
             raise RuntimeError("one of its operations is marked with once_differentiable")
+        if node.name().startswith("WeightNormInterface"):  # which takes the norm for a constant there
+            raise RuntimeError("torch has a wrong one for weight_norm")
         waiting += [other for other, _ in node.next_functions]
 
 

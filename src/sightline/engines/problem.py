@@ -25,8 +25,10 @@ SIZE_LIMIT = 1000  # parameters that a record still lists
 
 
 def parameter_values(module: nn.Module) -> dict[str, Any]:
-    """The parameters as plain numbers: a float for one element, nested lists for more; empty above the size limit."""
-    named = list(module.named_parameters())
+    """The parameters as plain numbers: a float for one element, nested lists for more; real and imaginary part of one
+    that is complex; empty above the size limit.
+    """
+    named = [(name, torch.view_as_real(p) if p.is_complex() else p) for name, p in module.named_parameters()]
     if sum(p.numel() for _, p in named) > SIZE_LIMIT:
         return {}
     return {name: p.item() if p.numel() == 1 else p.tolist() for name, p in named}

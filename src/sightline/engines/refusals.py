@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..errors import UsageError
 from .checks import DETACHED
 from .feeds import predicted, rows_in
 from .random_streams import undisturbed
 
-__all__ = ["of_a_layer", "of_torch"]
+__all__ = ["checked", "of_a_layer", "of_torch"]
 
 SAYS = {
     "does not require grad and does not have a grad_fn": DETACHED,
@@ -32,7 +33,25 @@ SAYS = {
         "the loss needs floating-point targets and the target holds whole numbers: convert it with y.float()"
     ),
 }
-OF_LAYERS = ("cannot be multiplied", "same dtype", "expected input", "Given groups=", "must match the size of")
+OF_LAYERS = (
+    "must be Tensor, not",
+    "cannot be multiplied",
+    "same dtype",
+    "expected input",
+    "Given groups=",
+    "must match the size of",
+)
+
+
+def checked(module: nn.Module, inputs: Any, *, where: str = "") -> Any:
+    """What the module makes of the inputs; what torch refuses there is said as a sentence where it is known."""
+    try:
+        return predicted(module, inputs)
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:
+        known = of_torch(error, inputs) or of_a_layer(error, module, inputs)
+        if known:
+            raise UsageError(where + known) from error
+        raise
 
 
 def of_torch(error: Exception, inputs: Any) -> str:

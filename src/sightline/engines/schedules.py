@@ -60,7 +60,7 @@ class Schedule:
     def after_step(self) -> None:
         """To be called after each step of the optimizer."""
         if self.each_step:
-            self.scheduler.step()
+            self._move(self.scheduler)
 
     def after_epoch(self, loss: float) -> None:
         """To be called after each epoch, with its running loss."""
@@ -70,7 +70,18 @@ class Schedule:
         elif isinstance(self.scheduler, lr_scheduler.ReduceLROnPlateau):
             self.scheduler.step(loss)
         elif not self.each_step:
-            self.scheduler.step()
+            self._move(self.scheduler)
+
+    @staticmethod
+    def _move(scheduler: Any) -> None:
+        try:
+            scheduler.step()
+        except ValueError as error:
+            if "total steps" not in str(error):
+                raise
+            raise UsageError(
+                f"the schedule has ended and the training goes on ({error}): build it with more total_steps"
+            ) from None
 
     def check_length(self, steps: int, *, resumed: bool = False) -> None:
         """Refuse a one-cycle schedule that ends before `steps` more steps of the optimizer; of a resumed training,

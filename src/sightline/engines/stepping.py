@@ -114,6 +114,15 @@ class Stepper:
 
     def step(self, closure: Callable[[], Tensor] | None = None) -> None:
         """Clip, step, threshold, and move the rate on where the schedule goes by steps."""
+        try:
+            self._step(closure)
+        except RuntimeError as error:
+            known = _refused(error, self.optimizer)
+            if known is None:
+                raise
+            raise known from error
+
+    def _step(self, closure: Callable[[], Tensor] | None) -> None:
         how = self.stepping
         if self._is_plain and closure is None:
             self.note_rate()
@@ -207,6 +216,26 @@ def _count_as_stepped(optimizer: Optimizer) -> None:
     optimizer._opt_called = True  # type: ignore[attr-defined]
 
 
+def _refused(error: Exception, optimizer: Optimizer) -> UsageError | None:
+    """What torch says of a step, as a sentence where it is known."""
+    said, name = str(error), type(optimizer).__name__
+    if "SparseCPU" in said or "SparseCUDA" in said:
+        return UsageError(
+            "a gradient is sparse, and torch clips only those that are not: make the Embedding with sparse=False, or "
+            "leave the clipping out"
+        )
+    if "does not support sparse gradients" in said:
+        return UsageError(f"a gradient is sparse, and {name} takes none: use SGD, SparseAdam, or sparse=False")
+    if "does not support dense gradients" in said:
+        return UsageError(f"{name} takes sparse gradients only, those of Embedding(sparse=True): use Adam")
+    if "without overflow" in said:
+        return UsageError(
+            "the learning rate or a bound of the step is too large for the dtype of the parameters: "
+            "correct the schedule, or the bound"
+        )
+    return None
+
+
 def _rate(optimizer: Optimizer) -> float:
     return float(optimizer.param_groups[0]["lr"])
 
@@ -234,12 +263,16 @@ def settings_used(optimizer: Optimizer, stepping: Stepping) -> dict[str, Any]:
     if stepping.schedule is not None:
         held |= {name: made[name] for name in CYCLED if name in made}
     groups = {"groups": len(optimizer.param_groups)} if len(optimizer.param_groups) > 1 else {}
-    return {**{name: _plain(value) for name, value in held.items()}, **groups, **stepping.told()}
+    return {**{name: _as_plain(value) for name, value in held.items()}, **groups, **stepping.told()}
 
 
-def _plain(value: Any) -> Any:
-    """A rate may be a tensor, or a number of numpy."""
-    return value.item() if isinstance(value, (Tensor, np.generic)) else value
+def _as_plain(value: Any) -> Any:
+    """A number that is a tensor or one of numpy, as one of Python; of what JSON does not know, its kind."""
+    if isinstance(value, (Tensor, np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, (tuple, list)):
+        return [_as_plain(part) for part in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else type(value).__name__
 
 
 def as_stepping(schedule: Any, **others: Any) -> Stepping:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import NoneType
 from typing import Any, Unpack
 
 from torch import Tensor, nn
@@ -77,6 +76,7 @@ def fit_module(
     """
     if options.get("start"):
         raise UsageError("start is for train, which keeps no records: go on with a run by resume=...")
+    _check_places(output, resume, sinks)
     rules = [diverged(), *_rules(options.get("patience"), min_improvement, time_limit, target_loss)]
     where = _where(output, resume)
     notes: list[Warning] = []
@@ -94,11 +94,18 @@ def fit_module(
     return fit.run(RunFolder.create(where, fit.manifest), (), sinks)
 
 
+def _check_places(output: Any, resume: Any, sinks: Any) -> None:
+    if output is not None and not isinstance(output, (bool, str, os.PathLike)):
+        raise UsageError(f"output is {shown(output, quote=False)}: give a folder, or False for none")
+    if resume is not None and not isinstance(resume, (str, os.PathLike, ModuleRun)):
+        raise UsageError(f"resume is {shown(resume, quote=False)}: give the folder or the id of a run")
+    if not isinstance(sinks, (list, tuple)) or not all(callable(sink) for sink in sinks):
+        raise UsageError(f"sinks is {shown(sinks, quote=False)}: give a list of functions of a record")
+
+
 def _where(output: Any, resume: Any) -> Path | None:
     if resume is not None and output is not None:
         raise UsageError("a run that is gone on with stays in its folder: give resume without output")
-    if not isinstance(output, (str, os.PathLike, bool, NoneType)):
-        raise UsageError(f"output is {shown(output, quote=False)}: give a folder, or False for none")
     if output is None or output is True:
         return default_output()
     return None if output is False else Path(output)
@@ -106,7 +113,7 @@ def _where(output: Any, resume: Any) -> Path | None:
 
 def _rules(patience: Any, min_improvement: Any, time_limit: Any, target_loss: Any) -> list[Rule]:
     rules: list[Rule] = []
-    if min_improvement:
+    if min_improvement or not isinstance(min_improvement, (int, float)):
         check_number("min_improvement", min_improvement)
         if patience is None:
             raise UsageError("min_improvement says what patience counts as better: give patience=... as well")
@@ -114,7 +121,8 @@ def _rules(patience: Any, min_improvement: Any, time_limit: Any, target_loss: An
         check_number("time_limit", time_limit)
         rules.append(limit_of(float(time_limit)))
     if target_loss is not None:
-        if isinstance(target_loss, bool) or not isinstance(target_loss, (int, float)) or not math.isfinite(target_loss):
+        real = isinstance(target_loss, (int, float)) and not isinstance(target_loss, bool)
+        if not real or not -math.inf < target_loss < math.inf:
             raise UsageError(f"target_loss is {shown(target_loss, quote=False)}: give a finite number")
         rules.append(target_of(float(target_loss)))
     return rules

@@ -15,9 +15,9 @@ from torch.optim import Optimizer
 from ..engines.at_rest import resting
 from ..engines.feeds import TensorFeed, device_of, predicted
 from ..engines.held_out import HeldOut
-from ..errors import SightlineError, UsageError, shown
+from ..errors import SightlineError, UsageError
 from ..feeding import training_feed
-from ..guards import check_model, check_whole
+from ..guards import check_arguments, check_model, check_whole
 from ..linear.folds import assign_folds
 from ..loop_settings import LoopOptions
 from ..training import Training
@@ -118,10 +118,12 @@ def k_fold_module(
         if options.get(name):
             where = "in make()" if name in ("optimizer", "schedule") else "out: every fold is one plain training"
             raise UsageError(f"{name} is of one training and k_fold_module makes several: leave it {where}")
+    if score is not None:
+        if not callable(score):
+            raise UsageError(f"score is a {type(score).__name__}: give a function of prediction and target")
+        check_arguments("score", score, "(prediction, target)", "prediction and target")
     check_whole("folds", folds, at_least=2)
     check_whole("fold_seed", fold_seed, at_least=0)
-    if score is not None and not callable(score):
-        raise UsageError(f"score is {shown(score, quote=False)}: give a function of prediction and target")
     model, _ = _made(make)
     feed = training_feed(data, model, options.get("loss"))
     if not isinstance(feed, TensorFeed):
@@ -163,8 +165,9 @@ def _one(
 
 
 def _made(make: Callable[[], Made]) -> tuple[nn.Module, dict[str, Any]]:
-    if isinstance(make, nn.Module) or not callable(make):
-        raise UsageError(f"make is {shown(type(make).__name__)}: give a function that builds a model and its optimizer")
+    if not callable(make) or isinstance(make, nn.Module):
+        raise UsageError(f"make is a {type(make).__name__}: give a function that returns a new model and its optimizer")
+    check_arguments("make", make, "()", "nothing")
     made = make()
     if not isinstance(made, tuple) or len(made) not in (2, 3):
         raise UsageError(f"make() gives a {type(made).__name__}: return the model and its optimizer, return model, sgd")
@@ -183,7 +186,11 @@ def _strata(target: Any) -> Any:
 
 def _scored(score: Score | None, loss: Any, prediction: Any, target: Any) -> float | None:
     if score is not None:
-        return _number(score(prediction, target))
+        value = score(prediction, target)
+        try:
+            return float(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise UsageError(f"score gives a {type(value).__name__}: return one number") from None
     if not isinstance(prediction, Tensor) or not isinstance(target, Tensor):
         return None
     if isinstance(loss, (nn.CrossEntropyLoss, nn.NLLLoss)) and not target.is_floating_point():

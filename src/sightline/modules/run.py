@@ -68,9 +68,10 @@ class ModuleRun:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        from ..guards import check_model
+        from ..guards import check_model, check_values
 
-        check_model(model)
+        check_model(model, lazy=True)
+        check_values(model)
         if self.folder is None:
             raise RunError("this run was written to no folder: use its model")
         path = self.folder / "model.safetensors"
@@ -107,8 +108,10 @@ def load_module(folder: str | os.PathLike[str]) -> ModuleRun:
         warnings = tuple(Warning(w["code"], w["text"], tuple(w["fix"])) for w in result["warnings"])
         verdict = Verdict(result["verdict"], values["sentence"], warnings)
         epochs = [record for record in read_epochs(path) if record.number <= result["epochs"]]
-        return ModuleRun(result, verdict, epochs, path, values["settings"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        run = ModuleRun(result, verdict, epochs, path, values["settings"])
+        run.summary()  # which reads all that a damaged file may lack
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
             f"{path / 'run.json'} is damaged ({error}): restore the folder from a copy or train again"
         ) from None
+    return run

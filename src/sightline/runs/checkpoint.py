@@ -153,8 +153,8 @@ def _checksum(values: Mapping[str, Any]) -> str:
 
 
 # A nested state becomes plain JSON in which {"tensor": key} stands for a tensor, {"tuple": [...]} for a tuple,
-# {"float": "inf"} for a number that JSON cannot write, and {"items": [[key, value], ...]} for a dict, whose keys may
-# be whole numbers.
+# {"float": "inf"} for a number that JSON cannot write, {"numpy": dtype, "value": number} for one of numpy, and
+# {"items": [[key, value], ...]} for a dict, whose keys may be whole numbers.
 
 
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
@@ -166,12 +166,12 @@ def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, (list, tuple)):
         items = [_split(v, f"{path}/{i}", tensors) for i, v in enumerate(value)]
         return {"tuple": items} if isinstance(value, tuple) else items
+    if isinstance(value, np.generic) and value.dtype.kind in "fiub":  # whose arithmetic rounds in its own way
+        return {"numpy": value.dtype.name, "value": _split(value.item(), path, tensors)}
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, np.generic):
-        return {"numpy": [value.dtype.name, value.item()]}
     raise UsageError(
         f"the state of the training holds a {type(value).__name__} at {path}, which no checkpoint can hold: keep "
         "tensors and plain values there, or keep no run folder with output=False"
@@ -187,9 +187,8 @@ def _join(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tensors[value["tensor"]]
     if "tuple" in value:
         return tuple(_join(v, tensors) for v in value["tuple"])
+    if "numpy" in value:
+        return np.dtype(value["numpy"]).type(_join(value["value"], tensors))
     if "float" in value:
         return float(value["float"])
-    if "numpy" in value:
-        name, number = value["numpy"]
-        return np.dtype(name).type(number)
     return {k: _join(v, tensors) for k, v in value["items"]}

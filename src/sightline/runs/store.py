@@ -54,10 +54,9 @@ class RunFolder:
             output.mkdir(parents=True, exist_ok=True)
             path = unused_folder(output)
             (path / "figures").mkdir()
-        except OSError as error:
-            raise RunError(
-                f"cannot write runs to {output}: {error.strerror}; choose another place with --output"
-            ) from None
+        except (OSError, ValueError) as error:
+            why, where = getattr(error, "strerror", None) or error, shown(output, quote=False, limit=200)
+            raise RunError(f"cannot write runs to {where}: {why}; choose another place with --output") from None
         values = {"format": FORMAT, "run": path.name, "status": "running", "started": _now(), **manifest}
         folder = cls(path, values, Lock(path))
         write_json(path / "run.json", folder.manifest)
@@ -87,7 +86,8 @@ class RunFolder:
         """Take up writing after the record `last`: later ones are cut off, and `last` no longer ends the run; None
         begins again.
         """
-        going = [*self.manifest.get("resumed", []), {"epoch": last.number if last else 0, "at": _now()}]
+        before = self.manifest.get("resumed", [])
+        going = [*(before if isinstance(before, list) else []), {"epoch": last.number if last else 0, "at": _now()}]
         self.manifest = {**self.manifest, **changed, "status": "running", "resumed": going}
         write_json(self.path / "run.json", self.manifest)
         self._kept = last.number if last else -1
@@ -98,7 +98,10 @@ class RunFolder:
         """One record, one line, one write; that from which the run went on has its line, unless it ends here."""
         assert self._epochs is not None
         if epoch.number > self._kept:
-            self._epochs.write(_line(epoch))
+            try:
+                self._epochs.write(_line(epoch))
+            except OSError as error:
+                raise self._unwritten(error) from None
         elif epoch.stop is not None:
             self.end_with(epoch)
 
@@ -131,9 +134,17 @@ class RunFolder:
         self._epochs = open(self.path / "epochs.jsonl", "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - closed later
 
     def _close_records(self) -> None:
-        if self._epochs is not None:
-            self._epochs.close()
-            self._epochs = None
+        epochs, self._epochs = self._epochs, None
+        if epochs is not None:
+            try:
+                epochs.close()
+            except OSError as error:
+                raise self._unwritten(error) from None
+
+    def _unwritten(self, error: OSError) -> RunError:
+        return RunError(
+            f"cannot write {self.path / 'epochs.jsonl'}: {error.strerror}; free space there or choose another --output"
+        )
 
     def _rewrite(self, last: Epoch | None) -> None:
         """The lines before that record as they are, then its own, then nothing."""
@@ -215,9 +226,9 @@ def read_epochs(folder: Path) -> Iterator[Epoch]:
 def find_run(name: str | os.PathLike[str], output: Path | None = None) -> Path:
     """The folder of a run given by its folder, its id, or the beginning of its id."""
     if not isinstance(name, (str, os.PathLike)):
-        raise UsageError(f"a run is given as {shown(type(name).__name__)}: give its id, or its folder")
+        raise UsageError(f"the run is a {type(name).__name__}: give its folder or its id")
     path = Path(name)
-    if (path / "run.json").is_file():
+    if _holds_run(path):
         return path
     output = output or default_output()
     known = [p.parent for p in sorted(output.glob("*/run.json"))]
@@ -230,6 +241,13 @@ def find_run(name: str | os.PathLike[str], output: Path | None = None) -> Path:
             f"{shown(name)} fits {len(matches)} runs: {', '.join(p.name for p in matches)}; give more of the id"
         )
     raise RunError(f"no run {shown(name)} in {output}: {nearest(str(name), [p.name for p in known])}")
+
+
+def _holds_run(path: Path) -> bool:
+    try:
+        return (path / "run.json").is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def list_runs(output: Path | None = None) -> list[dict[str, Any]]:
