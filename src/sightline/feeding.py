@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from .data.split import held_out
 from .engines.feeds import BatchFeed, Feed, Splitter, TensorFeed, device_of, rows_in
-from .engines.loss_kinds import Kind, check_target
+from .engines.guarding.loss_kinds import Kind, check_target
 from .errors import UsageError
 from .guards import as_rows
 

@@ -36,7 +36,7 @@ class RangeTest:
 
     @classmethod
     def of(cls, rates: list[float], losses: list[float], steps: int, *, ended: bool, noisy: bool) -> RangeTest:
-        """What these losses say; `ended` where the last one is out of bounds, `noisy` where they are of mini-batches."""
+        """What these losses say; `ended` where the last is out of bounds, `noisy` where they are of mini-batches."""
         kept, width = losses[:-1] if ended else losses, max(5, steps // WINDOWS) | 1
         smoothed = _running_mean(kept, width) if noisy else kept
         noise = 2.0 * float(np.std(np.subtract(kept, smoothed))) / math.sqrt(width)

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import LBFGS, Optimizer
 
-from .engines.checks import check_loss_value, check_prediction
 from .engines.feeds import Batch, TensorFeed, device_of
+from .engines.guarding.checks import check_loss_value, check_prediction
+from .engines.guarding.refusals import checked
 from .engines.hessian import HessianProduct, refuse_second_derivative
 from .engines.lanczos import largest_eigenvalues
 from .engines.optimizers import make_optimizer
 from .engines.problem import Problem
-from .engines.refusals import checked
 from .errors import UsageError, shown
 from .feeding import training_feed
 from .guards import check_arguments, check_loop, check_loss, check_number, check_values, check_whole

@@ -14,8 +14,8 @@ from .engines.base import Engine
 from .engines.choose import choose
 from .engines.custom import CustomStep
 from .engines.feeds import BatchFeed
+from .engines.guarding.notes import warn
 from .engines.held_out import Best, HeldOut
-from .engines.notes import warn
 from .engines.problem import Problem
 from .errors import UsageError, shown
 from .feeding import held_out_feed, training_feed

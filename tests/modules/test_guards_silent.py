@@ -342,7 +342,7 @@ def test_float32_moments_beside_bfloat16_parameters_are_meant():
     for p in model.parameters():
         adam.state[p]["exp_avg"] = adam.state[p]["exp_avg"].float()
         adam.state[p]["exp_avg_sq"] = adam.state[p]["exp_avg_sq"].float()
-    from sightline.engines.optimizer_checks import check_optimizer
+    from sightline.engines.guarding.optimizer_checks import check_optimizer
 
     check_optimizer(adam, model, [], pytest.fail)
 

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from .at_rest import MeanLoss, loss_and_gradient, same_at_rest, weight_in_mean
 from .base import Measured
-from .faults import finite
 from .feeds import Batch, TensorFeed, predicted, rows_in
+from .guarding.faults import finite
+from .guarding.watch import Watch
 from .optimizers import load_optimizer
 from .problem import Problem
 from .progress import Progress
 from .random_streams import undisturbed
 from .stepping import Stepper, needs_closure
-from .watch import Watch
 
 __all__ = ["Autograd"]
 

@@ -16,9 +16,9 @@ from ..errors import UsageError
 from .at_rest import MeanLoss
 from .autograd import Autograd
 from .base import Measured
-from .faults import in_parameters_or_rows, in_rows
 from .feeds import Batch, rows_in
-from .first_steps import FirstSteps
+from .guarding.faults import in_parameters_or_rows, in_rows
+from .guarding.first_steps import FirstSteps
 from .problem import Problem
 from .progress import Progress
 

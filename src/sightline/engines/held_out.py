@@ -14,11 +14,11 @@ from torch import nn
 from ..errors import DataError, UsageError
 from ..records import Epoch
 from .at_rest import MeanLoss, resting, weight_in_mean
-from .faults import in_rows
 from .feeds import Feed
+from .guarding.faults import in_rows
+from .guarding.refusals import checked
+from .guarding.watch import looked_at
 from .random_streams import undisturbed
-from .refusals import checked
-from .watch import looked_at
 
 __all__ = ["Best", "HeldOut"]
 

@@ -13,10 +13,10 @@ from torch.optim import Optimizer
 
 from ..errors import UsageError
 from ..records import Warning
-from .checks import check_call, check_input
 from .feeds import Feed, TensorFeed, device_of, rows_in
-from .notes import warn
-from .optimizer_checks import check_optimizer
+from .guarding.checks import check_call, check_input
+from .guarding.notes import warn
+from .guarding.optimizer_checks import check_optimizer
 from .stepping import Stepping, needs_closure
 
 __all__ = ["SIZE_LIMIT", "Problem", "parameter_values"]

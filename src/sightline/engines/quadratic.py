@@ -14,10 +14,10 @@ from torch import nn
 
 from ..linear.squared_error import SquaredError
 from .base import Measured
+from .guarding.watch import Watch
 from .optimizers import load_optimizer
 from .problem import Problem
 from .stepping import Stepper
-from .watch import Watch
 
 __all__ = ["Quadratic"]
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from ..engines.checks import loss_name
 from ..engines.feeds import Feed, TensorFeed, tensors_in
+from ..engines.guarding.checks import loss_name
 from ..engines.stepping import settings_used
 from ..errors import RunError, UsageError, shown
 from ..runs.files import finite

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from ..engines.checks import loss_name
 from ..engines.feeds import TensorFeed
+from ..engines.guarding.checks import loss_name
 from ..engines.problem import Problem
 from ..engines.random_streams import undisturbed
 from ..engines.stepping import settings_used

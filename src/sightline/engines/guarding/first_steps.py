@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ...errors import UsageError
+from ..problem import Problem
 from .checks import unreached
 from .onlooker import Onlooker
 from .optimizer_checks import foreign_parameters, lacking, left_out, refuse_foreign
-from .problem import Problem
 
 __all__ = ["DOES", "FirstSteps"]
 

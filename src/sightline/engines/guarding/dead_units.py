@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..records import Warning
-from .at_rest import resting
-from .feeds import tensors_in
-from .random_streams import undisturbed
+from ...records import Warning
+from ..at_rest import resting
+from ..feeds import tensors_in
+from ..random_streams import undisturbed
 
 __all__ = ["DeadUnits"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ...errors import UsageError
 
 __all__ = ["FUNCTIONS", "Kind", "check_target"]
 

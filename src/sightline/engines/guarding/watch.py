@@ -11,9 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from ..errors import UsageError
-from ..linear.curvature import Curvature, limit_formula
-from ..words import plain
+from ...errors import UsageError
+from ...linear.curvature import Curvature, limit_formula
+from ...words import plain
+from ..feeds import TensorFeed, predicted, rows_in
+from ..hessian import HessianProduct
+from ..lanczos import largest_eigenvalues
+from ..problem import Problem
 from .checks import (
     broadcast,
     check_call,
@@ -26,12 +30,8 @@ from .checks import (
 )
 from .dead_units import DeadUnits
 from .faults import finite, in_rows, why_not_finite
-from .feeds import TensorFeed, predicted, rows_in
-from .hessian import HessianProduct
-from .lanczos import largest_eigenvalues
 from .loss_kinds import check_target
 from .onlooker import Onlooker, column_and_row
-from .problem import Problem
 from .refusals import of_a_layer, of_torch
 
 __all__ = ["Watch", "looked_at"]

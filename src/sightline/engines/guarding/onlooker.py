@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ..errors import UsageError
+from ...errors import UsageError
 from .checks import broadcast, check_activation
 from .loss_kinds import FUNCTIONS, Kind, check_target
 

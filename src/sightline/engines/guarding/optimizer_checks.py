@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..errors import UsageError
-from ..records import Warning
-from ..words import count
+from ...errors import UsageError
+from ...records import Warning
+from ...words import count
 
 __all__ = ["check_optimizer", "foreign_parameters", "lacking", "left_out", "listed", "refuse_foreign"]
 

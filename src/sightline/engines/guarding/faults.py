@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..words import count
-from .feeds import predicted
-from .random_streams import undisturbed
+from ...words import count
+from ..feeds import predicted
+from ..random_streams import undisturbed
 
 __all__ = ["finite", "in_parameters_or_rows", "in_rows", "why_not_finite"]
 

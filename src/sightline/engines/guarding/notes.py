@@ -6,12 +6,12 @@ import sys
 import warnings
 from pathlib import Path
 
-from ..errors import LoopWarning
-from ..records import Warning
+from ...errors import LoopWarning
+from ...records import Warning
 
 __all__ = ["warn"]
 
-HERE = str(Path(__file__).resolve().parent.parent)
+HERE = str(Path(__file__).resolve().parents[2])
 
 
 def warn(note: Warning) -> None:

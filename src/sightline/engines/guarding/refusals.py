@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import UsageError
+from ...errors import UsageError
+from ..feeds import predicted, rows_in
+from ..random_streams import undisturbed
 from .checks import DETACHED
-from .feeds import predicted, rows_in
-from .random_streams import undisturbed
 
 __all__ = ["checked", "of_a_layer", "of_torch"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError, shown
-from ..records import Warning
+from ...errors import UsageError, shown
+from ...records import Warning
 from .loss_kinds import FUNCTIONS, Kind
 from .optimizer_checks import listed
 
