@@ -91,4 +91,5 @@ def _set_gradient(parameter: torch.Tensor, gradient: Array) -> None:
     """Rounded once to its dtype, in memory of its own, for clipping changes it in place."""
     if parameter.grad is None:
         parameter.grad = torch.empty_like(parameter)
-    np.copyto(parameter.grad.numpy(), gradient, casting="same_kind")
+    with np.errstate(over="ignore"):  # infinite in float32 it is for torch too
+        np.copyto(parameter.grad.numpy(), gradient, casting="same_kind")
