@@ -93,7 +93,7 @@ def runs_command(output: str | None, as_json: bool) -> int:
         click.echo(f'no runs in {where}; make one with: sightline fit DATA "y ~ x"')
         return 0
     room = max(16, shutil.get_terminal_size().columns - 65)
-    click.echo(f"{'run':<9}{'started':<18}{'verdict':<15}{'loss':>11}{'epochs':>9}  formula")
+    click.echo(f"{'run':<9}{'started':<18}{'verdict':<15}{'loss':>11}{'epochs':>9}  {_heading(found)}")
     for r in found:
         b = _brief(r)
         started = str(r.get("started", ""))[:16].replace("T", " ")
@@ -105,6 +105,10 @@ def runs_command(output: str | None, as_json: bool) -> int:
     if killed := [r for r in found if r["status"] == "killed"]:
         click.echo(f"\n{KILLED}; {_resume(str(killed[-1]['folder' if output else 'run']))}")
     return 0
+
+
+def _heading(found: list[dict[str, Any]]) -> str:
+    return "formula, or module" if any(run.get("kind") == "module" for run in found) else "formula"
 
 
 def _brief(run: dict[str, Any]) -> dict[str, Any]:

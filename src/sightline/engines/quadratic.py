@@ -47,6 +47,7 @@ class Quadratic:
         if self.module.bias is not None:
             _set_gradient(self.module.bias, by_bias)
         self.stepper.step()
+        self._watch.begun()
         self.stepper.end_epoch(self.form.minimum + excess)
         return self.form.minimum + excess
 

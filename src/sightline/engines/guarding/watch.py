@@ -97,6 +97,10 @@ class Watch:
         found = in_rows(inputs, target)
         return f"in batch {batch} of epoch {epoch}, the one before, {found}" if found else ""
 
+    def begun(self) -> None:
+        """After a step that was not looked at."""
+        self._first = False
+
     def stepped(self) -> None:
         """After a step function has taken a step."""
         self._first = False
