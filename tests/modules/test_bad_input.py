@@ -51,7 +51,7 @@ def test_settings_of_another_type(options, sentence):
         ({"sinks": [1]}, r"sinks is \[1\]: give a list of functions"),
         ({"target_loss": float("nan")}, "target_loss is nan: give a finite number"),
         ({"min_improvement": {}}, "min_improvement is"),
-        ({"epoch": 3}, "no option 'epoch': did you mean 'epochs'"),
+        ({"epoch": 3}, "there is no setting 'epoch': did you mean 'epochs'"),
     ],
 )
 def test_settings_of_fit_module(options, sentence):
@@ -60,7 +60,7 @@ def test_settings_of_fit_module(options, sentence):
 
 
 def test_what_is_missing():
-    with pytest.raises(UsageError, match="optimizer is missing: give one"):
+    with pytest.raises(UsageError, match="optimizer is missing: give it"):
         sightline.fit_module(linear(), (X, Y), loss=MSE)
 
 
@@ -180,7 +180,7 @@ def test_optimizers_without_what_a_loop_needs(optimizer, sentence):
 
 
 def test_a_state_that_cannot_be_kept(tmp_path):
-    with pytest.raises(RunError, match=r"the state holds a object at optimizer.*train with output=False"):
+    with pytest.raises(UsageError, match=r"holds a object at /optimizer.*no run folder with output=False"):
         fitted(net(), optimizer=lambda m: Keeping(m.parameters(), lr=0.1), output=tmp_path)
     assert len(fitted(net(), optimizer=lambda m: Keeping(m.parameters(), lr=0.1)).epochs) == 4
 

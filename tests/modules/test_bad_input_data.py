@@ -33,9 +33,9 @@ class NoRate(torch.optim.Optimizer):
     ("data", "sentence"),
     [
         ({}, "data is an empty dict"),
-        (({"inpt": X}, Y), "the model takes .*input.* and the data give it inpt"),
-        ((X, X, Y), "the model takes .*input.* and the data give it 2"),
-        ([(X, X, Y)] * 2, "the model takes .*input.* and the data give it 2"),
+        (({"inpt": X}, Y), r"Linear.forward\(input\) cannot take its inputs, inpt by name"),
+        ((X, X, Y), r"Linear.forward\(input\) cannot take its inputs, 2 of them"),
+        ([(X, X, Y)] * 2, r"Linear.forward\(input\) cannot take its inputs, 2 of them"),
         ((X.to_sparse(), Y), "x is a sparse or nested tensor"),
         ((X.to("meta"), Y), "x is on the meta device"),
         ((X.numpy()[::-1], Y), r"x is a ndarray .* an array from numpy\.array"),

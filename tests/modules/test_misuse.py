@@ -37,8 +37,7 @@ def fitted(model=None, data=(X, Y), lr=0.1, **options):
         ({"min_improvement": 0.1}, "give patience=... as well"),
         ({"target_loss": math.nan}, "target_loss is nan: give a finite number"),
         ({"output": 5}, "output is 5: give a folder, or False for none"),
-        ({"output": None, "resume": 5}, "a run is given as 'int': give its id, or its folder"),
-        ({"output": "runs", "resume": "abc"}, "give resume without output"),
+        ({"output": None, "resume": 5}, "resume is 5: give the folder or the id of a run"),
         ({"data": (X, X, Y)}, r"Sequential.forward\(input\) cannot take its inputs, 2 of them"),
         ({"data": [(X, X, Y)]}, r"Sequential.forward\(input\) cannot take its inputs, 2 of them"),
         ({"data": [(X, Y), (X, Y[:, 0])]}, r"batch 2 of epoch 1: the model predicts shape \(12, 1\) but the target"),
@@ -65,7 +64,7 @@ class Both(nn.Linear):
 
 
 def test_a_prediction_that_is_no_tensor_is_named():
-    with pytest.raises(sightline.UsageError, match="the model returns a tuple and MSELoss takes one tensor"):
+    with pytest.raises(sightline.UsageError, match="the model gives a tuple and MSELoss takes a tensor"):
         fitted(Both(3, 1))
     assert len(fitted(Both(3, 1), loss=lambda both, y: ((both[0] - y) ** 2).mean()).epochs) == 4
 
@@ -163,10 +162,10 @@ def at_rate(lr):
 @pytest.mark.parametrize(
     ("make", "options", "sentence"),
     [
-        (made(), {}, "make is 'Sequential': give a function"),
-        (at_rate(0.1), {"score": 5}, "score is 5: give a function"),
-        (at_rate(0.1), {"score": lambda p, y: "good"}, "fold 1 of 3: score gives a str that is no number"),
-        (at_rate(0.1), {"score": lambda p, y: p}, "fold 1 of 3: score gives a Tensor that is no number"),
+        (made(), {}, "make is a Sequential: give a function"),
+        (at_rate(0.1), {"score": 5}, "score is a int: give a function"),
+        (at_rate(0.1), {"score": lambda p, y: "good"}, "fold 1 of 3: score gives a str: return one number"),
+        (at_rate(0.1), {"score": lambda p, y: p}, "fold 1 of 3: score gives a Tensor: return one number"),
     ],
 )
 def test_a_mistake_with_folds_is_named(make, options, sentence):

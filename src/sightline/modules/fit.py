@@ -78,7 +78,7 @@ def fit_module(
         raise UsageError("start is for train, which keeps no records: go on with a run by resume=...")
     _check_places(output, resume, sinks)
     rules = [diverged(), *_rules(options.get("patience"), min_improvement, time_limit, target_loss)]
-    where = _where(output, resume)
+    where = _where(output)
     notes: list[Warning] = []
     training = Training.of(model, data, options, tell=notes.append, resumed=resume is not None)
     if min_improvement:
@@ -103,9 +103,7 @@ def _check_places(output: Any, resume: Any, sinks: Any) -> None:
         raise UsageError(f"sinks is {shown(sinks, quote=False)}: give a list of functions of a record")
 
 
-def _where(output: Any, resume: Any) -> Path | None:
-    if resume is not None and output is not None:
-        raise UsageError("a run that is gone on with stays in its folder: give resume without output")
+def _where(output: Any) -> Path | None:
     if output is None or output is True:
         return default_output()
     return None if output is False else Path(output)
