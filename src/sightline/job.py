@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from . import loop
@@ -43,7 +41,7 @@ from .truth import Truth, measured_excess
 from .truths import truth_of
 from .tuning import Step, choose_step
 from .verdict import warnings_before
-from .version import __version__
+from .version import versions
 
 __all__ = ["Job", "Sink", "form_of"]
 
@@ -191,7 +189,10 @@ class Job:
         if folder and checkpoints:
             every = [self.best, folder.append, checkpoints, *sinks]
         try:
-            for record in stop_when(self._records(done), *rules, *own):
+            records = loop.run(
+                self.engine, epochs=self.epochs, after=done[-1] if done else None, validate=self.validate
+            )
+            for record in stop_when(records, *rules, *own):
                 epochs.append(record)
                 for sink in every:
                     sink(record)
@@ -231,26 +232,13 @@ class Job:
         loss = torch_loss(self.truth.layout.loss, self.settings.loss_opt, weighted=rows.weight is not None)
         return HeldOut(self.problem.module, loss, TensorFeed(x, y))
 
-    def _records(self, done: Sequence[Epoch]) -> Iterator[Epoch]:
-        """The records to come; after a resume the first is the last one that was written, without the end it had."""
-        start, after = (done[-1].number, done[-1]) if done else (0, None)
-        records = loop.run(self.engine, epochs=self.epochs, start=start, after=after, validate=self.validate)
-        first = next(records)
-        yield replace(done[-1], stop=first.stop) if done else first
-        yield from records
-
     def manifest(self) -> dict[str, Any]:
         """What run.json says from the start."""
         return {
             "settings": self.settings.to_dict(),
             "design": self.prepared.design.to_dict(),
             "source": self.prepared.manifest(),
-            "versions": {
-                "sightline": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
+            "versions": versions(),
         }
 
     def _finish(self, epochs: list[Epoch], kept: Epoch | None, folder: RunFolder | None) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from time import perf_counter
 
 from .engines.base import Engine
@@ -24,12 +25,16 @@ def run(
 
     The first record is the state before any update. `measure_every` k measures the loss at rest at every k-th
     epoch, at the first and at the last; None never does. `validate` gives the loss of rows that are not trained on,
-    which costs no training time. Rows and seconds are counted on from the record `after`. Where the loss is no finite
-    number, the record ends the run and says why. The generator is paused while a reader looks, so nothing is
-    half-updated.
+    which costs no training time. Where the loss is no finite number, the record ends the run and says why. The
+    generator is paused while a reader looks, so nothing is half-updated.
+
+    After the record `after`, which describes the engine as it is, the first one is that record again, as it was written
+    but for the end it had; rows and seconds are counted on from it.
     """
     running: float | None = None
-    rows, seconds = (engine.rows * start, 0.0) if after is None else (after.rows, after.seconds)
+    start, rows, seconds = (start, engine.rows * start, 0.0) if after is None else (
+        after.number, after.rows, after.seconds,
+    )  # fmt: skip
     for number in range(start, epochs + 1):
         began = perf_counter()
         if number > start:
@@ -42,8 +47,11 @@ def run(
         valid = None if validate is None else validate()
         stop = Stop("epochs", f"all {epochs:,} epochs were run") if last else None
         stop = Stop("diverged", now.fault) if now.fault else stop
-        yield Epoch(
-            number, running, now.train_loss, valid, now.gradient_norm, now.lr, rows, seconds, now.parameters, stop,
-        )  # fmt: skip
+        if after is not None and number == start:
+            yield replace(after, stop=stop)
+        else:
+            yield Epoch(
+                number, running, now.train_loss, valid, now.gradient_norm, now.lr, rows, seconds, now.parameters, stop
+            )
         if now.fault:
             return

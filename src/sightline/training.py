@@ -76,16 +76,16 @@ class Training:
             [] if s.patience is None else [patience_of(s.patience)],
         )  # fmt: skip
 
-    def stream(self, *, start: int, after: Epoch | None = None) -> Iterator[Epoch]:
+    def stream(self, *, after: Epoch | None = None) -> Iterator[Epoch]:
         """The records one after the other, and nothing else; `after` is the last one of those before."""
         return loop.run(
-            self.engine, epochs=self.epochs, start=start, after=after, measure_every=self.measure_every,
+            self.engine, epochs=self.epochs, start=self.start, after=after, measure_every=self.measure_every,
             validate=self.validate,
         )  # fmt: skip
 
     def records(self) -> Iterator[Epoch]:
         """The records until a rule ends them; after the last one the model is as it was at the best of them."""
-        for record in stop_when(self.stream(start=self.start), *self.rules):
+        for record in stop_when(self.stream(), *self.rules):
             if self.best is not None:
                 self.best(record)
             yield record

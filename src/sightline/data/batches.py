@@ -1,13 +1,11 @@
-"""Which rows make up which batch of which epoch."""
+"""In which order the rows of an epoch come."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-__all__ = ["batches", "epoch_order"]
+__all__ = ["epoch_order"]
 
 
 def epoch_order(rows: int, *, seed: int, epoch: int) -> Tensor:
@@ -19,9 +17,3 @@ def epoch_order(rows: int, *, seed: int, epoch: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**32)
     return torch.randperm(rows, generator=generator)
-
-
-def batches(x: Tensor, y: Tensor, *, size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of one epoch: `(size, ...)` rows of x and y, the last one shorter where the rows do not divide."""
-    for rows in epoch_order(len(x), seed=seed, epoch=epoch).split(size):  # type: ignore[no-untyped-call]
-        yield x[rows], y[rows]

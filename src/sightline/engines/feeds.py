@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -181,8 +182,12 @@ class Splitter:
             f"a batch of {got} has no target: give pairs (x, y), or train with a step function of your own, step=..."
         )
 
+    @cached_property
+    def _taken(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self._module.forward).parameters
+
     def _by_name(self, batch: Mapping[str, Any]) -> Batch:
-        taken = inspect.signature(self._module.forward).parameters
+        taken = self._taken
         inputs = {name: value for name, value in batch.items() if name in taken}
         left = [name for name in batch if name not in taken]
         if len(left) == 1 and inputs:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import LBFGS, Optimizer
 
-from ..data.batches import batches
 from ..errors import UsageError
 from ..linear.squared_error import SquaredError
 from .base import Measured
@@ -59,8 +58,8 @@ class Stacked:
         return losses
 
     def _run_batches(self, number: int) -> dict[int, float]:
-        p, total = self.problem, dict.fromkeys(self.models, 0.0)
-        for x, y in batches(p.x, p.y, size=p.batch_size or self.rows, seed=p.seed, epoch=number):
+        total = dict.fromkeys(self.models, 0.0)
+        for x, y in self.problem.feed.epoch(number):
             for i, loss in self._on_rows(x, y).items():
                 total[i] += loss * (len(x) / self.rows)
             self.optimizer.step()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from ..stopping import patience as patience_of
 from ..stopping import target_loss as target_of
 from ..stopping import time_limit as limit_of
 from ..training import Training
+from ..version import versions
 from ..words import count
 from .run import KIND, ModuleRun
 from .settings import check_same, told
@@ -149,7 +150,7 @@ class ModuleFit:
     @property
     def manifest(self) -> dict[str, Any]:
         """What run.json says from the start."""
-        return {"kind": KIND, "settings": self.told, "versions": self.told["versions"]}
+        return {"kind": KIND, "settings": self.told, "versions": versions()}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that going on depends on."""
@@ -223,7 +224,7 @@ class ModuleFit:
         if isinstance(self.engine, (Autograd, CustomStep)):
             self.engine.progress.on_step = after_step
         try:
-            for record in stop_when(self._records(done), received.rule, *self.rules):
+            for record in stop_when(self.training.stream(after=done[-1] if done else None), received.rule, *self.rules):
                 epochs.append(record)
                 for reader in readers:
                     reader(record)
@@ -239,14 +240,6 @@ class ModuleFit:
         if checkpoints:
             checkpoints.save(epochs[-1])
 
-    def _records(self, done: Sequence[Epoch]) -> Iterator[Epoch]:
-        """The records to come; after a resume the first is the last one that was written, without the end it had."""
-        start, after = (done[-1].number, done[-1]) if done else (0, None)
-        records = self.training.stream(start=start, after=after)
-        first = next(records)
-        yield replace(done[-1], stop=first.stop) if done else first
-        yield from records
-
     def _finish(self, folder: RunFolder | None, epochs: list[Epoch]) -> ModuleRun:
         """The verdict on the parameters as they are, those of the last record or of the one that did best."""
         kept = self.best.record if self.training.best is not None else None
@@ -255,7 +248,7 @@ class ModuleFit:
         model = self.training.problem.module
         verdict = judge_module(epochs, kept, self.notes)
         result = result_of(self.training, epochs, kept, verdict, self.curvature)
-        result = {"run": folder.id if folder else None, "kind": KIND, **result}
+        result = {"run": folder.id if folder else None, "kind": KIND, **result, "optimizer": self.told["optimizer"]}
         if folder:
             save_model(folder.path, _saved_state(model))
             stop = epochs[-1].stop

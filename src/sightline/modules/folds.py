@@ -136,8 +136,7 @@ def k_fold_module(
         try:
             fold, prediction = _one(make, feed, held, number + 1, score, options)
         except SightlineError as error:
-            error.args = (f"fold {number + 1} of {folds}: {error.message}",)
-            raise
+            raise type(error)(f"fold {number + 1} of {folds}: {error.message}") from None
         found.append(fold)
         predictions.append((held, prediction))
     return ModuleFolds(tuple(found), fold_seed, chosen + 1, _together(predictions, feed.rows))
@@ -152,16 +151,15 @@ def _one(
     device = device_of(model)
     training = Training.of(model, (rest.inputs, rest.target), cast(LoopOptions, {**options, **more}))
     *_, last = training.records()
-    loss, casting = options["loss"], training.problem.casting
-    measured = [
-        HeldOut(model, loss, TensorFeed(part.inputs, part.target, device=device), casting)() for part in (rows, rest)
-    ]
+    loss, casting = training.problem.loss, training.problem.casting
     inputs, target = TensorFeed(rows.inputs, rows.target, device=device).whole()
     with resting(model), torch.no_grad(), casting():
         prediction = predicted(model, inputs)
+        held_out = float(loss(prediction, target))
+    trained = HeldOut(model, loss, TensorFeed(rest.inputs, rest.target, device=device), casting)()
     stop = "" if last.stop is None else last.stop.reason
     value = _scored(score, loss, prediction, target)
-    return ModuleFold(number, rest.rows, rows.rows, last.number, measured[0], value, measured[1], stop), prediction
+    return ModuleFold(number, rest.rows, rows.rows, last.number, held_out, value, trained, stop), prediction
 
 
 def _made(make: Callable[[], Made]) -> tuple[nn.Module, dict[str, Any]]:
@@ -199,14 +197,6 @@ def _scored(score: Score | None, loss: Any, prediction: Any, target: Any) -> flo
         cut = 0.5 if isinstance(loss, nn.BCELoss) else 0.0
         return float(((prediction > cut) == (target > 0.5)).double().mean())
     return None
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        kind = type(value).__name__
-        raise UsageError(f"score gives a {kind} that is no number: return one number for all rows held out") from None
 
 
 def _together(parts: Sequence[tuple[Tensor, Any]], rows: int) -> Tensor | None:

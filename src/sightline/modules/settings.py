@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from ..engines.feeds import Feed, TensorFeed, tensors_in
@@ -20,12 +18,9 @@ from ..errors import RunError, UsageError, shown
 from ..runs.files import finite
 from ..runs.store import RunFolder
 from ..training import Training
-from ..version import __version__
 from .run import KIND
 
 __all__ = ["check_same", "told"]
-
-FREE = ("epochs", "versions")  # what may differ when a run is gone on with
 
 
 def told(training: Training, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,7 +40,6 @@ def told(training: Training, options: Mapping[str, Any]) -> dict[str, Any]:
         "step": None if step is None else getattr(step, "__name__", type(step).__name__),
         "data": _data(problem.feed),
         "validation": None if training.validate is None else _data(training.validate.feed),
-        "versions": {"sightline": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }
     plain: dict[str, Any] = json.loads(json.dumps(finite(values)))
     return plain
@@ -77,13 +71,8 @@ def _fingerprint(values: Any) -> str:
     digest = hashlib.sha256()
     for tensor in tensors_in(values):
         digest.update(f"{tuple(tensor.shape)} {tensor.dtype};".encode())
-        digest.update(_bytes(tensor))
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    whole = tensor.detach().cpu().contiguous()
-    return whole.reshape(-1).view(torch.uint8).numpy().tobytes() if whole.numel() else b""
 
 
 def check_same(folder: RunFolder, now: Mapping[str, Any]) -> None:
@@ -96,7 +85,7 @@ def check_same(folder: RunFolder, now: Mapping[str, Any]) -> None:
         raise RunError(f"{folder.path / 'run.json'} is damaged: restore the folder from a copy or train again")
     for key, value in now.items():
         before = was.get(key)
-        if key in FREE or before == value:
+        if key == "epochs" or before == value:
             continue
         if key in ("data", "validation") and before is not None and value is not None:
             what = "validation rows" if key == "validation" else "data"

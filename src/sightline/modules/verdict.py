@@ -6,13 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from torch.optim import Optimizer
-
 from ..engines.feeds import TensorFeed
 from ..engines.guarding.checks import loss_name
 from ..engines.problem import Problem
 from ..engines.random_streams import undisturbed
-from ..engines.stepping import settings_used
 from ..errors import UsageError
 from ..guards import check_whole
 from ..rate_tests import top_curvature
@@ -121,7 +118,7 @@ def result_of(
 ) -> dict[str, Any]:
     """What run.json and `to_dict` say."""
     problem, shown = training.problem, kept or epochs[-1]
-    module, optimizer = getattr(problem.module, "_orig_mod", problem.module), problem.optimizer
+    module = getattr(problem.module, "_orig_mod", problem.module)
     return {
         "module": type(module).__name__,
         "parameters": sum(p.numel() for p in module.parameters()),
@@ -137,11 +134,6 @@ def result_of(
         "kept_epoch": shown.number,
         "verdict": verdict.name,
         "engine": {"name": type(training.engine).__name__.lower(), "reason": training.reason},
-        "optimizer": _settings(optimizer, problem),
         "curvature": list(curvature.found),
         "warnings": [{"code": w.code, "text": w.text, "fix": list(w.fix)} for w in verdict.warnings],
     }
-
-
-def _settings(optimizer: Optimizer, problem: Problem) -> dict[str, Any]:
-    return {"name": type(optimizer).__name__, **settings_used(optimizer, problem.stepping)}
