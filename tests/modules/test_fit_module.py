@@ -218,3 +218,27 @@ def test_the_summary_shows_the_epoch_that_was_kept():
     kept = run.result["kept_epoch"]
     assert kept == min(run.epochs, key=lambda record: record.valid_loss).number
     assert any(line.split()[:1] == [str(kept)] for line in run.summary().splitlines())
+
+
+def test_a_run_that_has_had_its_epochs_is_returned_as_it_is(tmp_path):
+    def fitted(epochs, **options):
+        torch.manual_seed(3)
+        x = torch.randn(40, 3)
+        model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+        sgd = torch.optim.SGD(model.parameters(), lr=0.5)
+        return sightline.fit_module(
+            model, (x[:30], x[:30, :1]), loss=nn.MSELoss(), optimizer=sgd, epochs=epochs, batch_size=10,
+            valid=(x[30:], x[30:, :1]), **options,
+        )  # fmt: skip
+
+    run = fitted(5, output=tmp_path)
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
+    again = fitted(5, resume=run.folder)
+    assert again.to_dict() == run.to_dict()
+    assert list(again.epochs) == list(run.epochs)
+    assert all(torch.equal(p, q) for p, q in zip(again.model.parameters(), run.model.parameters(), strict=True))
+    assert {path.name: path.read_bytes() for path in run.folder.iterdir() if path.is_file()} == before
+    with pytest.raises(sightline.UsageError, match="has 5 epochs already: give at least 5"):
+        fitted(4, resume=run.folder)
+    longer = fitted(7, resume=run.folder)
+    assert [e.number for e in longer.epochs] == list(range(8))

@@ -32,7 +32,7 @@ from ..stopping import time_limit as limit_of
 from ..training import Training
 from ..version import versions
 from ..words import count
-from .run import KIND, ModuleRun
+from .run import KIND, ModuleRun, load_module
 from .settings import check_same, told
 from .verdict import Curvature, judge_module, result_of
 
@@ -60,10 +60,12 @@ def fit_module(
     `output` (default ./runs or SIGHTLINE_RUNS; False writes none): records as they come, the state of model, optimizer,
     schedule and random streams every few seconds, also within an epoch, and at the end the parameters as safetensors.
     `resume` goes on with such a run from its last checkpoint, to `epochs` epochs in all, with the same call otherwise;
-    the numbers are those of the straight run, bit for bit. `curvature` k measures the largest curvature λmax of the
-    loss at every k-th epoch, so that 2 / λmax stands beside the rate. `patience` counts only what is `min_improvement`
-    better; `time_limit` (seconds, looked at after each epoch) and `target_loss` (of the validation loss, where there is
-    one) end the run too. `sinks` are called with each record. Ctrl-C ends the run after the step in progress, saved.
+    the numbers are those of the straight run, bit for bit, and a run that has had them is returned as it is.
+
+    `curvature` k measures the largest curvature λmax of the loss at every k-th epoch, so that 2 / λmax stands beside
+    the rate. `patience` counts only what is `min_improvement` better; `time_limit` (seconds, looked at after each
+    epoch) and `target_loss` (of the validation loss, where there is one) end the run too. `sinks` are called with each
+    record. Ctrl-C ends the run after the step in progress, saved.
 
     Raises UsageError and DataError as `train`; RunError where the folder cannot be gone on with.
 
@@ -172,7 +174,7 @@ class ModuleFit:
         return getattr(self.training.problem.feed, "source", None)
 
     def resume(self, run: str | os.PathLike[str] | ModuleRun, sinks: Sequence[Sink]) -> ModuleRun:
-        """Go on from the last checkpoint that holds."""
+        """Go on from the last checkpoint that holds; a run that has had its epochs is returned as it is."""
         path = run.folder if isinstance(run, ModuleRun) else find_run(run)
         if path is None:
             raise UsageError("this run was written to no folder: fit it with output, or fit it again")
@@ -182,8 +184,12 @@ class ModuleFit:
             done, notes = restored(folder, self, readable_records(path), begun="result" in folder.manifest)
             self.notes.extend(Warning("SL-CHECKPOINT", note) for note in notes)
             last = done[-1].number if done else 0
-            if self.training.epochs < last or (self.training.epochs == last and "result" in folder.manifest and last):
-                raise UsageError(f"run {path.name} has {count(last, 'epoch')} already: give epochs above {last:,}")
+            if self.training.epochs < last:
+                raise UsageError(f"run {path.name} has {count(last, 'epoch')} already: give at least {last:,}")
+            if self.training.epochs == last and folder.manifest.get("status") == "done":
+                folder.close()
+                finished = load_module(path)
+                return replace(finished, model=finished.load_into(self.training.problem.module))
             folder.go_on(done[-1] if done else None, settings=self.told)
         except BaseException:
             folder.close()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..records import Epoch
 from .drawing import EXACT, INK, POINT, TRAINED, name_axes
@@ -23,6 +24,7 @@ def module_figure(run: ModuleSubject) -> Figure:
     axes = figure.subplots(2 if curved else 1, 1, sharex=bool(curved), squeeze=False)[:, 0]
     _draw_losses(axes[0], run)
     if curved:
+        axes[0].set_xlabel("")
         _draw_limit(axes[1], run)
     return figure
 
@@ -31,7 +33,7 @@ def _draw_losses(axes: Axes, run: ModuleSubject) -> None:
     kinds = (
         ("running loss", [e.running_loss for e in run.epochs], TRAINED, "-"),
         ("loss at rest", [e.train_loss for e in run.epochs], INK, "-"),
-        ("validation loss", [e.valid_loss for e in run.epochs], EXACT, "-"),
+        ("validation loss", [e.valid_loss for e in run.epochs], POINT, "-"),
     )
     numbers = [e.number for e in run.epochs]
     everything: list[float] = []
@@ -44,8 +46,11 @@ def _draw_losses(axes: Axes, run: ModuleSubject) -> None:
         axes.set_yscale("log")
     _mark_kept(axes, run)
     name_axes(axes, "epoch", "loss", f"{run.result['module']}, {run.result['optimizer']['name']}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if everything:
         axes.legend(frameon=False)
+    else:
+        axes.text(0.5, 0.5, "no finite loss was measured", ha="center", color=INK, transform=axes.transAxes)
 
 
 def _mark_kept(axes: Axes, run: ModuleSubject) -> None:
