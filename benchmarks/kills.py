@@ -12,7 +12,7 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 sys.path.insert(0, ROOT)
 os.environ["PYTHONPATH"] = os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")])  # for the processes to come
 
-from tests.runs.killing import FAMILIES, MODULES, Begin, KilledRun, of_module, of_table, same, table  # noqa: E402
+from tests.runs.killing import FAMILIES, MODULES, Begin, KilledRun, differing, of_module, of_table, table  # noqa: E402
 
 from sightline.runs.checkpoint import Checkpoint  # noqa: E402
 
@@ -46,7 +46,9 @@ def family(name: str, begin: Begin, scratch: Path, chance: random.Random) -> int
             damaged += isinstance(newest, str)
             at += [newest.epoch] if isinstance(newest, Checkpoint) else []
         assert run.folder is not None
-        kills, runs, equal = kills + run.kills, runs + 1, equal + same(straight, run.folder)
+        if parts := differing(straight, run.folder):
+            print(f"{name}: run {runs}, killed {run.kills} times, has other {', '.join(parts)}", flush=True)
+        kills, runs, equal = kills + run.kills, runs + 1, equal + (not parts)
     print(
         f"{name}: {kills} kills in {runs} runs, at {len(set(at))} epochs from {min(at)} to {max(at)}, {damaged} newest "
         f"checkpoints unreadable, {equal} of {runs} runs bit for bit the straight one",

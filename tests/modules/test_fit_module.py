@@ -138,6 +138,18 @@ def test_a_sink_that_breaks_down(tmp_path):
     assert same_runs(straight, fitted("rmsprop", own=False, resume=folder_of(tmp_path)))
 
 
+def test_stopped_before_the_first_checkpoint_it_begins_again_with_the_result_of_the_straight_run(tmp_path, monkeypatch):
+    straight = fitted("adam")
+    monkeypatch.setattr(checkpoint, "PAUSE", 60.0)
+    with pytest.raises(ArithmeticError):
+        fitted("adam", output=tmp_path / "out", sinks=[lambda record: broken()])
+    with pytest.warns(UserWarning, match="was stopped before its first checkpoint: it begins again") as told:
+        again = fitted("adam", resume=folder_of(tmp_path))
+    assert told[0].filename.endswith("resuming.py")  # the line that called
+    assert same_runs(straight, again)
+    assert {**again.result, "run": None} == {**straight.result, "run": None}
+
+
 def test_rows_in_memory_stopped_within_an_epoch(tmp_path):
     def run(**options):
         model, optimizer = made("adam")

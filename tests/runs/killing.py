@@ -180,6 +180,6 @@ def states(folder: Path) -> object:
     return json.loads((folder / "state.json").read_text())["state"]
 
 
-def same(one: Path, other: Path) -> bool:
-    """Whether two runs have the same records, result, parameters and optimizer, bit for bit."""
-    return all(look(one) == look(other) for look in (records, results, bytes_of, states))
+def differing(one: Path, other: Path) -> list[str]:
+    """In what two runs differ, bit by bit: records, result, parameters and optimizer, the state beside them."""
+    return [look.__name__ for look in (records, results, bytes_of, states) if look(one) != look(other)]

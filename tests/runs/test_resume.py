@@ -26,7 +26,7 @@ from sightline.runs.lock import Lock
 from sightline.runs.store import RunFolder, read_epochs
 from sightline.settings import RunSettings
 
-from .killing import FAMILIES, MODULES, KilledRun, bytes_of, of_module, of_table, records, results, same, table
+from .killing import FAMILIES, MODULES, KilledRun, bytes_of, differing, of_module, of_table, records, results, table
 
 FORMULA = "y ~ u + v + w + kind"
 CASES = {
@@ -76,7 +76,7 @@ def test_the_bits_of_the_run_that_was_never_stopped(data, tmp_path, case):
         folder = trained(data, tmp_path / f"at-{until}", until=until, **CASES[case])
         assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
         run = sightline.resume(folder)
-        assert same(straight, folder)
+        assert not differing(straight, folder)
         assert [replace(e, seconds=0.0) for e in run.epochs] == records(straight)
         seconds = [e.seconds for e in read_epochs(folder)]
         assert seconds == sorted(seconds)
@@ -95,7 +95,7 @@ def test_classes(data, tmp_path, settings, classes):
     straight = trained(data, tmp_path / "straight", **settings)
     folder = trained(data, tmp_path / "stopped", until=4, **settings)
     sightline.resume(folder)
-    assert same(straight, folder)
+    assert not differing(straight, folder)
 
 
 def test_stopped_again_and_again(data, tmp_path):
@@ -113,7 +113,7 @@ def test_stopped_again_and_again(data, tmp_path):
         assert json.loads((folder / "run.json").read_text())["status"] == "failed"
         assert list(read_epochs(folder))[-1].number == until
     sightline.resume(folder)
-    assert same(straight, folder)
+    assert not differing(straight, folder)
     assert not list(folder.glob("lock*"))
 
 
@@ -131,7 +131,7 @@ def test_more_epochs_than_were_asked_for(data, tmp_path, cli):
         done = cli("resume", folder, "--epochs", 20)
         assert done.code == 0
         assert "goes on after epoch 8, to 20 epochs" in done.err
-        assert same(straight, folder)
+        assert not differing(straight, folder)
         assert [e.stop.reason if e.stop else None for e in read_epochs(folder)] == [*[None] * 20, "epochs"]
         assert sightline.load(folder).settings.epochs == 20
         with pytest.raises(sightline.UsageError, match=r"has 20 epochs already: give --epochs a number above 20"):
@@ -211,7 +211,7 @@ def previous_is_used(half, match):
         sightline.resume(folder)
     assert len(seen) == 1
     assert str(seen[0].message).endswith("goes on from the checkpoint before it, at epoch 5")
-    assert same(straight, folder)
+    assert not differing(straight, folder)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
@@ -299,7 +299,7 @@ def test_records_beyond_the_checkpoint_are_cut_off(half):
     with open(folder / "epochs.jsonl", "ab") as file:
         file.write(b"".join(lines[7:10]) + lines[10][:25])
     sightline.resume(folder)
-    assert same(straight, folder)
+    assert not differing(straight, folder)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"null", b"\xff\xfe", b"[" * 100_000])
@@ -336,7 +336,7 @@ def test_stopped_before_the_first_checkpoint_it_begins_again(data, tmp_path):
         sightline.load(folder)
     with pytest.warns(UserWarning, match="was stopped before its first checkpoint: it begins again"):
         sightline.resume(folder)
-    assert same(straight, folder)
+    assert not differing(straight, folder)
 
 
 @pytest.mark.parametrize("at", range(18))
@@ -362,7 +362,7 @@ def test_each_operation_that_fails_leaves_a_run_to_go_on_with(half, monkeypatch,
             sightline.resume(folder)
     assert [e.number for e in read_epochs(folder)][:6] == list(range(6))
     sightline.resume(folder)
-    assert same(straight, folder)
+    assert not differing(straight, folder)
     assert not list(folder.glob(".*"))
 
 
@@ -381,7 +381,7 @@ def test_changed_data_are_noticed_and_nothing_is_lost(data, tmp_path, cli):
     moved = tmp_path / "moved.csv"
     moved.write_text(whole)
     sightline.resume(folder, data=moved)
-    assert same(straight, folder)
+    assert not differing(straight, folder)
 
 
 def test_data_in_memory_have_to_be_given_again(tmp_path, heights, cli):
@@ -394,7 +394,7 @@ def test_data_in_memory_have_to_be_given_again(tmp_path, heights, cli):
     with pytest.raises(sightline.RunError, match="the dict has changed since run"):
         sightline.resume(run, epochs=9, data={**heights, "weight": [55.0, 70.0, 64.0, 80.0, 76.0]})
     assert sightline.resume(run, epochs=9, data=heights).to_dict()["loss"] == straight.result["loss"]
-    assert same(straight.folder, run.folder)
+    assert not differing(straight.folder, run.folder)
 
 
 def test_a_run_in_use_is_refused_and_a_lock_left_behind_is_not(data, tmp_path, cli):
@@ -501,7 +501,7 @@ def killed_equals_straight(begin, tmp_path, chance):
     run = KilledRun(begin, tmp_path / "killed", chance)
     while not run.live(0.4 if run.kills < 3 else 1e6):
         assert not isinstance(run.newest(), str)
-    assert same(straight, run.folder)
+    assert not differing(straight, run.folder)
 
 
 def test_the_model_loads_without_sightline_after_a_resume(data, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -182,7 +183,8 @@ class ModuleFit:
         try:
             check_same(folder, self.told)
             done, notes = restored(folder, self, readable_records(path), begun="result" in folder.manifest)
-            self.notes.extend(Warning("SL-CHECKPOINT", note) for note in notes)
+            for note in notes:  # of the folder, not of the training, whose result is that of the straight run
+                warnings.warn(note, stacklevel=3)
             last = done[-1].number if done else 0
             if self.training.epochs < last:
                 raise UsageError(f"run {path.name} has {count(last, 'epoch')} already: give at least {last:,}")
