@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightline.linear.moments import BLOCK, Moments
+from sightline.linear.blocks import BLOCK
+from sightline.linear.moments import Moments
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False).map(lambda v: float(np.float64(v)))
 

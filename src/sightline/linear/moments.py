@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Moments", "block_rows", "residual_pass"]
+from .blocks import one_blas_thread, pairwise, summed
+
+__all__ = ["Moments", "residual_pass"]
 
 Array = NDArray[np.float64]
-BLOCK = 8192  # rows at a time at most: it bounds the rounding of the sums
-
-
-def block_rows(columns: int) -> int:
-    """Rows at a time, so that a block stays in the processor's cache."""
-    return min(BLOCK, max(512, 131072 // max(columns, 1)))
+SAMPLE = 64  # rows of a block whose mean is subtracted first
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +42,54 @@ class Moments:
     def of(cls, X: Any, y: Any, weight: Array | None = None) -> Moments:
         """The moments of rows `X (n, p)`, `y (n,)` or `(n, k)`, merged pairwise from blocks of rows; `n` is
         then the sum of the weights `(n,)`, where there are any.
+
+        Rows of any real dtype and any strides, of which one block at a time is converted. The bits do not depend on
+        the number of threads.
         """
         X, y = np.asarray(X), np.asarray(y)
         y = y[:, None] if y.ndim == 1 else y
-        parts = (slice(i, i + size) for size in (block_rows(X.shape[1]),) for i in range(0, max(len(X), 1), size))
-        return cls.merged(cls.leaf(X[part], y[part], None if weight is None else weight[part]) for part in parts)
+        p, width = X.shape[1], X.shape[1] + y.shape[1] + 1
+
+        def leaf(part: slice, space: Array) -> Moments:
+            return cls.leaf(X[part], y[part], None if weight is None else weight[part], space=space)
+
+        def space(size: int) -> Array:
+            return np.empty((1 if weight is None else 2) * size * width)
+
+        return summed(leaf, space, rows=len(X), columns=p, work=len(X) * width * (width + 64))
 
     @classmethod
     def merged(cls, leaves: Iterable[Moments]) -> Moments:
         """All of them together, added pairwise, of which only a few are held at a time."""
-        waiting: list[tuple[int, Moments]] = []  # sums of 1, 2, 4, 8 ... leaves, the largest first
-        for leaf in leaves:
-            count, total = 1, leaf
-            while waiting and waiting[-1][0] == count:
-                total, count = waiting.pop()[1] + total, 2 * count
-            waiting.append((count, total))
-        total = waiting.pop()[1]
-        while waiting:
-            total = waiting.pop()[1] + total
-        return total
+        return pairwise(leaves)
 
     @classmethod
-    def leaf(cls, X: NDArray[Any], y: NDArray[Any], weight: Array | None = None) -> Moments:
-        """One block of rows, `y (n, k)`."""
-        X, y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    def leaf(
+        cls, X: NDArray[Any], y: NDArray[Any], weight: Array | None = None, *, space: Array | None = None
+    ) -> Moments:
+        """One block of rows, `y (n, k)`; `space` is room for n (p + k + 1) numbers, twice that with weights."""
+        X, y = _real(X), _real(y)
         n = float(len(X)) if weight is None else float(weight.sum())
+        p, k = X.shape[1], y.shape[1]
         if not n:
-            p, k = X.shape[1], y.shape[1]
             return cls(0.0, np.zeros(p), np.zeros(k), np.zeros((p, p)), np.zeros((p, k)), np.zeros(k))
-        p, sample = X.shape[1], slice(None, None, max(1, len(X) // 256))
-        shift_x, shift_y = X[sample].mean(axis=0), y[sample].mean(axis=0)  # about the means: what is left is taken out
-        rows = np.empty((len(X), p + y.shape[1] + 1))
+        sample = slice(None, None, max(1, len(X) // SAMPLE))  # about its mean: what is left is taken out
+        shift_x, shift_y = X[sample].mean(axis=0, dtype=np.float64), y[sample].mean(axis=0, dtype=np.float64)
+        count = len(X) * (p + k + 1)
+        space = np.empty(count if weight is None else 2 * count) if space is None else space
+        rows = _laid(space[:count], X, p + k + 1)
         np.subtract(X, shift_x, out=rows[:, :p])
         np.subtract(y, shift_y, out=rows[:, p:-1])
         rows[:, -1] = 1.0
-        products = rows.T @ (rows if weight is None else rows * weight[:, None])
+        right = rows
+        if weight is not None:
+            right = np.multiply(rows, weight[:, None], out=_laid(space[count : 2 * count], X, p + k + 1))
+        with one_blas_thread():
+            products = rows.T @ right
         left = products[-1, :-1] / n
         centered = products[:-1, :-1] - n * np.outer(left, left)
         xx, xy, yy = centered[:p, :p], centered[:p, p:], np.diag(centered)[p:]
-        return cls(n, shift_x + left[:p], shift_y + left[p:], xx, xy, np.array(yy))
+        return cls(n, shift_x + left[:p], shift_y + left[p:], np.array(xx), np.array(xy), np.array(yy))
 
     def __add__(self, other: Moments) -> Moments:
         n = self.n + other.n
@@ -105,15 +111,40 @@ def residual_pass(
     X: NDArray[Any], y: NDArray[Any], slopes: Array, bias: Array | None, weight: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """Σ w r² `(k,)`, Σ w r x' `(k, p)` and Σ w r `(k,)` of the residuals r = y - Xw' - b, block by block in float64."""
-    squares, gradient, ones = np.zeros(len(slopes)), np.zeros_like(slopes), np.zeros(len(slopes))
-    size = block_rows(X.shape[1])
-    for i in range(0, len(X), size):
-        rows = np.asarray(X[i : i + size], dtype=np.float64)
-        r = np.asarray(y[i : i + size], dtype=np.float64) - rows @ slopes.T
-        if bias is not None:
-            r -= bias
-        weighted = r if weight is None else r * weight[i : i + size, None]
-        squares += np.einsum("ij,ij->j", weighted, r)
-        gradient += weighted.T @ rows
-        ones += weighted.sum(axis=0)
-    return squares, gradient, ones
+    k, p = slopes.shape
+    plain = X.dtype == np.float64
+
+    def leaf(part: slice, space: Array) -> Array:
+        rows = X[part] if plain else _converted(X[part], space)
+        r = y[part] - rows @ slopes.T if bias is None else y[part] - rows @ slopes.T - bias
+        weighted = r if weight is None else r * weight[part, None]
+        sums = np.empty((k, p + 2))
+        sums[:, 0], sums[:, 1] = np.einsum("ij,ij->j", weighted, r), weighted.sum(axis=0)
+        sums[:, 2:] = weighted.T @ rows
+        return sums
+
+    def space(size: int) -> Array:
+        return np.empty(0 if plain else size * p)
+
+    sums = summed(leaf, space, rows=len(X), columns=p, work=64 * X.size)
+    return sums[:, 0], sums[:, 2:], sums[:, 1]
+
+
+def _real(block: NDArray[Any]) -> NDArray[Any]:
+    """The block as it is, if numpy subtracts a float64 from it in float64; else converted."""
+    block = np.asarray(block)
+    return block if block.dtype.kind in "fiub" else block.astype(np.float64)
+
+
+def _laid(space: Array, like: NDArray[Any], width: int) -> Array:
+    """That room as rows of this width, with the columns in one piece where they are so in the block."""
+    n = len(like)
+    columnar = like.ndim == 2 and abs(like.strides[0]) < abs(like.strides[1])
+    return space.reshape(width, n).T if columnar else space.reshape(n, width)
+
+
+def _converted(block: NDArray[Any], space: Array) -> Array:
+    """The block in float64, in that room."""
+    rows = _laid(space[: block.size], block, block.shape[1])
+    rows[...] = block
+    return rows

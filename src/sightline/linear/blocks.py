@@ -1,0 +1,128 @@
+"""Sums over blocks of rows, in threads, whose bits do not depend on how many threads there are."""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = ["block_rows", "one_blas_thread", "pairwise", "summed", "workers"]
+
+T = TypeVar("T")
+S = TypeVar("S")
+BLOCK = 4096  # rows at a time at most: it bounds the rounding of the sums
+CACHED = 2**18  # numbers of a block, 2 MB in float64
+RUN = 8  # blocks that a thread takes at a time at most, a power of two: one branch of the tree of sums
+WORTH = 2**26  # work from which threads pay, about a million numbers that are read once
+
+
+def block_rows(columns: int) -> int:
+    """Rows at a time, so that a block stays in the processor's cache."""
+    return min(BLOCK, max(512, CACHED // max(columns, 1)))
+
+
+def pairwise(leaves: Iterable[T], add: Callable[[T, T], T] = operator.add) -> T:
+    """All of them together, added pairwise, of which only a few are held at a time.
+
+    The tree depends on their number alone; a run of leaves that starts at a multiple of its own length, a power of
+    two, is a branch of it, and so is a shorter last one.
+
+    >>> pairwise("abcde", "({}{})".format)
+    '(((ab)(cd))e)'
+    """
+    waiting: list[tuple[int, T]] = []  # sums of 1, 2, 4, 8 ... leaves, the largest first
+    for leaf in leaves:
+        count, total = 1, leaf
+        while waiting and waiting[-1][0] == count:
+            total, count = add(waiting.pop()[1], total), 2 * count
+        waiting.append((count, total))
+    total = waiting.pop()[1]
+    while waiting:
+        total = add(waiting.pop()[1], total)
+    return total
+
+
+def summed(leaf: Callable[[slice, S], T], space: Callable[[int], S], *, rows: int, columns: int, work: int) -> T:
+    """Σ leaf(part, buffer) over the blocks of the rows, added pairwise, in threads where the `work` is worth it.
+
+    `space(size)` makes the buffer for blocks of that many rows, one for each thread. Each thread's products are left
+    to a single thread of BLAS.
+    """
+    size, count = block_rows(columns), workers() if work >= WORTH else 1
+    step = size * _run(rows, size, count)
+    held, quiet = threading.local(), np.geterr()
+
+    def branch(first: int) -> T:
+        if not hasattr(held, "space"):
+            held.space = space(min(size, rows))
+        parts = (slice(i, min(i + size, rows)) for i in range(first, min(first + step, max(rows, 1)), size))
+        with np.errstate(**quiet):
+            return pairwise(leaf(part, held.space) for part in parts)
+
+    starts = range(0, max(rows, 1), step)
+    with one_blas_thread():
+        if min(count, len(starts)) == 1:
+            return pairwise(map(branch, starts))
+        with ThreadPoolExecutor(min(count, len(starts)), initializer=_limit) as pool:
+            return pairwise(pool.map(branch, starts))
+
+
+def _run(rows: int, size: int, count: int) -> int:
+    """Blocks that a thread takes at a time: fewer where the threads would not all have several turns."""
+    run = RUN
+    while run > 1 and run * size * count * 4 > rows:
+        run //= 2
+    return run
+
+
+@cache
+def _blas() -> list[Any]:
+    """The BLAS libraries that are loaded when it is first asked; numpy's is always among them."""
+    from threadpoolctl import ThreadpoolController
+
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+def _limit() -> None:
+    """In the thread itself too: where BLAS is built on OpenMP, the limit is the thread's own."""
+    for library in _blas():
+        library.set_num_threads(1)
+
+
+class _Limit:
+    """How many ask for one thread at this moment, and what BLAS had before the first of them."""
+
+    lock = threading.Lock()
+    depth = 0
+    before: tuple[int, ...] = ()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """BLAS uses one thread meanwhile, in the whole process; the last to leave puts back what the first found."""
+    with _Limit.lock:
+        if not _Limit.depth:
+            _Limit.before = tuple(library.num_threads for library in _blas())
+            _limit()
+        _Limit.depth += 1
+    try:
+        yield
+    finally:
+        with _Limit.lock:
+            _Limit.depth -= 1
+            if not _Limit.depth:
+                for library, threads in zip(_blas(), _Limit.before, strict=True):
+                    library.set_num_threads(threads)
+
+
+def workers() -> int:
+    """As many threads as BLAS would use by itself; one where it is not known how to hold BLAS to one."""
+    with _Limit.lock:
+        found = _Limit.before if _Limit.depth else [library.num_threads for library in _blas()]
+        return max(found, default=1)
