@@ -14,6 +14,7 @@ from .answer import MANY, float64_digits, moderate, refinement
 from .data.decimals import decimal_pair
 from .double_double import Pair
 from .errors import DataError, UsageError
+from .linear.blocks import largest_size, real
 from .linear.exact import Exact, least_squares_each
 from .linear.from_moments import least_squares_from_moments
 from .linear.inference import standard_errors
@@ -24,6 +25,7 @@ from .linear.span import root_weights
 __all__ = ["LeastSquares", "least_squares"]
 
 Array = NDArray[np.float64]
+SMALL, LARGE = 2.0**-10, 2.0**64  # the largest magnitude of numbers that are taken as they are
 
 
 @dataclass(frozen=True)
@@ -62,30 +64,27 @@ def least_squares(
     >>> fit.coefficients.tolist(), fit.df
     ([[2.0, 2.5], [1.0, -0.5]], 1)
     """
-    A, y = np.asarray(X, dtype=np.float64), np.asarray(Y, dtype=np.float64)
+    A, y = real(X), np.asarray(Y, dtype=np.float64)
     y = y[:, None] if y.ndim == 1 else y
     if A.ndim != 2 or y.ndim != 2 or len(A) != len(y) or not len(A):
         raise UsageError(f"X of shape {A.shape} does not go with Y of shape {np.shape(Y)}: give (n, p) and (n, k)")
-    for name, values in (("X", A), ("Y", y)):
-        if not np.isfinite(values).all():
-            row, column = np.argwhere(~np.isfinite(values))[0]
-            raise DataError(
-                f"{name} has {values[row, column]} in row {row + 1}, column {column + 1}: leave the row out"
-            )
+    unit, height = _unit("X", A), _unit("Y", y)
     if not l2 >= 0.0:
         raise UsageError(f"l2 cannot be {l2}: give a number of at least 0")
-    used = root_weights(weight, len(A)) > 0
-    w = None if weight is None else np.asarray(weight, dtype=np.float64)[used]
-    unit, height = _unit(A), _unit(y)
     penalty = np.full(A.shape[1] + int(intercept), l2 / unit / unit)
     penalty[A.shape[1] :] = 0.0
-    given = A[used], y[used]
+    given, w = (A, y), None
+    if weight is not None:
+        used = root_weights(weight, len(A)) > 0
+        rows = slice(None) if used.all() else used
+        given, w = (A[rows], y[rows]), np.asarray(weight, dtype=np.float64)[rows]
 
     def pairs() -> tuple[Pair, Pair]:
-        X, Y = (decimal_pair(v.ravel(), None).reshape(*v.shape) if decimal else Pair.of(v) for v in given)
+        doubles = (np.asarray(v, dtype=np.float64) for v in given)
+        X, Y = (decimal_pair(v.ravel(), None).reshape(*v.shape) if decimal else Pair.of(v) for v in doubles)
         return Pair(X.hi / unit, X.lo / unit), Pair(Y.hi / height, Y.lo / height)
 
-    problem = _Problem(given[0] / unit, given[1] / height, w, penalty, intercept, pairs)
+    problem = _Problem(_divided(given[0], unit), _divided(given[1], height), w, penalty, intercept, pairs)
     plain, condition = problem.in_doubles()
     size = np.full((len(penalty), 1), height)
     size[: A.shape[1]] /= unit
@@ -104,17 +103,27 @@ def _in_units(found: LeastSquares, size: Array, height: float) -> LeastSquares:
     )
 
 
-def _unit(values: Array) -> float:
-    """The power of two near the largest: divided by it, exactly, no square vanishes or overflows."""
-    largest = float(np.abs(values).max(initial=0.0))
-    return float(2.0 ** math.floor(math.log2(largest))) if largest else 1.0
+def _unit(name: str, values: NDArray[Any]) -> float:
+    """1, or the power of two near a largest so far from 1 that squares could vanish or overflow without it."""
+    largest = largest_size(values)
+    if not math.isfinite(largest):
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise DataError(f"{name} has {values[row, column]} in row {row + 1}, column {column + 1}: leave the row out")
+    if not largest or SMALL <= largest <= LARGE:
+        return 1.0
+    return float(2.0 ** math.floor(math.log2(largest)))
+
+
+def _divided(values: NDArray[Any], unit: float) -> NDArray[Any]:
+    """By a power of two, in float64, where nothing is rounded; not copied where the unit is 1."""
+    return values if unit == 1.0 else np.asarray(values, dtype=np.float64) / unit
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """Rows of positive weight, of sizes near 1; `penalty (q,)` of each coefficient; `pairs` what they stand for."""
+    """Rows of positive weight, of moderate sizes; `penalty (q,)` of each coefficient; `pairs` what they stand for."""
 
-    A: Array
+    A: NDArray[Any]
     y: Array
     weight: Array | None
     penalty: Array
@@ -126,7 +135,11 @@ class _Problem:
         found = self._from_moments()
         if found is None:
             exact = least_squares_each(
-                self.A, self.y, intercept=self.intercept, weight=self.weight, weight_decay=self.penalty
+                np.asarray(self.A, dtype=np.float64),
+                self.y,
+                intercept=self.intercept,
+                weight=self.weight,
+                weight_decay=self.penalty,
             )
             digits, path = float64_digits(exact[0]), "QR"
         else:

@@ -11,8 +11,9 @@ from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["block_rows", "one_blas_thread", "pairwise", "summed", "workers"]
+__all__ = ["block_rows", "largest_size", "one_blas_thread", "pairwise", "real", "summed", "workers"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -48,7 +49,37 @@ def pairwise(leaves: Iterable[T], add: Callable[[T, T], T] = operator.add) -> T:
     return total
 
 
-def summed(leaf: Callable[[slice, S], T], space: Callable[[int], S], *, rows: int, columns: int, work: int) -> T:
+def real(numbers: Any) -> NDArray[Any]:
+    """The array as it is where its numbers are converted to float64 block by block; else, converted."""
+    values: NDArray[Any] = np.asarray(numbers)
+    return values if values.dtype.kind in "fiub" else np.asarray(values, dtype=np.float64)
+
+
+def largest_size(values: NDArray[Any]) -> float:
+    """The largest |x| of a table `(n, p)`, in one pass; not finite where one of them is not; 0 of none.
+
+    >>> largest_size(np.array([[1, -3], [2, 0]])), largest_size(np.array([[1.0, np.nan]]))
+    (3.0, nan)
+    """
+
+    def leaf(part: slice, _: None) -> Any:
+        block = values[part]
+        high, low = block.max(initial=0), block.min(initial=0)
+        return np.maximum(float(high), -float(low))
+
+    rows, columns = values.shape
+    return float(summed(leaf, lambda _: None, rows=rows, columns=columns, work=64 * values.size, add=np.maximum))
+
+
+def summed(
+    leaf: Callable[[slice, S], T],
+    space: Callable[[int], S],
+    *,
+    rows: int,
+    columns: int,
+    work: int,
+    add: Callable[[T, T], T] = operator.add,
+) -> T:
     """Σ leaf(part, buffer) over the blocks of the rows, added pairwise, in threads where the `work` is worth it.
 
     `space(size)` makes the buffer for blocks of that many rows, one for each thread. Each thread's products are left
@@ -63,14 +94,14 @@ def summed(leaf: Callable[[slice, S], T], space: Callable[[int], S], *, rows: in
             held.space = space(min(size, rows))
         parts = (slice(i, min(i + size, rows)) for i in range(first, min(first + step, max(rows, 1)), size))
         with np.errstate(**quiet):
-            return pairwise(leaf(part, held.space) for part in parts)
+            return pairwise((leaf(part, held.space) for part in parts), add)
 
     starts = range(0, max(rows, 1), step)
     with one_blas_thread():
         if min(count, len(starts)) == 1:
-            return pairwise(map(branch, starts))
+            return pairwise(map(branch, starts), add)
         with ThreadPoolExecutor(min(count, len(starts)), initializer=_limit) as pool:
-            return pairwise(pool.map(branch, starts))
+            return pairwise(pool.map(branch, starts), add)
 
 
 def _run(rows: int, size: int, count: int) -> int:

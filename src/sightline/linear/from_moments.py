@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import one_blas_thread
 from .exact import EPS, Exact, Sums, exact_of, scaled_svd
 from .moments import Moments, residual_pass
 
@@ -15,8 +18,9 @@ STEEP = 1e4  # condition number beyond which QR of the rows is worth its cost
 MOST_PASSES = 4
 
 
+@one_blas_thread()  # the bits are those of one thread, and small systems do not wait for a second
 def least_squares_from_moments(
-    X: Array,
+    X: NDArray[Any],
     y: Array,
     moments: Moments,
     *,
@@ -88,7 +92,14 @@ def _start(m: Moments, *, intercept: bool) -> Array:
 
 
 def _descend(
-    X: Array, y: Array, theta: Array, R: Array, scale: Array, penalty: Array, weight: Array | None, condition: float
+    X: NDArray[Any],
+    y: Array,
+    theta: Array,
+    R: Array,
+    scale: Array,
+    penalty: Array,
+    weight: Array | None,
+    condition: float,
 ) -> tuple[Array, float, float] | None:
     """θ, Σ w r² and trusted digits, by passes over the rows until the next correction would be rounding."""
     n, q = len(X), len(scale)

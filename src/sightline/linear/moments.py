@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import one_blas_thread, pairwise, summed
+from .blocks import one_blas_thread, pairwise, real, summed
 
 __all__ = ["Moments", "residual_pass"]
 
@@ -68,7 +68,7 @@ class Moments:
         cls, X: NDArray[Any], y: NDArray[Any], weight: Array | None = None, *, space: Array | None = None
     ) -> Moments:
         """One block of rows, `y (n, k)`; `space` is room for n (p + k + 1) numbers, twice that with weights."""
-        X, y = _real(X), _real(y)
+        X, y = real(X), real(y)
         n = float(len(X)) if weight is None else float(weight.sum())
         p, k = X.shape[1], y.shape[1]
         if not n:
@@ -128,12 +128,6 @@ def residual_pass(
 
     sums = summed(leaf, space, rows=len(X), columns=p, work=64 * X.size)
     return sums[:, 0], sums[:, 2:], sums[:, 1]
-
-
-def _real(block: NDArray[Any]) -> NDArray[Any]:
-    """The block as it is, if numpy subtracts a float64 from it in float64; else converted."""
-    block = np.asarray(block)
-    return block if block.dtype.kind in "fiub" else block.astype(np.float64)
 
 
 def _laid(space: Array, like: NDArray[Any], width: int) -> Array:
