@@ -54,7 +54,7 @@ class Moments:
             return cls.leaf(X[part], y[part], None if weight is None else weight[part], space=space)
 
         def space(size: int) -> Array:
-            return np.empty((1 if weight is None else 2) * size * width)
+            return np.empty(size * (width if weight is None else width + p))
 
         return summed(leaf, space, rows=len(X), columns=p, work=len(X) * width * (width + 64))
 
@@ -67,7 +67,7 @@ class Moments:
     def leaf(
         cls, X: NDArray[Any], y: NDArray[Any], weight: Array | None = None, *, space: Array | None = None
     ) -> Moments:
-        """One block of rows, `y (n, k)`; `space` is room for n (p + k + 1) numbers, twice that with weights."""
+        """One block of rows, `y (n, k)`; `space` is room for n (p + k + 1) numbers, and n p more with weights."""
         X, y = real(X), real(y)
         n = float(len(X)) if weight is None else float(weight.sum())
         p, k = X.shape[1], y.shape[1]
@@ -75,21 +75,23 @@ class Moments:
             return cls(0.0, np.zeros(p), np.zeros(k), np.zeros((p, p)), np.zeros((p, k)), np.zeros(k))
         sample = slice(None, None, max(1, len(X) // SAMPLE))  # about its mean: what is left is taken out
         shift_x, shift_y = X[sample].mean(axis=0, dtype=np.float64), y[sample].mean(axis=0, dtype=np.float64)
-        count = len(X) * (p + k + 1)
-        space = np.empty(count if weight is None else 2 * count) if space is None else space
-        rows = _laid(space[:count], X, p + k + 1)
-        np.subtract(X, shift_x, out=rows[:, :p])
-        np.subtract(y, shift_y, out=rows[:, p:-1])
-        rows[:, -1] = 1.0
-        right = rows
+        size, all_numbers = X.size, len(X) * (p + k + 1)
+        space = np.empty(all_numbers if weight is None else all_numbers + size) if space is None else space
+        rows, others = _laid(space[:size], X), space[size:all_numbers].reshape(len(X), k + 1)
+        np.subtract(X, shift_x, out=rows)
+        np.subtract(y, shift_y, out=others[:, :-1])
+        others[:, -1] = 1.0
+        right, others_right = rows, others
         if weight is not None:
-            right = np.multiply(rows, weight[:, None], out=_laid(space[count : 2 * count], X, p + k + 1))
+            right = np.multiply(rows, weight[:, None], out=_laid(space[all_numbers : all_numbers + size], X))
+            others_right = others * weight[:, None]
         with one_blas_thread():
-            products = rows.T @ right
-        left = products[-1, :-1] / n
-        centered = products[:-1, :-1] - n * np.outer(left, left)
-        xx, xy, yy = centered[:p, :p], centered[:p, p:], np.diag(centered)[p:]
-        return cls(n, shift_x + left[:p], shift_y + left[p:], np.array(xx), np.array(xy), np.array(yy))
+            xx, cross, own = rows.T @ right, rows.T @ others_right, others.T @ others_right
+        left_x, left_y = cross[:, -1] / n, own[-1, :-1] / n
+        xx -= n * np.outer(left_x, left_x)
+        xy = cross[:, :-1] - n * np.outer(left_x, left_y)
+        yy = np.diag(own)[:-1] - n * left_y * left_y
+        return cls(n, shift_x + left_x, shift_y + left_y, xx, xy, yy)
 
     def __add__(self, other: Moments) -> Moments:
         n = self.n + other.n
@@ -130,15 +132,15 @@ def residual_pass(
     return sums[:, 0], sums[:, 2:], sums[:, 1]
 
 
-def _laid(space: Array, like: NDArray[Any], width: int) -> Array:
-    """That room as rows of this width, with the columns in one piece where they are so in the block."""
-    n = len(like)
-    columnar = like.ndim == 2 and abs(like.strides[0]) < abs(like.strides[1])
+def _laid(space: Array, like: NDArray[Any]) -> Array:
+    """That room in the shape of the block, with the columns in one piece where they are so in it."""
+    n, width = like.shape
+    columnar = abs(like.strides[0]) < abs(like.strides[1])
     return space.reshape(width, n).T if columnar else space.reshape(n, width)
 
 
 def _converted(block: NDArray[Any], space: Array) -> Array:
     """The block in float64, in that room."""
-    rows = _laid(space[: block.size], block, block.shape[1])
+    rows = _laid(space[: block.size], block)
     rows[...] = block
     return rows
