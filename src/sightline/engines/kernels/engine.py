@@ -50,12 +50,12 @@ class Kernel:
         self._rows = KernelRows.of(problem)
         self._orders = Orders(self.rows, problem.seed, last=epochs)
         self.compiled = available() and is_long(problem, epochs)
-        self._watch = Watch(problem)
-        self._check_first()
+        self._watch, self._first = Watch(problem), True
 
-    def _check_first(self) -> None:
-        """The first rows and their loss, as the plain loop looks at them."""
-        x, y = (t[: self.problem.batch_size] for t in self.problem.feed.whole())  # type: ignore[attr-defined]
+    def _look_at(self, rows: Tensor) -> None:
+        """The first batch and its loss, as the plain loop looks at them."""
+        self._first = False
+        x, y = self.problem.x[rows], self.problem.y[rows]
         self._watch.batch(x, y)
         with torch.no_grad():
             self._watch.loss_of(predicted(self.module, x), x, y)
@@ -65,11 +65,13 @@ class Kernel:
         self._watch.begin(number)
         self.stepper.note_rate()
         order, before = self._orders.of(number), State.of(self.module, self.optimizer)
+        if self._first:
+            self._look_at(order[: self.problem.batch_size])
         mean = self._compiled(order, before.copy()) if self.compiled else self._in_torch(order)
-        self._watch.begun()
         if not math.isfinite(mean):
             before.hand_back(self.module, self.optimizer)
             return self._once_more(number)
+        self._watch.begun()
         self.stepper.end_epoch(mean)
         return mean
 
