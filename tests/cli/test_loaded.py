@@ -97,10 +97,10 @@ def test_show_and_runs_load_nothing_heavy(kind, tmp_path):
         assert not HEAVY & loaded(*arguments), arguments
 
 
-def test_show_reads_the_numbers_where_a_question_needs_them(cli, tmp_path):
-    run = sightline.solve(DATA, "y ~ x", output=tmp_path)
-    told = json.loads(cli("show", run.folder, "--json", "--test", "x = 0").out)
-    (slope,) = (c for c in told["coef"] if c["term"] == "x")
+def test_show_reads_the_numbers_where_a_question_needs_them(cli, heights_csv, tmp_path):
+    run = sightline.solve(heights_csv, "weight ~ height", output=tmp_path / "r")
+    told = json.loads(cli("show", run.folder, "--json", "--test", "height = 0").out)
+    (slope,) = (c for c in told["coef"] if c["term"] == "height")
     np.testing.assert_allclose(told["tests"][0]["statistic"], slope["t"] ** 2, rtol=1e-10)
 
 
