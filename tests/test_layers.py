@@ -45,6 +45,7 @@ LAYERS = [
         "truths",
         "trainable",
         "prediction",
+        "account",
         "run",
         "job",
         "outcome",
