@@ -33,12 +33,12 @@ def choose(
         raise UsageError(f"no engine {shown(engine)}: {nearest(str(engine), ENGINES)}")
     if engine == "autograd":
         return Autograd(problem, last=epochs), "forward, loss, zero_grad, backward, step, as asked for"
-    if engine == "kernel" or (engine == "auto" and not problem.full_batch and is_long(problem, epochs)):
+    if engine == "kernel" or (engine == "auto" and not problem.full_batch):
         obstacle = why_not_kernel(problem)
-        if not obstacle:
-            return Kernel(problem, epochs=epochs), "the gradient of each batch in closed form, without a graph"
-        if engine == "kernel":
+        if engine == "kernel" and obstacle:
             raise UsageError(f"the kernel engine cannot train this: {obstacle}; use engine autograd or auto")
+        if not obstacle and (engine == "kernel" or is_long(problem, epochs)):
+            return Kernel(problem, epochs=epochs), "the gradient of each batch in closed form, without a graph"
     obstacle = why_not_quadratic(problem)
     if engine == "quadratic" and obstacle:
         raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")

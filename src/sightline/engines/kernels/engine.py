@@ -25,14 +25,14 @@ from .state import OPTIMIZERS, State
 
 __all__ = ["Kernel", "is_long"]
 
-STEP = 1.2e-4  # seconds of a step of the plain loop
-LONG = 1.0  # seconds of such steps from which on it pays to load, or to make, machine code
+STEP, NUMBER = 1.2e-4, 5e-9  # seconds of the plain loop for a step, and for each number of its rows
+LONG = 1.0  # seconds of the plain loop from which on it pays to load, or to make, machine code
 BLOCKS = 256  # of rows at most, whose sums are added up in their order
 
 
 def is_long(problem: Problem, epochs: int) -> bool:
     """Whether the plain loop would take longer than machine code takes to be loaded."""
-    return epochs * (problem.feed.batches or 1) * STEP >= LONG
+    return epochs * ((problem.feed.batches or 1) * STEP + problem.x.numel() * NUMBER) >= LONG
 
 
 class Kernel:
