@@ -32,6 +32,7 @@ COMMANDS = {
     "predict": ("apply", "Predictions of a trained model for the rows of a table."),
     "evaluate": ("apply", "How well a trained model does on other data."),
     "validate": ("validate", "How many digits are right on this machine."),
+    "warm": ("warm", "Make the machine code of long mini-batch runs ahead."),
 }
 
 

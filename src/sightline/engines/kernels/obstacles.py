@@ -1,0 +1,44 @@
+"""What the closed form of a mini-batch step is known for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..losses import Weighted
+from ..problem import Problem
+from .rows import LOSSES
+from .state import OPTIMIZERS
+
+__all__ = ["why_no_kernel"]
+
+NOT_KNOWN = ("maximize", "amsgrad", "centered")  # options of optimizers
+
+
+def why_no_kernel(problem: Problem) -> str:
+    """What stands against it beside what stands against every engine for linear models; empty where nothing does."""
+    loss, optimizer, how = problem.loss, problem.optimizer, problem.stepping
+    kind = loss.inner if isinstance(loss, Weighted) else loss
+    if type(kind) not in LOSSES or getattr(loss, "reduction", "") != "mean" or _by_number(kind):
+        return "the loss has no kernel"
+    if getattr(kind, "beta", 1.0) == 0.0:
+        return "a SmoothL1Loss of beta 0 is L1Loss"
+    if problem.full_batch:
+        return "all rows are one batch"
+    if problem.y.shape[1] != 1 + int(isinstance(loss, Weighted)):
+        return "the model has several outputs"
+    groups = optimizer.param_groups
+    if type(optimizer) not in OPTIMIZERS or any(group.get(name) for group in groups for name in NOT_KNOWN):
+        return "the optimizer has no kernel"
+    if any(isinstance(value, Tensor) for group in groups for value in group.values()):
+        return "an option of the optimizer is a tensor"
+    if how.clip_norm or how.clip_value or how.l1 or how.accumulate > 1 or (how.schedule and how.schedule.each_step):
+        return "something is done between two steps"
+    if problem.x.dtype != problem.y.dtype or problem.x.dtype != next(problem.module.parameters()).dtype:
+        return "rows and parameters have several dtypes"
+    return ""
+
+
+def _by_number(loss: Any) -> bool:
+    return any(getattr(loss, name, None) is not None for name in ("weight", "pos_weight"))
