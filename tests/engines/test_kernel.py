@@ -14,6 +14,7 @@ import sightline
 from sightline.data.batches import epoch_order
 from sightline.engines.kernels import engine
 from sightline.engines.kernels.engine import Kernel
+from sightline.engines.losses import Weighted
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.01),
@@ -119,6 +120,48 @@ def test_groups_of_their_own_for_weight_and_bias(how):
 
     x, y = table(4)
     compared(layer(4), groups, nn.MSELoss(), x, y, tolerance=1e-12)
+
+
+@pytest.mark.parametrize("loss", [nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss])
+def test_weights_of_the_rows(how, loss):
+    x, y = table(5, classes=loss is nn.BCEWithLogitsLoss)
+    weight = torch.rand(ROWS, 1, generator=torch.Generator().manual_seed(4), dtype=torch.float64) + 0.1
+    target = torch.cat([y, weight / weight.mean()], 1)
+    compared(layer(5), OPTIMIZERS["momentum"], Weighted(loss(reduction="none")), x, target, tolerance=1e-12)
+
+
+def test_a_schedule_that_goes_by_epochs(how):
+    """The rate of each epoch is torch's own, and torch does not warn that nothing has been stepped."""
+    x, y = table(5)
+    model, other = layer(5), layer(5)
+    own, theirs = OPTIMIZERS["sgd"](model.parameters()), OPTIMIZERS["sgd"](other.parameters())
+    schedule, expected = (torch.optim.lr_scheduler.ExponentialLR(o, 0.5) for o in (own, theirs))
+    for epoch in range(1, 4):
+        for rows in epoch_order(ROWS, seed=0, epoch=epoch).split(BATCH):
+            theirs.zero_grad()
+            nn.functional.mse_loss(other(x[rows]), y[rows]).backward()
+            theirs.step()
+        expected.step()
+    call = {"loss": nn.MSELoss(), "optimizer": own, "schedule": schedule, "batch_size": BATCH, "engine": "kernel"}
+    records = list(sightline.train(model, (x, y), epochs=3, **call))
+    assert [r.lr for r in records[1:]] == [0.01, 0.005, 0.0025]
+    torch.testing.assert_close(model.weight, other.weight, rtol=1e-12, atol=1e-13)
+
+
+def test_what_only_the_plain_loop_can_do_is_refused():
+    x, y = table(5)
+    model = layer(5)
+    weight, bias = model.parameters()
+    apart = torch.optim.SGD([{"params": [weight], "momentum": 0.9}, {"params": [bias]}], lr=0.02)
+    hooked = torch.optim.SGD([weight, bias], lr=0.02)
+    hooked.register_step_post_hook(lambda *_: None)
+    uneven = torch.optim.Adam([weight, bias], lr=0.02)
+    weight.grad = torch.ones_like(weight)
+    uneven.step()
+    for optimizer, why in ((apart, "momentum of their own"), (hooked, "hooks"), (uneven, "different numbers of steps")):
+        call = {"loss": nn.MSELoss(), "optimizer": optimizer, "epochs": 1, "batch_size": BATCH, "engine": "kernel"}
+        with pytest.raises(sightline.UsageError, match=why):
+            list(sightline.train(model, (x, y), **call))
 
 
 def test_the_state_of_the_optimizer_is_torchs_own(how):

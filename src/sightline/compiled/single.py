@@ -52,6 +52,19 @@ def ask_for(X, y, row, d):
 
 
 @compiled
+def visit(X, y, weight, weighted, row, d, theta, bias, has_bias, loss, delta, gradient):
+    """The loss of a row and its slope; the row times the slope is added to the gradient of the weights."""
+    z = predicted(X, row * d, d, theta)
+    if has_bias:
+        z += get(theta, bias)
+    value, slope = loss_and_slope(loss, delta, z, get(y, row))
+    if weighted:
+        value, slope = value * get(weight, row), slope * get(weight, row)
+    add_row(X, row * d, d, slope, gradient)
+    return value, slope
+
+
+@compiled
 def steps(rows, targets, weights, order, batch, loss, delta, scale, optimizer, options, count, state):
     """Steps over the rows in this order, a batch each; returns Σ of their losses, batch means times rows.
 
@@ -75,14 +88,8 @@ def steps(rows, targets, weights, order, batch, loss, delta, scale, optimizer, o
         for i in range(start, end):
             ask_for(X, y, get(permutation, min(i + AHEAD, n - 1)), d)
             row = get(permutation, i)
-            z = predicted(X, row * d, d, theta)
-            if has_bias:
-                z += get(theta, bias)
-            value, slope = loss_and_slope(loss, delta, z, get(y, row))
-            if weighted:
-                value, slope = value * get(weight, row), slope * get(weight, row)
+            value, slope = visit(X, y, weight, weighted, row, d, theta, bias, has_bias, loss, delta, gradient)
             of_batch, by_bias = of_batch + value, by_bias + slope
-            add_row(X, row * d, d, slope, gradient)
         losses += of_batch * scale
         fresh = 1.0 if count == 0 else 1.0 - options[0, DAMPENING]
         count += 1
@@ -115,14 +122,8 @@ def at_rest(rows, targets, weights, loss, delta, state, block, first, last, sums
             store(gradient, j, spread(X, 0.0))
         by_bias, of_block = 0.0, 0.0
         for row in range(k * block, min((k + 1) * block, n)):
-            z = predicted(X, row * d, d, theta)
-            if width > bias:
-                z += get(theta, bias)
-            value, slope = loss_and_slope(loss, delta, z, get(y, row))
-            if weighted:
-                value, slope = value * get(weight, row), slope * get(weight, row)
+            value, slope = visit(X, y, weight, weighted, row, d, theta, bias, width > bias, loss, delta, gradient)
             of_block, by_bias = of_block + value, by_bias + slope
-            add_row(X, row * d, d, slope, gradient)
         sums[k, 0] = of_block
         sums[k, 1:] = room
         if width > bias:

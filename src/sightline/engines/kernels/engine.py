@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,9 +15,9 @@ from ..autograd import Autograd
 from ..base import Measured
 from ..feeds import predicted
 from ..guarding.watch import Watch
-from ..optimizers import load_optimizer
 from ..problem import Problem
-from ..stepping import Stepper
+from ..states import state_of, take_up
+from ..stepping import Stepper, count_as_stepped
 from .orders import Orders
 from .rows import KernelRows
 from .state import OPTIMIZERS, State
@@ -91,6 +90,7 @@ class Kernel:
         )  # fmt: skip
         state.count += self.problem.feed.batches or 1
         state.hand_back(self.module, self.optimizer)
+        count_as_stepped(self.optimizer)
         return float(losses) / self.rows
 
     def _in_torch(self, order: Tensor) -> float:
@@ -158,11 +158,8 @@ class Kernel:
 
     def state_dict(self) -> dict[str, Any]:
         """Module, optimizer and what goes around its steps, as copies."""
-        state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
-        return copy.deepcopy({**state, "stepping": self.stepper.state_dict()})
+        return state_of(self.stepper)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
-        self.module.load_state_dict(state["module"])
-        load_optimizer(self.optimizer, state["optimizer"])
-        self.stepper.load_state_dict(state["stepping"])
+        take_up(self.stepper, state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from torch.optim import Optimizer
 
 from ..losses import Weighted
 from ..problem import Problem
@@ -14,6 +15,8 @@ from .state import OPTIMIZERS
 __all__ = ["why_no_kernel"]
 
 NOT_KNOWN = ("maximize", "amsgrad", "centered")  # options of optimizers
+OF_ALL = ("momentum", "dampening", "betas")  # options that weights and bias share
+HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
 
 def why_no_kernel(problem: Problem) -> str:
@@ -33,11 +36,23 @@ def why_no_kernel(problem: Problem) -> str:
         return "the optimizer has no kernel"
     if any(isinstance(value, Tensor) for group in groups for value in group.values()):
         return "an option of the optimizer is a tensor"
+    if any(group.get(name) != groups[0].get(name) for group in groups for name in OF_ALL):
+        return "the groups of parameters have momentum of their own"
+    if len({_steps(optimizer, p) for group in groups for p in group["params"]}) > 1:
+        return "the parameters have taken different numbers of steps"
+    if any(getattr(optimizer, name, None) for name in HOOKS):
+        return "hooks look at the optimizer's steps"
     if how.clip_norm or how.clip_value or how.l1 or how.accumulate > 1 or (how.schedule and how.schedule.each_step):
         return "something is done between two steps"
     if problem.x.dtype != problem.y.dtype or problem.x.dtype != next(problem.module.parameters()).dtype:
         return "rows and parameters have several dtypes"
     return ""
+
+
+def _steps(optimizer: Optimizer, parameter: Tensor) -> int:
+    """How many steps it has taken, of SGD whether it has any momentum."""
+    held = optimizer.state.get(parameter, {})
+    return int(held.get("step", held.get("momentum_buffer") is not None))
 
 
 def _by_number(loss: Any) -> bool:
