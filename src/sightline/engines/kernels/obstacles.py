@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ...data.table import names_of
 from ..losses import Weighted
 from ..problem import Problem
 from .rows import LOSSES
@@ -24,16 +25,18 @@ def why_no_kernel(problem: Problem) -> str:
     loss, optimizer, how = problem.loss, problem.optimizer, problem.stepping
     kind = loss.inner if isinstance(loss, Weighted) else loss
     if type(kind) not in LOSSES or getattr(loss, "reduction", "") != "mean" or _by_number(kind):
-        return "the loss has no kernel"
+        return f"its steps are known for {names_of([c.__name__ for c in LOSSES])} with a mean, without weights by class"
     if getattr(kind, "beta", 1.0) == 0.0:
         return "a SmoothL1Loss of beta 0 is L1Loss"
     if problem.full_batch:
-        return "all rows are one batch"
+        return "without a batch size all rows are one batch"
     if problem.y.shape[1] != 1 + int(isinstance(loss, Weighted)):
         return "the model has several outputs"
     groups = optimizer.param_groups
-    if type(optimizer) not in OPTIMIZERS or any(group.get(name) for group in groups for name in NOT_KNOWN):
-        return "the optimizer has no kernel"
+    if type(optimizer) not in OPTIMIZERS:
+        return f"its steps are known for {names_of([c.__name__ for c in OPTIMIZERS])}, not {type(optimizer).__name__}"
+    if used := [name for name in NOT_KNOWN if any(group.get(name) for group in groups)]:
+        return f"its steps are not known with {names_of(used)}"
     if any(isinstance(value, Tensor) for group in groups for value in group.values()):
         return "an option of the optimizer is a tensor"
     if any(group.get(name) != groups[0].get(name) for group in groups for name in OF_ALL):
