@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "sightline"
 
 LAYERS = [
-    ["errors", "words", "version", "double_double", "digits"],
+    ["errors", "words", "version", "double_double", "digits", "compiled"],
     ["records", "rows", "settings"],
     ["data", "linear", "stopping"],
     ["engines"],
@@ -45,6 +45,7 @@ LAYERS = [
         "truths",
         "trainable",
         "prediction",
+        "account",
         "run",
         "job",
         "outcome",

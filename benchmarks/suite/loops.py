@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-__all__ = ["full_batch", "mini_batches", "sliced", "values"]
+from sightline.data.batches import epoch_order
+
+__all__ = ["full_batch", "mini_batches", "shuffled", "sliced", "values"]
 
 Make = Callable[[], tuple[nn.Module, torch.optim.Optimizer]]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -59,6 +61,20 @@ def sliced(
         optimizer.step()
         losses.append(value.item())
     return losses, [values(model)]
+
+
+def shuffled(make: Make, x: Tensor, y: Tensor, loss: Loss, *, batch: int, epochs: int) -> Tensor:
+    """Whole epochs in float64, in the orders that sightline has; the parameters at the end."""
+    model, optimizer = make()
+    model.double()
+    x, y = x.double(), y.double()
+    for epoch in range(1, epochs + 1):
+        for rows in epoch_order(len(x), seed=0, epoch=epoch).split(batch):  # type: ignore[no-untyped-call]
+            value = loss(model(x[rows]), y[rows])
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+    return values(model)
 
 
 def values(model: nn.Module) -> Tensor:

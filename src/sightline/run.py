@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .account import Account, read_account, read_finished, readable
 from .data.design import Design
 from .data.sources import open_source
 from .data.split import split
 from .data.usable import usable_rows
-from .errors import DataError, RunError, UsageError
+from .errors import DataError, UsageError
 from .prediction import (
     Uncertainty,
     classes_of,
@@ -27,11 +28,9 @@ from .prediction import (
     response_of,
     values_of,
 )
-from .records import Coefficient, Direction, Epoch, Verdict, Warning
+from .records import Coefficient, Direction, Verdict
 from .rows import Rows
-from .runs.files import finite
-from .runs.store import RunFolder, find_run, read_epochs, read_manifest, status_of
-from .settings import RunSettings
+from .runs.store import RunFolder
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +40,7 @@ __all__ = ["Run", "load"]
 
 
 @dataclass(frozen=True, repr=False)
-class Run:
+class Run(Account):
     """What `fit` and `solve` return and `load` reads back.
 
     `coefficients` is the table in the units of the data, `verdict` how the run ended and what to know about it,
@@ -49,24 +48,11 @@ class Run:
     that each direction needs at the rate in use; `folder` where it was saved, or None.
     """
 
-    result: Mapping[str, Any]
     design: Design
-    coefficients: Sequence[Coefficient]
-    verdict: Verdict
-    epochs: Sequence[Epoch] = ()
-    folder: Path | None = None
-    source: Mapping[str, Any] = field(default_factory=dict)
-    dtype: str = "float64"
-    settings: RunSettings = field(default_factory=RunSettings)
     rank: int = 0
     covariance_factor: NDArray[np.float64] | None = None
     directions: Sequence[Direction] = ()
     rows: Rows | None = None
-
-    @property
-    def level(self) -> float:
-        """The level of the confidence intervals."""
-        return self.settings.level
 
     @property
     def model(self) -> torch.nn.Linear:
@@ -153,12 +139,6 @@ class Run:
             table = split(usable, self.settings.validation, seed=self.settings.seed)[0].table
         return self.design.rows(table)
 
-    def summary(self) -> str:
-        """The table and the verdict as text, at most 80 columns wide."""
-        from .views.console import summary
-
-        return summary(self)
-
     def tidy(self, frame: str | None = None) -> Any:
         """The coefficients as columns: a dict of lists, or a DataFrame of `frame` ("pandas", "polars", "pyarrow").
 
@@ -185,13 +165,6 @@ class Run:
         from .tidy import as_frame, augmented
 
         return as_frame(augmented(self), frame)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The run as plain values: what `--json` prints."""
-        return dict(finite(dict(self.result)))
-
-    def __repr__(self) -> str:
-        return f"{self.summary()}\n\n{self.verdict}"
 
 
 def as_result(coefficients: Sequence[Coefficient], verdict: Verdict, **values: Any) -> dict[str, Any]:
@@ -224,46 +197,18 @@ def save_run(run: Run, folder: RunFolder, status: str) -> None:
     )
 
 
-def _with_infinity(c: Coefficient, infinite: Mapping[str, bool]) -> Coefficient:
-    """As JSON has no infinity, the coefficients there are listed with whether they are positive."""
-    if c.term not in infinite:
-        return c
-    value = math.inf if infinite[c.term] else -math.inf
-    return replace(c, estimate=value if c.estimate is None else c.estimate, exact=value)
-
-
 def load(folder: str | Path) -> Run:
     """Read a run back from its folder (or its id, under ./runs or SIGHTLINE_RUNS); same numbers, in any process.
 
     Raises RunError if the folder is missing, damaged or unfinished, UsageError if it is of a module, with what to do.
     """
-    path = find_run(folder)
-    values = read_manifest(path)
-    if values.get("kind") == "module":
-        raise UsageError(
-            f"run {path.name} trained a module of your own, not a table: see it with sightline show {path.name}, and "
-            f"read it with sightline.load_module({path.name!r})"
-        )
-    if "result" not in values:
-        status = status_of(path, values)
-        remedy = "wait for it" if status == "running" else f"go on with sightline resume {path.name}"
-        raise RunError(f"run {path.name} has no result yet (its status is {status}): {remedy}")
-    try:
-        result = values["result"]
-        coefficients = [_with_infinity(Coefficient(**c), values.get("infinite", {})) for c in result["coef"]]
-        warnings = tuple(Warning(w["code"], w["text"], tuple(w["fix"])) for w in result["warnings"])
-        verdict = Verdict(result["verdict"], values["sentence"], warnings)
+    path, values = read_finished(folder)
+    with readable(path):
+        told = read_account(path, values)
         factor = values.get("covariance_factor")
-        epochs = [
-            e for e in read_epochs(path) if e.number <= result["epochs"]
-        ]  # while it is gone on with, there are more
         return Run(
-            result, Design.from_dict(values["design"]), coefficients, verdict, epochs, path,
-            values.get("source", {}), values["dtype"], RunSettings(**values["settings"]), values["rank"],
-            None if factor is None else np.array(factor, dtype=np.float64).reshape(-1, len(coefficients)),
+            told.result, Design.from_dict(values["design"]), told.coefficients, told.verdict, told.epochs, path,
+            told.source, told.dtype, told.settings, values["rank"],
+            None if factor is None else np.array(factor, dtype=np.float64).reshape(-1, len(told.coefficients)),
             [Direction(**d) for d in values.get("directions", ())],
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(
-            f"{path / 'run.json'} is damaged ({error}): restore the folder from a copy or train again"
-        ) from None

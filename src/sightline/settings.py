@@ -18,7 +18,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "dtype": ("float32", "float64"),
     "device": ("auto", "cpu"),
     "figures": ("none", "final", "every"),
-    "engine": ("auto", "autograd", "quadratic"),
+    "engine": ("auto", "autograd", "quadratic", "kernel"),
 }
 
 LOSSES = (

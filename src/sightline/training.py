@@ -16,6 +16,7 @@ from .engines.custom import CustomStep
 from .engines.feeds import BatchFeed
 from .engines.guarding.notes import warn
 from .engines.held_out import Best, HeldOut
+from .engines.kernels.engine import Kernel
 from .engines.problem import Problem
 from .errors import UsageError, shown
 from .feeding import held_out_feed, training_feed
@@ -62,13 +63,14 @@ class Training:
         check_values(model)  # after the optimizer, which may be of the model as it was
         _check_feed(problem, s)
         _check_schedule(problem, int(s.epochs) - int(s.start), resumed=resumed)
-        every = _measure_every(problem, s)
-        check_patience(s.patience, validated=held is not None, measured=every is not None)
         if s.step is None:
             engine, reason = choose(problem, engine=s.engine, epochs=int(s.epochs))
+            every = _measure_every(s, cheap=problem.full_batch or isinstance(engine, Kernel))
         else:
+            every = _measure_every(s, cheap=False)
             engine = CustomStep(problem, s.step, measures=every is not None, last=int(s.epochs))
             reason = "a step function of your own"
+        check_patience(s.patience, validated=held is not None, measured=every is not None)
         validate = None if held is None else HeldOut(model, s.loss, held, problem.casting)
         return cls(
             problem, engine, reason, int(s.epochs), int(s.start), every, validate,
@@ -118,7 +120,7 @@ def _check_schedule(problem: Problem, epochs: int, *, resumed: bool) -> None:
         schedule.check_length(epochs * problem.steps, resumed=resumed)
 
 
-def _measure_every(problem: Problem, s: LoopSettings) -> int | None:
+def _measure_every(s: LoopSettings, *, cheap: bool) -> int | None:
     if s.measure != "auto":
         return None if s.measure is None else int(s.measure)
-    return 1 if problem.full_batch and s.step is None else None
+    return 1 if cheap else None

@@ -163,7 +163,7 @@ OPTIONS = {
     "start term": (["--start", "heigt=1"], "did you mean 'height'"),
     "dtype": (["--dtype", "float16"], "there are: float32, float64"),
     "device": (["--device", "cuda"], "there are: auto, cpu"),
-    "engine": (["--engine", "kernel"], "there are: auto, autograd, quadratic"),
+    "engine": (["--engine", "kernels"], "did you mean 'kernel'"),
     "engine that does not fit": (["--engine", "quadratic", "--batch-size", "2"], "use engine autograd or auto"),
     "level": (["--level", "95"], "--level cannot be 95"),
     "adam has no momentum": (["--optimizer", "adam", "--momentum", "0.9"], "Adam takes no momentum"),

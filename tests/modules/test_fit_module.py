@@ -150,6 +150,17 @@ def test_stopped_before_the_first_checkpoint_it_begins_again_with_the_result_of_
     assert {**again.result, "run": None} == {**straight.result, "run": None}
 
 
+def test_stopped_when_all_epochs_were_run_it_has_the_result_of_the_straight_run(tmp_path, monkeypatch):
+    straight = fitted("adam")
+    with monkeypatch.context() as patched:
+        patched.setattr("sightline.modules.fit.save_model", lambda *_: broken())
+        with pytest.raises(ArithmeticError):
+            fitted("adam", output=tmp_path / "out")
+    again = fitted("adam", resume=folder_of(tmp_path))
+    assert same_runs(straight, again)
+    assert {**again.result, "run": None} == {**straight.result, "run": None}
+
+
 def test_rows_in_memory_stopped_within_an_epoch(tmp_path):
     def run(**options):
         model, optimizer = made("adam")

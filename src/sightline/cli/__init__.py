@@ -32,6 +32,7 @@ COMMANDS = {
     "predict": ("apply", "Predictions of a trained model for the rows of a table."),
     "evaluate": ("apply", "How well a trained model does on other data."),
     "validate": ("validate", "How many digits are right on this machine."),
+    "warm": ("warm", "Make the machine code of long mini-batch runs ahead."),
 }
 
 
@@ -127,7 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _sentence(error: click.ClickException) -> str:
     message = error.format_message().rstrip(".")
-    if "unexpected extra argument" in message:
+    takes = [p.name for p in error.ctx.command.params] if isinstance(error, click.UsageError) and error.ctx else []
+    if "unexpected extra argument" in message and "formula" in takes:
         return 'there are too many arguments: put the formula into quotes, as in "weight ~ height"'
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = f" {context.info_name}" if context and context.parent else ""

@@ -30,6 +30,7 @@ from .questions import Findings
 from .sections import Sectioned
 
 if TYPE_CHECKING:
+    from ..account import Account
     from ..job import Job
     from ..run import Run
 
@@ -146,7 +147,7 @@ def train_with_signals(job: Job, output: Path, *, sinks: list[Any]) -> tuple[Run
     return run, received.numbers[0] if received else 0
 
 
-def report(run: Run, *, as_json: bool, quiet: bool, findings: Findings | None = None) -> None:
+def report(run: Account, *, as_json: bool, quiet: bool, findings: Findings | None = None) -> None:
     """The result on stdout, with what else was asked; warnings, the last thing on the screen, on stderr."""
     from ..runs.files import finite, json_text
     from ..views.console import quiet_table, warnings_text

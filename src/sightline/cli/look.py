@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .fit import report
 from .options import output_option, result_options
-from .questions import ask, question_options
+from .questions import Findings, ask, question_options
 from .sections import Sectioned
+
+if TYPE_CHECKING:
+    from ..account import Account
 
 KILLED = "killed: the process that wrote the run is gone"
 
@@ -21,14 +24,12 @@ KILLED = "killed: the process that wrote the run is gone"
 @result_options
 def show_command(run: str, as_json: bool, quiet: bool, **options: Any) -> int:
     """The table and the verdict of RUN, an id or a folder; questions are asked of its exact answer."""
-    from ..run import load
     from ..runs.store import find_run, read_manifest, status_of
     from ..words import count, plain
 
     if read_manifest(find_run(run)).get("kind") == "module":
         return _show_module(run, options, as_json=as_json, quiet=quiet)
-    found = load(run)
-    findings = ask(found, options, load)
+    found, findings = _asked(run, options)
     assert found.folder is not None
     findings.values["status"] = status_of(found.folder, read_manifest(found.folder))
     if not (as_json or quiet):
@@ -39,6 +40,18 @@ def show_command(run: str, as_json: bool, quiet: bool, **options: Any) -> int:
     if not as_json and (note := _going_on(findings.values["status"], run)):
         click.echo(note, err=True)
     return 0
+
+
+def _asked(run: str, options: dict[str, Any]) -> tuple[Account, Findings]:
+    """The run with its numbers only where a question needs them."""
+    if not any(options.values()):
+        from ..account import account
+
+        return account(run), Findings()
+    from ..run import load
+
+    found = load(run)
+    return found, ask(found, options, load)
 
 
 def _going_on(status: str, run: str) -> str:

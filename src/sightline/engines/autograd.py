@@ -18,10 +18,10 @@ from .base import Measured
 from .feeds import Batch, TensorFeed, predicted, rows_in
 from .guarding.faults import finite
 from .guarding.watch import Watch
-from .optimizers import load_optimizer
 from .problem import Problem
 from .progress import Progress
 from .random_streams import undisturbed
+from .states import state_of, take_up
 from .stepping import Stepper, needs_closure
 
 __all__ = ["Autograd"]
@@ -220,19 +220,15 @@ class Autograd:
 
     def state_dict(self) -> dict[str, Any]:
         """Module, optimizer and what goes around its steps, as copies."""
-        state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
-        if held := self._state_of_loss:
-            state["loss"] = held
-        return copy.deepcopy({**state, "stepping": self.stepper.state_dict(), **self.progress.state_dict()})
+        of_loss = {"loss": self._state_of_loss} if self._state_of_loss else {}
+        return {**state_of(self.stepper), **copy.deepcopy({**of_loss, **self.progress.state_dict()})}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what `state_dict` gave."""
         self._kept = None
-        self.module.load_state_dict(state["module"])
         if isinstance(self.loss, nn.Module) and self._state_of_loss:
             self.loss.load_state_dict(state["loss"])
-        load_optimizer(self.optimizer, state["optimizer"])
-        self.stepper.load_state_dict(state["stepping"])
+        take_up(self.stepper, state)
         self.progress.load_state_dict(state)
 
     def _groups(self, number: int) -> Iterator[list[Batch]]:

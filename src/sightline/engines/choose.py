@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn, optim
 
 from ..errors import UsageError, nearest, shown
@@ -9,13 +11,15 @@ from ..linear.squared_error import SquaredError
 from .autograd import Autograd
 from .base import Engine
 from .feeds import TensorFeed
+from .kernels.engine import Kernel, is_long
+from .kernels.obstacles import why_no_kernel
 from .losses import Weighted
 from .problem import Problem
 from .quadratic import Quadratic
 
-__all__ = ["ENGINES", "choose", "why_not_quadratic"]
+__all__ = ["ENGINES", "choose", "why_not_kernel", "why_not_quadratic"]
 
-ENGINES = ("auto", "autograd", "quadratic")
+ENGINES = ("auto", "autograd", "quadratic", "kernel")
 NOT_FIRST_ORDER = (optim.LBFGS, optim.SparseAdam)
 
 
@@ -27,11 +31,17 @@ def choose(
     """
     if not isinstance(engine, str) or engine not in ENGINES:
         raise UsageError(f"no engine {shown(engine)}: {nearest(str(engine), ENGINES)}")
+    if engine == "autograd":
+        return Autograd(problem, last=epochs), "forward, loss, zero_grad, backward, step, as asked for"
+    if engine == "kernel" or (engine == "auto" and not problem.full_batch):
+        obstacle = why_not_kernel(problem)
+        if engine == "kernel" and obstacle:
+            raise UsageError(f"the kernel engine cannot train this: {obstacle}; use engine autograd or auto")
+        if not obstacle and (engine == "kernel" or is_long(problem, epochs)):
+            return Kernel(problem, epochs=epochs), "the gradient of each batch in closed form, without a graph"
     obstacle = why_not_quadratic(problem)
     if engine == "quadratic" and obstacle:
         raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")
-    if engine == "autograd":
-        return Autograd(problem, last=epochs), "forward, loss, zero_grad, backward, step, as asked for"
     if engine == "auto" and (obstacle or not _pays(problem, epochs)):
         return Autograd(
             problem, last=epochs
@@ -46,21 +56,37 @@ def choose(
 
 def why_not_quadratic(problem: Problem) -> str:
     """What stands against training on moments, as a clause; empty where nothing does."""
-    module, loss, optimizer = problem.module, problem.loss, problem.optimizer
-    if type(module) is not nn.Linear or "forward" in vars(module) or _has_hooks(module):
-        return "the model is not a plain torch.nn.Linear"
-    weighted = isinstance(loss, Weighted)
+    loss, optimizer = problem.loss, problem.optimizer
+    if obstacle := _why_not_linear(problem):
+        return obstacle
     kind = loss.inner if isinstance(loss, Weighted) else loss
     if type(kind) is not nn.MSELoss or getattr(loss, "reduction", "none") == "none":
         return "the loss is not torch.nn.MSELoss"
-    if problem.autocast is not None:
-        return "mixed precision is one of the forward pass"
     if not problem.full_batch:
         return "mini-batches visit the rows themselves"
     if isinstance(optimizer, NOT_FIRST_ORDER) or not type(optimizer).__module__.startswith("torch.optim"):
         return f"{type(optimizer).__name__} is not a first-order optimizer of torch.optim"
     if type(optimizer).__name__ == "Muon":
         return "Muon rounds its step to 8 bits, so the last bit of a gradient can turn it"
+    return _why_not_a_table(problem)
+
+
+def why_not_kernel(problem: Problem) -> str:
+    """What stands against the closed form of mini-batch steps, as a clause; empty where nothing does."""
+    return _why_not_linear(problem) or _why_not_a_table(problem) or why_no_kernel(problem)
+
+
+def _why_not_linear(problem: Problem) -> str:
+    module = problem.module
+    if type(module) is not nn.Linear or "forward" in vars(module) or _has_hooks(module):
+        return "the model is not a plain torch.nn.Linear"
+    return "" if problem.autocast is None else "mixed precision is one of the forward pass"
+
+
+def _why_not_a_table(problem: Problem) -> str:
+    """Of rows and parameters that are not all in memory, numbers on the CPU, and trained."""
+    module: Any = problem.module
+    optimizer, weighted = problem.optimizer, isinstance(problem.loss, Weighted)
     if not isinstance(problem.feed, TensorFeed) or not all(isinstance(t, Tensor) for t in problem.feed.whole()):
         return "the rows are not one tensor with one target"
     if problem.x.ndim != 2 or problem.y.ndim != 2 or problem.y.shape[1] != module.out_features + int(weighted):

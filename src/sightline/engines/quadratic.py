@@ -4,7 +4,6 @@ again.
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
@@ -15,8 +14,8 @@ from torch import nn
 from ..linear.squared_error import SquaredError
 from .base import Measured
 from .guarding.watch import Watch
-from .optimizers import load_optimizer
 from .problem import Problem
+from .states import state_of, take_up
 from .stepping import Stepper
 
 __all__ = ["Quadratic"]
@@ -78,14 +77,11 @@ class Quadratic:
 
     def state_dict(self) -> dict[str, Any]:
         """Module, optimizer and what goes around its steps, as copies."""
-        state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
-        return copy.deepcopy({**state, "stepping": self.stepper.state_dict()})
+        return state_of(self.stepper)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
-        self.module.load_state_dict(state["module"])
-        load_optimizer(self.optimizer, state["optimizer"])
-        self.stepper.load_state_dict(state["stepping"])
+        take_up(self.stepper, state)
 
 
 def _set_gradient(parameter: torch.Tensor, gradient: Array) -> None:

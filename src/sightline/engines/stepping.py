@@ -16,7 +16,7 @@ from torch.optim import SGD, Optimizer, lr_scheduler
 from ..errors import UsageError, shown
 from .schedules import Schedule
 
-__all__ = ["Stepper", "Stepping", "as_stepping", "needs_closure", "settings_used"]
+__all__ = ["Stepper", "Stepping", "as_stepping", "count_as_stepped", "needs_closure", "settings_used"]
 
 NOT_SETTINGS = {"params", "foreach", "fused", "differentiable", "capturable", "maximize"}  # how torch computes
 CYCLED = ("lr", "momentum", "betas")  # what schedules move
@@ -139,7 +139,7 @@ class Stepper:
         if self._scaler is not None:
             self._scaler.step(self.optimizer)
             self._scaler.update()
-            _count_as_stepped(self.optimizer)
+            count_as_stepped(self.optimizer)
         elif closure is None:
             self.optimizer.step()
         else:
@@ -185,7 +185,7 @@ class Stepper:
         """Take up a state that `state_dict` gave."""
         self._lr = state["lr"]
         if self._lr is not None:
-            _count_as_stepped(self.optimizer)
+            count_as_stepped(self.optimizer)
         if self.stepping.schedule is not None:
             self.stepping.schedule.load_state_dict(state["schedule"])
         if self._scaler is not None:
@@ -209,9 +209,9 @@ def _scaler(module: nn.Module) -> torch.amp.GradScaler:
     return torch.amp.GradScaler(device)
 
 
-def _count_as_stepped(optimizer: Optimizer) -> None:
-    """Keep torch from warning of a schedule that moves before the first step: that was taken in another process, or
-    its gradients overflowed in float16.
+def count_as_stepped(optimizer: Optimizer) -> None:
+    """Keep torch from warning of a schedule that moves before the first step: that was taken in another process or in
+    machine code, or its gradients overflowed in float16.
     """
     optimizer._opt_called = True  # type: ignore[attr-defined]
 

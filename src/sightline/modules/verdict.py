@@ -123,7 +123,7 @@ def result_of(
         "module": type(module).__name__,
         "parameters": sum(p.numel() for p in module.parameters()),
         "trainable": sum(p.numel() for p in module.parameters() if p.requires_grad),
-        "rows": problem.feed.rows,
+        "rows": epochs[-1].rows - epochs[-2].rows if len(epochs) > 1 else problem.feed.rows,  # of an epoch
         "held_out": None if training.validate is None else training.validate.feed.rows,
         "loss_name": None if problem.loss is None else loss_name(problem.loss),
         "loss": shown.loss,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -186,6 +185,8 @@ def status_of(path: Path, values: Mapping[str, Any]) -> str:
 
 def unused_folder(output: Path, prefix: str = "") -> Path:
     """A new folder under `output`: the prefix and a short id that no other has."""
+    import secrets  # which loads OpenSSL, and those who only read runs have no use for it
+
     for attempt in range(64):
         path = output / f"{prefix}{secrets.token_hex(2 if attempt < 32 else 4)}"
         try:

@@ -8,7 +8,7 @@ from typing import Any
 from ..words import plain
 from .number_report import left_out
 from .statistics import wrapped
-from .subject import Subject
+from .subject import Told
 from .tables import table
 
 __all__ = ["distinct", "evaluation_lines", "metrics_lines", "percent", "short"]
@@ -52,7 +52,7 @@ def distinct(labels: Sequence[str], limit: int) -> tuple[str, ...]:
     return tuple(short("…" * bool(same) + label[same:], limit) for label in labels)
 
 
-def metrics_lines(run: Subject) -> list[str]:
+def metrics_lines(run: Told) -> list[str]:
     """How the estimates do on the rows they were trained on, beside what needs no columns."""
     found = run.result.get("metrics")
     if found is None:

@@ -15,14 +15,14 @@ from ..records import Coefficient, Epoch, Verdict, Warning
 from ..words import count, duration, plain
 from .class_report import metrics_lines
 from .statistics import above, distance_lines, p_value, statistics_lines, wrapped
-from .subject import Subject
+from .subject import Told
 
 __all__ = ["Progress", "quiet_table", "shows_distance", "summary", "warning_text", "warnings_text"]
 
 WIDTH = 80
 
 
-def summary(run: Subject) -> str:
+def summary(run: Told) -> str:
     """The table of coefficients, the fit statistics and the verdict of a run."""
     title = run.result["formula"]
     df = run.result["df"]
@@ -34,7 +34,7 @@ def summary(run: Subject) -> str:
     return "\n".join([*head, *table, "", *statistics_lines(run), *metrics_lines(run), *distance_lines(run)])
 
 
-def shows_distance(run: Subject) -> bool:
+def shows_distance(run: Told) -> bool:
     """Whether the table has trained and exact coefficients side by side, because they differ."""
     trained = run.result["engine"]["name"] != "exact"
     apart = [abs(c.off_by) for c in run.coefficients if c.off_by is not None]
@@ -42,7 +42,7 @@ def shows_distance(run: Subject) -> bool:
     return run.verdict.name == "DIVERGED" or not (near or run.verdict.name == "CONVERGED")
 
 
-def _answer_table(run: Subject) -> list[str]:
+def _answer_table(run: Told) -> list[str]:
     """Estimate, standard error, t (z of classes), p, interval, as `summary(lm)` has them."""
     coefficients = run.coefficients
     columns = [
@@ -58,7 +58,7 @@ def _answer_table(run: Subject) -> list[str]:
     return _table([c.term for c in coefficients], columns, _gone(run))
 
 
-def _distance_table(run: Subject) -> list[str]:
+def _distance_table(run: Told) -> list[str]:
     """Trained, exact, standard error, and how many standard errors lie between."""
     coefficients = run.coefficients
     columns = [
@@ -73,7 +73,7 @@ def _distance_table(run: Subject) -> list[str]:
     return _table([c.term for c in coefficients], columns, _gone(run))
 
 
-def _gone(run: Subject) -> list[str]:
+def _gone(run: Told) -> list[str]:
     """Why a coefficient has no value, empty where it has one."""
     terms = run.design.terms  # once for each class that has coefficients
     why = ["constant column, not estimable" if name in run.design.constant else "not estimable" for name in terms]
@@ -166,7 +166,7 @@ def _broken(command: str) -> str:
     return " \\\n      ".join(lines)
 
 
-def quiet_table(run: Subject) -> str:
+def quiet_table(run: Told) -> str:
     """Coefficients only, tab separated."""
     return "\n".join(f"{c.term}\t{'' if c.estimate is None else repr(c.estimate)}" for c in run.coefficients)
 

@@ -6,7 +6,7 @@ import math
 import textwrap
 
 from ..words import count, plain
-from .subject import Subject
+from .subject import Told
 
 __all__ = ["above", "accuracy_lines", "distance_lines", "p_value", "statistics_lines", "wrapped"]
 
@@ -29,7 +29,7 @@ def p_value(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 
-def statistics_lines(run: Subject) -> list[str]:
+def statistics_lines(run: Told) -> list[str]:
     """The statistics, which belong to the exact answer, never to a half-trained state."""
     errors = " (as are the standard errors)" if any(c.std_error for c in run.coefficients) else ""
     lines = [f"of the exact answer{errors}:"] if run.verdict.name != "CONVERGED" else []
@@ -39,7 +39,7 @@ def statistics_lines(run: Subject) -> list[str]:
     return [part for line in [*lines, *_kind(run)] for part in wrapped(f" {line}", indent="   ")]
 
 
-def _of_numbers(run: Subject) -> list[str]:
+def _of_numbers(run: Told) -> list[str]:
     s, lines = run.result["fit"], []
     if s["sigma"] is not None:
         r2 = "R2 not defined (the target is constant)" if s["r2"] is None else f"R2 {_share(s['r2'])}"
@@ -62,7 +62,7 @@ CONSTANT = {
 }
 
 
-def _of_others(run: Subject) -> list[str]:
+def _of_others(run: Told) -> list[str]:
     """Of losses that are neither squared error nor a likelihood of classes: what of these is known."""
     s, lines = run.result["fit"], []
     if (deviance := s.get("deviance")) is not None:
@@ -76,7 +76,7 @@ def _of_others(run: Subject) -> list[str]:
     return [*lines, f"always predicting the {what}: loss {plain(s['baseline_loss'], 6)}"]
 
 
-def _of_classes(run: Subject) -> list[str]:
+def _of_classes(run: Told) -> list[str]:
     s, labels = run.result["fit"], run.design.classes
     others = ", ".join(labels[1:3]) + (", ..." if len(labels) > 3 else "")
     lines = [f"log odds of {others} against {labels[0]}; deviance {plain(s['deviance'], 6)}, without columns "]
@@ -93,7 +93,7 @@ def _of_classes(run: Subject) -> list[str]:
     return lines
 
 
-def _kind(run: Subject) -> list[str]:
+def _kind(run: Told) -> list[str]:
     """What the standard errors allow for, and what a penalty makes of the table."""
     s, fit, lines = run.settings, run.result["fit"], []
     if "why" in fit:
@@ -119,7 +119,7 @@ def _kind(run: Subject) -> list[str]:
     return lines
 
 
-def distance_lines(run: Subject) -> list[str]:
+def distance_lines(run: Told) -> list[str]:
     """Where training is, beside where the answer is."""
     result = run.result
     exact = plain(result["exact_loss"], 8)
@@ -140,7 +140,7 @@ def distance_lines(run: Subject) -> list[str]:
     return lines
 
 
-def accuracy_lines(run: Subject) -> list[str]:
+def accuracy_lines(run: Told) -> list[str]:
     """To how many digits the exact numbers hold, and why."""
     a = run.result.get("accuracy")
     if not a or any(w.code == "SL-SEPARABLE" for w in run.verdict.warnings):

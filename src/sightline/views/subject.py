@@ -4,26 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..data.design import Design
 from ..records import Coefficient, Epoch, Verdict
-from ..rows import Rows
 from ..settings import RunSettings
 
-__all__ = ["Subject"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..data.design import Design
+    from ..rows import Rows
+
+__all__ = ["Named", "Subject", "Told"]
 
 
-class Subject(Protocol):
-    """A finished run, as it is shown; see `sightline.run.Run` for what each part is."""
+class Named(Protocol):
+    """The names that a design gives."""
+
+    @property
+    def terms(self) -> Sequence[str]: ...
+    @property
+    def constant(self) -> Sequence[str]: ...
+    @property
+    def classes(self) -> Sequence[str]: ...
+
+
+class Told(Protocol):
+    """A finished run, as text tells it; see `sightline.run.Run` for what each part is."""
 
     @property
     def result(self) -> Mapping[str, Any]: ...
     @property
-    def design(self) -> Design: ...
+    def design(self) -> Named: ...
     @property
     def coefficients(self) -> Sequence[Coefficient]: ...
     @property
@@ -36,6 +49,13 @@ class Subject(Protocol):
     def level(self) -> float: ...
     @property
     def settings(self) -> RunSettings: ...
+
+
+class Subject(Told, Protocol):
+    """A finished run with its numbers."""
+
+    @property
+    def design(self) -> Design: ...
     @property
     def rank(self) -> int: ...
     @property

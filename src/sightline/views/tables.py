@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ..digits import Digits
-from ..linear.anova import Anova
-from ..linear.assumptions import Test
-from ..linear.collinearity import Conditioning, Inflation
-from ..linear.crossval import Validation
-from ..linear.hypotheses import Hypotheses
-from ..linear.hypothesis_tests import ModelComparison, WaldTest
-from ..linear.influence import Influence
 from ..records import Coefficient
 from ..words import count, plain
 from .statistics import p_value, wrapped
+
+if TYPE_CHECKING:
+    from ..linear.anova import Anova
+    from ..linear.assumptions import Test
+    from ..linear.collinearity import Conditioning, Inflation
+    from ..linear.crossval import Validation
+    from ..linear.hypotheses import Hypotheses
+    from ..linear.hypothesis_tests import ModelComparison, WaldTest
+    from ..linear.influence import Influence
 
 __all__ = [
     "anova_table",

@@ -1,0 +1,228 @@
+"""Vectors of 64 bytes within numba: explicit lanes, so that a sum has one order whatever the compiler and processor.
+
+A vector is a value of LLVM's own kind, `<16 x float>` or `<8 x double>`, of the dtype of the array that it is loaded
+from. Where a processor has shorter registers LLVM takes several of them, and where it has no fused multiply-add its
+library computes one: the bits stay the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, models, register_model
+
+__all__ = [
+    "add", "address", "broadcast", "divide", "fma", "get", "lanes", "load", "load_some", "multiply", "prefetch",
+    "spread", "square_root", "store", "subtract", "total",
+]  # fmt: skip
+
+INT32 = ir.IntType(32)
+
+
+class Vector(types.Type):
+    """16 numbers of float32, or 8 of float64."""
+
+    def __init__(self, dtype: types.Float) -> None:
+        self.dtype, self.lanes = dtype, 512 // dtype.bitwidth
+        super().__init__(name=f"Vector({dtype})")
+
+    @property
+    def ir(self) -> ir.VectorType:
+        """LLVM's type of it."""
+        return ir.VectorType(ir.FloatType() if self.dtype.bitwidth == 32 else ir.DoubleType(), self.lanes)
+
+    @property
+    def suffix(self) -> str:
+        """As the names of LLVM's functions end for it."""
+        return f"v{self.lanes}f{self.dtype.bitwidth}"
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        super().__init__(manager, kind, kind.ir)
+
+
+def _of(memory: types.CPointer) -> Vector:
+    return Vector(memory.dtype)
+
+
+def _function(builder: Any, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+    known = builder.module.globals
+    return known[name] if name in known else ir.Function(builder.module, ir.FunctionType(result, arguments), name)
+
+
+def _splat(builder: Any, kind: ir.VectorType, scalar: Any) -> Any:
+    undefined = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, INT32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, kind.count), [0] * kind.count))
+
+
+@intrinsic
+def address(typing: Any, array: Any) -> Any:
+    """Where the elements of a contiguous array lie: a plain pointer, which nobody counts the references to."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+@intrinsic
+def get(typing: Any, memory: Any, i: Any) -> Any:
+    """Element i."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.gep(arguments[0], [arguments[1]]))
+
+    return memory.dtype(memory, types.intp), generate
+
+
+@intrinsic
+def lanes(typing: Any, memory: Any) -> Any:
+    """How many numbers of the dtype of this array a vector holds."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(types.intp, _of(signature.args[0]).lanes)
+
+    return types.intp(memory), generate
+
+
+@intrinsic
+def load(typing: Any, memory: Any, i: Any) -> Any:
+    """The vector that begins at element i of a contiguous array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = _of(signature.args[0])
+        at = builder.gep(arguments[0], [arguments[1]])
+        return builder.load(builder.bitcast(at, kind.ir.as_pointer()), align=kind.dtype.bitwidth // 8)
+
+    return _of(memory)(memory, types.intp), generate
+
+
+@intrinsic
+def load_some(typing: Any, memory: Any, i: Any, count: Any) -> Any:
+    """The first `count` lanes from element i on, zeros in the others; memory behind them is not touched."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = _of(signature.args[0])
+        at = builder.gep(arguments[0], [arguments[1]])
+        pointer = builder.bitcast(at, kind.ir.as_pointer())
+        wide = ir.VectorType(INT32, kind.lanes)
+        mask_type = ir.VectorType(ir.IntType(1), kind.lanes)
+        limit = _splat(builder, wide, builder.trunc(arguments[2], INT32))
+        mask = builder.icmp_signed("<", ir.Constant(wide, list(range(kind.lanes))), limit)
+        called = _function(
+            builder, f"llvm.masked.load.{kind.suffix}.p0", kind.ir, [pointer.type, INT32, mask_type, kind.ir]
+        )
+        align = INT32(kind.dtype.bitwidth // 8)
+        return builder.call(called, [pointer, align, mask, ir.Constant(kind.ir, [0.0] * kind.lanes)])
+
+    return _of(memory)(memory, types.intp, types.intp), generate
+
+
+@intrinsic
+def store(typing: Any, memory: Any, i: Any, vector: Any) -> Any:
+    """Write the vector from element i on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[2]
+        at = builder.gep(arguments[0], [arguments[1]])
+        builder.store(arguments[2], builder.bitcast(at, kind.ir.as_pointer()), align=kind.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(memory, types.intp, vector), generate
+
+
+@intrinsic
+def broadcast(typing: Any, memory: Any, i: Any) -> Any:
+    """Element i of the array in every lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        scalar = builder.load(builder.gep(arguments[0], [arguments[1]]))
+        return _splat(builder, _of(signature.args[0]).ir, scalar)
+
+    return _of(memory)(memory, types.intp), generate
+
+
+@intrinsic
+def spread(typing: Any, memory: Any, scalar: Any) -> Any:
+    """A number in every lane, rounded to the dtype of this array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind, scalar = _of(signature.args[0]).ir, arguments[1]
+        rounded = scalar if kind.element == scalar.type else builder.fptrunc(scalar, kind.element)
+        return _splat(builder, kind, rounded)
+
+    return _of(memory)(memory, types.float64), generate
+
+
+def _binary(name: str) -> Any:
+    @intrinsic
+    def operation(typing: Any, x: Any, y: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, name)(*arguments)
+
+        return x(x, x), generate
+
+    return operation
+
+
+add, subtract, multiply, divide = _binary("fadd"), _binary("fsub"), _binary("fmul"), _binary("fdiv")
+
+
+@intrinsic
+def fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """x y + z, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0]
+        return builder.call(_function(builder, f"llvm.fma.{kind.suffix}", kind.ir, [kind.ir] * 3), arguments)
+
+    return x(x, x, x), generate
+
+
+@intrinsic
+def square_root(typing: Any, x: Any) -> Any:
+    """√x in each lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0]
+        return builder.call(_function(builder, f"llvm.sqrt.{kind.suffix}", kind.ir, [kind.ir]), arguments)
+
+    return x(x), generate
+
+
+@intrinsic
+def total(typing: Any, x: Any) -> Any:
+    """The sum of the lanes: halves are added until one number is left."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, n = arguments[0], signature.args[0].lanes
+        while n > 1:
+            n //= 2
+            low, high = (
+                builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(INT32, n), list(range(i, i + n))))
+                for i in (0, n)
+            )
+            value = builder.fadd(low, high)
+        return builder.extract_element(value, INT32(0))
+
+    return x.dtype(x), generate
+
+
+@intrinsic
+def prefetch(typing: Any, memory: Any, i: Any) -> Any:
+    """Ask for the cache line of element i, which may lie anywhere: it is a hint."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        at = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
+        called = _function(builder, "llvm.prefetch.p0", ir.VoidType(), [byte, INT32, INT32, INT32])
+        builder.call(called, [at, INT32(0), INT32(3), INT32(1)])
+        return context.get_dummy_value()
+
+    return types.void(memory, types.intp), generate

@@ -1,0 +1,1 @@
+"""Mini-batch training of linear models by the closed form of their gradient."""

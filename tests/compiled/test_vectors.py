@@ -1,0 +1,98 @@
+"""Vectors within numba against the same sums written out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="machine code needs numba")
+
+from sightline.compiled import vectors as v
+from sightline.compiled.jit import compiled
+
+DTYPES = [np.float32, np.float64]
+
+
+@compiled
+def inner(a, b, count):
+    x, y = v.address(a), v.address(b)
+    wide, sums = v.lanes(x), v.spread(x, 0.0)
+    whole = count - count % wide
+    for i in range(0, whole, wide):
+        sums = v.fma(v.load(x, i), v.load(y, i), sums)
+    if whole < count:
+        sums = v.fma(v.load_some(x, whole, count - whole), v.load_some(y, whole, count - whole), sums)
+    return v.total(sums)
+
+
+@compiled
+def elementary(a, out):
+    x, to = v.address(a), v.address(out)
+    w = v.lanes(x)
+    one = v.load(x, 0)
+    v.store(to, 0, v.add(one, v.broadcast(x, 1)))
+    v.store(to, w, v.subtract(one, v.spread(x, 0.1)))
+    v.store(to, 2 * w, v.divide(one, v.multiply(one, one)))
+    v.store(to, 3 * w, v.square_root(one))
+    v.prefetch(x, 1 << 40)  # a hint only, wherever that is
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 16, 33, 1000])
+def test_a_sum_has_the_order_that_is_written_down(dtype, count):
+    rng, wide = np.random.default_rng(0), 64 // np.dtype(dtype).itemsize
+    a, b = rng.normal(size=(2, count)).astype(dtype)
+    lanes = np.zeros(wide, dtype)
+    for i in range(count):  # one rounding of each product and sum
+        exact = np.longdouble(a[i]) * np.longdouble(b[i]) + np.longdouble(lanes[i % wide])
+        lanes[i % wide] = dtype(exact)
+    while len(lanes) > 1:
+        lanes = lanes[: len(lanes) // 2] + lanes[len(lanes) // 2 :]
+    got = inner(a, b, count)
+    if dtype is np.float32:
+        assert dtype(got) == lanes[0]
+    else:  # a long double holds no exact product of two doubles
+        assert got == pytest.approx(lanes[0], rel=1e-13, abs=1e-15)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_elementary_operations_are_those_of_numpy(dtype):
+    wide = 64 // np.dtype(dtype).itemsize
+    a = np.random.default_rng(1).uniform(0.5, 2.0, wide).astype(dtype)
+    out = np.zeros(4 * wide, dtype)
+    elementary(a, out)
+    want = np.concatenate([a + a[1], a - dtype(0.1), a / (a * a), np.sqrt(a)])
+    assert out.tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_memory_behind_the_last_row_is_not_read(dtype):
+    """The last page before one that nobody may read."""
+    import ctypes
+    import mmap
+
+    size = mmap.PAGESIZE
+    memory = mmap.mmap(-1, 2 * size)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mprotect(ctypes.c_void_p(address + size), ctypes.c_size_t(size), 0):
+        pytest.skip("pages cannot be protected here")
+    count = 5
+    a = np.frombuffer(memory, dtype, count, size - count * np.dtype(dtype).itemsize)
+    assert inner(a, a, count) == 0.0
+    libc.mprotect(ctypes.c_void_p(address + size), ctypes.c_size_t(size), 3)
+
+
+def test_code_is_made_where_no_cache_can_be_written(tmp_path):
+    """A copy of the package that nobody may write to, and no home."""
+    code = (
+        "import numba.core.caching as c\n"
+        "c.CacheImpl._locator_classes = []\n"
+        "from sightline.compiled.warm import warm\n"
+        "print(warm())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "no folder for it can be written, so each process makes its own" in done.stdout
