@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("numba", reason="machine code needs numba")
 
+from sightline.compiled import memory as m
 from sightline.compiled import vectors as v
+from sightline.compiled.ahead import read
 from sightline.compiled.jit import compiled
+from sightline.compiled.permutation import permutation
 
 DTYPES = [np.float32, np.float64]
 
 
 @compiled
 def inner(a, b, count):
-    x, y = v.address(a), v.address(b)
+    x, y = m.address(a), m.address(b)
     wide, sums = v.lanes(x), v.spread(x, 0.0)
     whole = count - count % wide
     for i in range(0, whole, wide):
@@ -30,14 +35,14 @@ def inner(a, b, count):
 
 @compiled
 def elementary(a, out):
-    x, to = v.address(a), v.address(out)
+    x, to = m.address(a), m.address(out)
     w = v.lanes(x)
     one = v.load(x, 0)
     v.store(to, 0, v.add(one, v.broadcast(x, 1)))
     v.store(to, w, v.subtract(one, v.spread(x, 0.1)))
     v.store(to, 2 * w, v.divide(one, v.multiply(one, one)))
     v.store(to, 3 * w, v.square_root(one))
-    v.prefetch(x, 1 << 40)  # a hint only, wherever that is
+    m.prefetch(x, 1 << 40)  # a hint only, wherever that is
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -96,3 +101,47 @@ def test_code_is_made_where_no_cache_can_be_written(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "no folder for it can be written, so each process makes its own" in done.stdout
+
+
+@compiled
+def eight_sums(a, out):
+    x, to, wide = m.address(a), m.address(out), v.lanes(m.address(a))
+    v.store_totals(
+        to, 1, v.load(x, 0), v.load(x, wide), v.load(x, 2 * wide), v.load(x, 3 * wide), v.load(x, 4 * wide),
+        v.load(x, 5 * wide), v.load(x, 6 * wide), v.load(x, 7 * wide),
+    )  # fmt: skip
+    for k in range(8):
+        m.put(to, 9 + k, v.total(v.load(m.behind(x, k * wide), 0)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_eight_sums_side_by_side_are_those_of_each(dtype):
+    wide = 64 // np.dtype(dtype).itemsize
+    rows, out = np.random.default_rng(1).normal(size=(8, wide)).astype(dtype), np.full(18, 7.0, dtype)
+    eight_sums(rows.reshape(-1), out)
+    halves = rows
+    while halves.shape[1] > 1:
+        halves = halves[:, : halves.shape[1] // 2] + halves[:, halves.shape[1] // 2 :]
+    assert out.tolist() == [7.0, *(2 * halves[:, 0].tolist()), 7.0]  # and nothing beside them is touched
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 624, 625, 100_003])
+@pytest.mark.parametrize("seed", [0, 5, 2**32 - 1])
+def test_an_order_is_the_one_that_torch_draws(n, seed):
+    order = np.empty(n, np.int64)
+    permutation(np.uint32(seed), order)
+    want = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    assert np.array_equal(order, want.numpy())
+
+
+@pytest.mark.parametrize("d", [1, 5, 16, 100])
+def test_reading_ahead_ends_with_the_rows_or_when_they_are_done(d):
+    rows, order = np.ones(3000 * d, np.float32), np.random.default_rng(0).permutation(3000)
+    assert read(rows, order, d, np.array([3000])) == 0.0
+    with ThreadPoolExecutor(1) as pool:
+        done = np.zeros(1, np.int64)
+        reading = pool.submit(read, rows, order, d, done)
+        for done[0] in range(0, 3001, 60):
+            pass
+        found = reading.result(timeout=60)
+    assert 0.0 <= found <= rows.sum() + 3000

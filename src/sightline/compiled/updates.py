@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from .jit import compiled
-from .vectors import add, divide, fma, get, load, multiply, spread, square_root, store, subtract
+from .memory import get
+from .vectors import add, divide, fma, load, multiply, spread, square_root, store, subtract
 
 __all__ = ["ADAM", "ADAMW", "OPTIONS", "RMSPROP", "SGD", "size_and_root", "update"]
 

@@ -14,12 +14,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-__all__ = [
-    "add", "address", "broadcast", "divide", "fma", "get", "lanes", "load", "load_some", "multiply", "prefetch",
-    "spread", "square_root", "store", "subtract", "total",
-]  # fmt: skip
+from .memory import INT32, function
 
-INT32 = ir.IntType(32)
+__all__ = [
+    "add", "broadcast", "divide", "fma", "lanes", "load", "load_some", "multiply", "spread", "square_root", "store",
+    "store_totals", "subtract", "total",
+]  # fmt: skip
 
 
 class Vector(types.Type):
@@ -50,35 +50,10 @@ def _of(memory: types.CPointer) -> Vector:
     return Vector(memory.dtype)
 
 
-def _function(builder: Any, name: str, result: Any, arguments: Sequence[Any]) -> Any:
-    known = builder.module.globals
-    return known[name] if name in known else ir.Function(builder.module, ir.FunctionType(result, arguments), name)
-
-
 def _splat(builder: Any, kind: ir.VectorType, scalar: Any) -> Any:
     undefined = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(undefined, scalar, INT32(0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, kind.count), [0] * kind.count))
-
-
-@intrinsic
-def address(typing: Any, array: Any) -> Any:
-    """Where the elements of a contiguous array lie: a plain pointer, which nobody counts the references to."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
-
-    return types.CPointer(array.dtype)(array), generate
-
-
-@intrinsic
-def get(typing: Any, memory: Any, i: Any) -> Any:
-    """Element i."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(builder.gep(arguments[0], [arguments[1]]))
-
-    return memory.dtype(memory, types.intp), generate
 
 
 @intrinsic
@@ -115,7 +90,7 @@ def load_some(typing: Any, memory: Any, i: Any, count: Any) -> Any:
         mask_type = ir.VectorType(ir.IntType(1), kind.lanes)
         limit = _splat(builder, wide, builder.trunc(arguments[2], INT32))
         mask = builder.icmp_signed("<", ir.Constant(wide, list(range(kind.lanes))), limit)
-        called = _function(
+        called = function(
             builder, f"llvm.masked.load.{kind.suffix}.p0", kind.ir, [pointer.type, INT32, mask_type, kind.ir]
         )
         align = INT32(kind.dtype.bitwidth // 8)
@@ -180,7 +155,7 @@ def fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0]
-        return builder.call(_function(builder, f"llvm.fma.{kind.suffix}", kind.ir, [kind.ir] * 3), arguments)
+        return builder.call(function(builder, f"llvm.fma.{kind.suffix}", kind.ir, [kind.ir] * 3), arguments)
 
     return x(x, x, x), generate
 
@@ -191,7 +166,7 @@ def square_root(typing: Any, x: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0]
-        return builder.call(_function(builder, f"llvm.sqrt.{kind.suffix}", kind.ir, [kind.ir]), arguments)
+        return builder.call(function(builder, f"llvm.sqrt.{kind.suffix}", kind.ir, [kind.ir]), arguments)
 
     return x(x), generate
 
@@ -215,14 +190,33 @@ def total(typing: Any, x: Any) -> Any:
 
 
 @intrinsic
-def prefetch(typing: Any, memory: Any, i: Any) -> Any:
-    """Ask for the cache line of element i, which may lie anywhere: it is a hint."""
+def store_totals(
+    typing: Any, memory: Any, i: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any
+) -> Any:
+    """Write the sums of the lanes of eight vectors from element i on, each in the order of `total`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        byte = ir.IntType(8).as_pointer()
-        at = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
-        called = _function(builder, "llvm.prefetch.p0", ir.VoidType(), [byte, INT32, INT32, INT32])
-        builder.call(called, [at, INT32(0), INT32(3), INT32(1)])
+        vectors, n = list(arguments[2:]), signature.args[2].lanes
+        part = n  # lanes that hold what belongs to one of the eight
+        while len(vectors) > 1:
+            part //= 2
+            pairs = zip(vectors[::2], vectors[1::2], strict=True)
+            vectors = [_folded(builder, x, y, range(0, 2 * n, 2 * part), part) for x, y in pairs]
+        (value,) = vectors
+        while part > 1:
+            part //= 2
+            value = _folded(builder, value, value, range(0, 16 * part, 2 * part), part)
+        at = builder.gep(arguments[0], [arguments[1]])
+        builder.store(value, builder.bitcast(at, value.type.as_pointer()), align=signature.args[2].dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.void(memory, types.intp), generate
+    return types.void(memory, types.intp, *[a] * 8), generate
+
+
+def _folded(builder: Any, x: Any, y: Any, starts: Sequence[int], part: int) -> Any:
+    """Of both vectors, one after the other: `part` lanes from each start on plus the `part` lanes behind them."""
+    low, high = (
+        builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(INT32, len(lanes)), lanes))
+        for lanes in ([i + k + shift for i in starts for k in range(part)] for shift in (0, part))
+    )
+    return builder.fadd(low, high)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,10 @@ from .state import OPTIMIZERS, State
 
 __all__ = ["Kernel", "is_long"]
 
+Array = np.ndarray[Any, Any]
 STEP, NUMBER = 1.2e-4, 5e-9  # seconds of the plain loop for a step, and for each number of its rows
 LONG = 1.0  # seconds of the plain loop from which on it pays to load, or to make, machine code
+CACHE = 2**25  # bytes of rows that a processor's cache may hold
 BLOCKS = 256  # of rows at most, whose sums are added up in their order
 
 
@@ -47,8 +51,8 @@ class Kernel:
         self.rows: int = problem.feed.rows
         self.stepper = Stepper(problem.module, problem.optimizer, problem.stepping)
         self._rows = KernelRows.of(problem)
-        self._orders = Orders(self.rows, problem.seed, last=epochs)
         self.compiled = available() and is_long(problem, epochs)
+        self._orders = Orders(self.rows, problem.seed, last=epochs, compiled=self.compiled)
         self._watch, self._first = Watch(problem), True
 
     def _look_at(self, rows: Tensor) -> None:
@@ -84,14 +88,31 @@ class Kernel:
     def _compiled(self, order: Tensor, state: State) -> float:
         from ...compiled.single import steps
 
-        losses = steps(
-            *self._rows.arrays, order.numpy(), self.problem.batch_size, *self._rows.loss,
-            OPTIMIZERS[type(self.optimizer)], state.options, state.count, state.values,
-        )  # fmt: skip
+        with self._read_ahead(order) as done:
+            losses = steps(
+                *self._rows.arrays, order.numpy(), self.problem.batch_size, *self._rows.loss,
+                OPTIMIZERS[type(self.optimizer)], state.options, state.count, state.values, done,
+            )  # fmt: skip
         state.count += self.problem.feed.batches or 1
         state.hand_back(self.module, self.optimizer)
         count_as_stepped(self.optimizer)
         return float(losses) / self.rows
+
+    @contextmanager
+    def _read_ahead(self, order: Tensor) -> Iterator[Array]:
+        """How many rows are done, for a second thread that reads ahead of them where they are not in the cache."""
+        done = np.zeros(1, np.int64)
+        if self._rows.x.nbytes < CACHE or torch.get_num_threads() < 2:
+            yield done
+            return
+        from ...compiled.ahead import read
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(read, self._rows.arrays[0], order.numpy(), self.problem.x.shape[1], done)
+            try:
+                yield done
+            finally:
+                done[0] = self.rows
 
     def _in_torch(self, order: Tensor) -> float:
         """The same steps with operations of torch and the optimizer itself."""
