@@ -68,9 +68,11 @@ def least_squares(
     y = y[:, None] if y.ndim == 1 else y
     if A.ndim != 2 or y.ndim != 2 or len(A) != len(y) or not len(A):
         raise UsageError(f"X of shape {A.shape} does not go with Y of shape {np.shape(Y)}: give (n, p) and (n, k)")
-    unit, height = _unit("X", A), _unit("Y", y)
     if not l2 >= 0.0:
         raise UsageError(f"l2 cannot be {l2}: give a number of at least 0")
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found in the sums
+        moments = Moments.of(A, y) if weight is None and _many(len(A), A.shape[1] + int(intercept)) else None
+    unit, height = (1.0, 1.0) if moments is not None and _plain(moments) else (_unit("X", A), _unit("Y", y))
     penalty = np.full(A.shape[1] + int(intercept), l2 / unit / unit)
     penalty[A.shape[1] :] = 0.0
     given, w = (A, y), None
@@ -84,7 +86,8 @@ def least_squares(
         X, Y = (decimal_pair(v.ravel(), None).reshape(*v.shape) if decimal else Pair.of(v) for v in doubles)
         return Pair(X.hi / unit, X.lo / unit), Pair(Y.hi / height, Y.lo / height)
 
-    problem = _Problem(_divided(given[0], unit), _divided(given[1], height), w, penalty, intercept, pairs)
+    of_these = moments if unit == height == 1.0 else None
+    problem = _Problem(_divided(given[0], unit), _divided(given[1], height), w, penalty, intercept, pairs, of_these)
     plain, condition = problem.in_doubles()
     size = np.full((len(penalty), 1), height)
     size[: A.shape[1]] /= unit
@@ -114,6 +117,17 @@ def _unit(name: str, values: NDArray[Any]) -> float:
     return float(2.0 ** math.floor(math.log2(largest)))
 
 
+def _many(n: int, q: int) -> bool:
+    return n * q * q > MANY and n > 20 * q
+
+
+def _plain(moments: Moments) -> bool:
+    """Whether all numbers are finite and of moderate size, which their sums of squares tell."""
+    means, sums = (moments.x_mean, moments.y_mean), (np.diag(moments.xx), moments.yy)
+    sizes = [np.sqrt(s / moments.n + m * m).max(initial=0.0) for m, s in zip(means, sums, strict=True)]
+    return all(size == 0.0 or SMALL <= size <= LARGE for size in sizes)
+
+
 def _divided(values: NDArray[Any], unit: float) -> NDArray[Any]:
     """By a power of two, in float64, where nothing is rounded; not copied where the unit is 1."""
     return values if unit == 1.0 else np.asarray(values, dtype=np.float64) / unit
@@ -121,7 +135,9 @@ def _divided(values: NDArray[Any], unit: float) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Rows of positive weight, of moderate sizes; `penalty (q,)` of each coefficient; `pairs` what they stand for."""
+    """Rows of positive weight, of moderate sizes; `penalty (q,)` of each coefficient; `pairs` what they stand for;
+    `moments` where they are known.
+    """
 
     A: NDArray[Any]
     y: Array
@@ -129,6 +145,7 @@ class _Problem:
     penalty: Array
     intercept: bool
     pairs: Callable[[], tuple[Pair, Pair]]
+    moments: Moments | None = None
 
     def in_doubles(self) -> tuple[LeastSquares, float]:
         """From moments where rows are many, else by QR; and the condition number."""
@@ -151,10 +168,9 @@ class _Problem:
         return LeastSquares(theta, errors, sigma, rank, df, digits, path, pair), exact[0].condition
 
     def _from_moments(self) -> list[tuple[Exact, float]] | None:
-        n, q = len(self.A), len(self.penalty)
-        if n * q * q <= MANY or n <= 20 * q:
+        if not _many(len(self.A), len(self.penalty)):
             return None
-        moments, found = Moments.of(self.A, self.y, self.weight), []
+        moments, found = self.moments or Moments.of(self.A, self.y, self.weight), []
         for k in range(self.y.shape[1]):
             own = replace(moments, y_mean=moments.y_mean[[k]], xy=moments.xy[:, [k]], yy=moments.yy[[k]])
             fit = least_squares_from_moments(

@@ -17,7 +17,7 @@ __all__ = ["block_rows", "largest_size", "one_blas_thread", "pairwise", "real", 
 
 T = TypeVar("T")
 S = TypeVar("S")
-BLOCK = 4096  # rows at a time at most: it bounds the rounding of the sums
+BLOCK = 3072  # rows at a time at most: it bounds the rounding of the sums; BLAS cuts it into equal parts
 CACHED = 2**18  # numbers of a block, 2 MB in float64
 RUN = 8  # blocks that a thread takes at a time at most, a power of two: one branch of the tree of sums
 WORTH = 2**26  # work from which threads pay, about a million numbers that are read once
@@ -25,7 +25,10 @@ WORTH = 2**26  # work from which threads pay, about a million numbers that are r
 
 def block_rows(columns: int) -> int:
     """Rows at a time, so that a block stays in the processor's cache."""
-    return min(BLOCK, max(512, CACHED // max(columns, 1)))
+    rows = BLOCK
+    while rows > BLOCK // 4 and rows * columns > CACHED:
+        rows //= 2
+    return rows
 
 
 def pairwise(leaves: Iterable[T], add: Callable[[T, T], T] = operator.add) -> T:

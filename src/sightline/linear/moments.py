@@ -14,7 +14,7 @@ from .blocks import one_blas_thread, pairwise, real, summed
 __all__ = ["Moments", "residual_pass"]
 
 Array = NDArray[np.float64]
-SAMPLE = 64  # rows of a block whose mean is subtracted first
+SAMPLE = 16  # rows of a block whose mean is subtracted first, where it is not small beside their spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,12 @@ class Moments:
         p, k = X.shape[1], y.shape[1]
         if not n:
             return cls(0.0, np.zeros(p), np.zeros(k), np.zeros((p, p)), np.zeros((p, k)), np.zeros(k))
-        sample = slice(None, None, max(1, len(X) // SAMPLE))  # about its mean: what is left is taken out
-        shift_x, shift_y = X[sample].mean(axis=0, dtype=np.float64), y[sample].mean(axis=0, dtype=np.float64)
+        shift_x, shift_y = _shift(X), y.mean(axis=0, dtype=np.float64)  # what is left of the means is taken out below
         size, all_numbers = X.size, len(X) * (p + k + 1)
         space = np.empty(all_numbers if weight is None else all_numbers + size) if space is None else space
-        rows, others = _laid(space[:size], X), space[size:all_numbers].reshape(len(X), k + 1)
-        np.subtract(X, shift_x, out=rows)
+        rows, others = X, space[size:all_numbers].reshape(len(X), k + 1)
+        if shift_x.any() or X.dtype != np.float64:
+            rows = np.subtract(X, shift_x, out=_laid(space[:size], X))
         np.subtract(y, shift_y, out=others[:, :-1])
         others[:, -1] = 1.0
         right, others_right = rows, others
@@ -130,6 +130,16 @@ def residual_pass(
 
     sums = summed(leaf, space, rows=len(X), columns=p, work=64 * X.size)
     return sums[:, 0], sums[:, 2:], sums[:, 1]
+
+
+def _shift(X: NDArray[Any]) -> Array:
+    """The mean of a sample of the rows; zeros where it lies within their spread, for then a bit is lost at most without
+    it, and no copy is made.
+    """
+    sample = X[:: -(-len(X) // SAMPLE)].astype(np.float64, copy=False)
+    mean, squares = sample.sum(axis=0) / len(sample), np.einsum("ij,ij->j", sample, sample) / len(sample)
+    near = squares >= 2.0 * mean * mean  # variance at least mean²
+    return np.zeros_like(mean) if near.all() else mean
 
 
 def _laid(space: Array, like: NDArray[Any]) -> Array:
