@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn, optim
 
 from ..errors import UsageError, nearest, shown
+from ..linear.moments import Moments
 from ..linear.squared_error import SquaredError
 from .autograd import Autograd
 from .base import Engine
@@ -40,18 +42,28 @@ def choose(
         if not obstacle and (engine == "kernel" or is_long(problem, epochs)):
             return Kernel(problem, epochs=epochs), "the gradient of each batch in closed form, without a graph"
     obstacle = why_not_quadratic(problem)
-    if engine == "quadratic" and obstacle:
-        raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")
-    if engine == "auto" and (obstacle or not _pays(problem, epochs)):
-        return Autograd(
-            problem, last=epochs
-        ), obstacle or "too few epochs or rows to pay for the moments of so many columns"
+    if not obstacle and engine == "auto" and not _pays(problem, epochs):
+        obstacle = "too few epochs or rows to pay for the moments of so many columns"
+    if obstacle:
+        return _without_moments(problem, obstacle, engine=engine, epochs=epochs)
     if form is None:
         x, y = problem.x.detach().numpy(), problem.y.detach().numpy()
         bias = problem.module.bias
-        form = SquaredError.of(x, y, intercept=bias is not None, total=getattr(problem.loss, "reduction", "") == "sum")
+        with np.errstate(over="ignore", invalid="ignore"):
+            moments = Moments.of(x, y)
+        if not (np.isfinite(moments.xx).all() and np.isfinite(moments.yy).all()):
+            return _without_moments(problem, "the squares of the rows are beyond float64", engine=engine, epochs=epochs)
+        total = getattr(problem.loss, "reduction", "") == "sum"
+        form = SquaredError.of(x, y, intercept=bias is not None, total=total, moments=moments)
     reason = "every epoch comes from the moments, without the rows"
     return Quadratic(problem, form), reason
+
+
+def _without_moments(problem: Problem, obstacle: str, *, engine: str, epochs: int) -> tuple[Engine, str]:
+    """The plain loop, where the moments were not asked for."""
+    if engine == "quadratic":
+        raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")
+    return Autograd(problem, last=epochs), obstacle
 
 
 def why_not_quadratic(problem: Problem) -> str:
