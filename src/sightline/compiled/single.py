@@ -160,7 +160,7 @@ def at_rest(rows, targets, weights, loss, delta, state, block, first, last, sums
     n, d, width, weighted = len(targets), len(rows) // len(targets), state.shape[1], len(weights) > 0
     X, y, weight, theta = address(rows), address(targets), address(weights), address(state[0])
     numbers, starts, room = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty(CHUNK, state.dtype)
-    at, z = address(starts), address(room)
+    at, z, order, out = address(starts), address(room), address(numbers), address(sums)
     sum_of_rows = np.empty(width, state.dtype)
     gradient, wide = address(sum_of_rows), lanes(X)
     bias = (d + wide - 1) // wide * wide
@@ -171,13 +171,15 @@ def at_rest(rows, targets, weights, loss, delta, state, block, first, last, sums
         by_bias, of_block, end = 0.0, 0.0, min((k + 1) * block, n)
         for i in range(k * block, end, CHUNK):
             count = min(CHUNK, end - i)
-            numbers[:] = np.arange(i, i + CHUNK)
+            for j in range(count):
+                put(order, j, i + j)
             value, slope = visit(
-                X, y, weight, weighted, address(numbers), count, count, at, d, theta, intercept, loss, delta, z,
+                X, y, weight, weighted, order, count, count, at, d, theta, intercept, loss, delta, z,
                 gradient,
             )  # fmt: skip
             of_block, by_bias = of_block + value, by_bias + slope
-        sums[k, 0] = of_block
-        sums[k, 1:] = sum_of_rows
+        put(out, k * (1 + width), of_block)
+        for j in range(width):
+            put(out, k * (1 + width) + 1 + j, get(gradient, j))
         if width > bias:
-            sums[k, 1 + bias] = by_bias
+            put(out, k * (1 + width) + 1 + bias, by_bias)
