@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...double_double import Pair
 from ...errors import DataError
-from .basis import Basis
+from .basis import Basis, precise_size
 from .elementary import factored
 from .fit import NEGLIGIBLE, ClassFit, Combinations, Separation
 from .information import information, overlap_proven
 from .likelihood import ClassRows, Ridge
+from .many import fit_of_many
 from .newton import Descent, descend, polish
 from .rounding import basis_rounding
 from .separation import DOUBLES, EXACT, Hyperplane, separating_hyperplane
@@ -61,7 +62,17 @@ def softmax_optimum(
     >>> softmax_optimum(X, [0, 0, 1, 1], 2).separation.kind
     'complete'
     """
-    problem = _Problem.of(X, np.asarray(codes, dtype=np.int64), classes, weight, intercept, l2)
+    own = np.asarray(codes, dtype=np.int64)
+    if (
+        classes == 2
+        and X.shape[1]
+        and not precise_size(len(own), X.shape[1] + int(intercept))
+        and 0 < own.sum() < len(own)
+    ):
+        found = fit_of_many(X.hi, own, intercept=intercept, weight=weight, l2=l2)
+        if found is not None:
+            return found
+    problem = _Problem.of(X, own, classes, weight, intercept, l2)
     return problem.penalized() if l2 else problem.unpenalized()
 
 
