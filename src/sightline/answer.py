@@ -48,13 +48,10 @@ class Answer:
 def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array) -> Answer:
     """Take the path that these rows ask for: moments where they are many, double-double where they are few or steep."""
     n, q = len(rows), len(design.terms)
-    size = n * q * q
-    found = _from_moments(design, rows, penalty) if size > MANY and n > 20 * q else None
+    found = _from_moments(design, rows, penalty) if are_many(n, q) else None
     if found is not None:
         return found
-    exact = least_squares(
-        rows.X, rows.y, intercept=design.intercept, weight=rows.weight, weight_decay=penalty, noise=design.noise
-    )
+    exact = _by_qr(design, rows, penalty)
     worth, variances = refinement(n, q, exact.condition)
     if pairs is not None and worth:
         found = _refined(design, rows, exact, pairs(), penalty, variances=variances)
@@ -64,6 +61,24 @@ def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array) -> A
     why = "too nearly collinear columns" if worth else "too many rows"
     reason = f"Householder QR, not refined for {why}; κ {exact.condition:.3g}"
     return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "QR", reason)
+
+
+def are_many(n: int, q: int) -> bool:
+    """Whether n rows with q coefficients are so many that moments pay."""
+    return n * q * q > MANY and n > 20 * q
+
+
+def in_float64(design: Design, rows: Rows) -> Exact:
+    """Least squares without a penalty and without refinement, for what the rows determine."""
+    penalty = np.zeros(len(design.terms))
+    found = _from_moments(design, rows, penalty) if are_many(len(rows), len(penalty)) else None
+    return _by_qr(design, rows, penalty) if found is None else found.exact
+
+
+def _by_qr(design: Design, rows: Rows, penalty: Array) -> Exact:
+    return least_squares(
+        rows.X, rows.y, intercept=design.intercept, weight=rows.weight, weight_decay=penalty, noise=design.noise
+    )
 
 
 def refinement(n: int, q: int, condition: float) -> tuple[bool, bool]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .answer import MANY, float64_digits, moderate, refinement
+from .answer import are_many, float64_digits, moderate, refinement
 from .data.decimals import decimal_pair
 from .double_double import Pair
 from .errors import DataError, UsageError
@@ -71,7 +71,7 @@ def least_squares(
     if not l2 >= 0.0:
         raise UsageError(f"l2 cannot be {l2}: give a number of at least 0")
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found in the sums
-        moments = Moments.of(A, y) if weight is None and _many(len(A), A.shape[1] + int(intercept)) else None
+        moments = Moments.of(A, y) if weight is None and are_many(len(A), A.shape[1] + int(intercept)) else None
     unit, height = (1.0, 1.0) if moments is not None and _plain(moments) else (_unit("X", A), _unit("Y", y))
     penalty = np.full(A.shape[1] + int(intercept), l2 / unit / unit)
     penalty[A.shape[1] :] = 0.0
@@ -115,10 +115,6 @@ def _unit(name: str, values: NDArray[Any]) -> float:
     if not largest or SMALL <= largest <= LARGE:
         return 1.0
     return float(2.0 ** math.floor(math.log2(largest)))
-
-
-def _many(n: int, q: int) -> bool:
-    return n * q * q > MANY and n > 20 * q
 
 
 def _plain(moments: Moments) -> bool:
@@ -168,7 +164,7 @@ class _Problem:
         return LeastSquares(theta, errors, sigma, rank, df, digits, path, pair), exact[0].condition
 
     def _from_moments(self) -> list[tuple[Exact, float]] | None:
-        if not _many(len(self.A), len(self.penalty)):
+        if not are_many(len(self.A), len(self.penalty)):
             return None
         moments, found = self.moments or Moments.of(self.A, self.y, self.weight), []
         for k in range(self.y.shape[1]):

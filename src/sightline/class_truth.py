@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .answer import Pairs, independent
+from .answer import Pairs, in_float64, independent
 from .data.design import Design
 from .double_double import Pair
 from .linear.classes.basis import precise_size
@@ -20,7 +20,7 @@ from .linear.classes.robust import robust_class_covariance
 from .linear.classes.softmax import softmax_optimum
 from .linear.classes.statistics import class_statistics
 from .linear.curvature import Curvature
-from .linear.exact import EPS, least_squares
+from .linear.exact import EPS
 from .linear.inference import infer
 from .linear.objective import Objective
 from .parameters import Layout
@@ -63,7 +63,7 @@ class ClassTruth:
     def of(cls, layout: Layout, objective: Objective, rows: Rows, settings: RunSettings, *, pairs: Pairs) -> ClassTruth:
         """Maximize, with the standard errors that the settings ask for."""
         design, l2 = layout.design, _penalty(layout, settings)
-        exact = least_squares(rows.X, rows.y, intercept=design.intercept, weight=rows.weight, noise=design.noise)
+        exact = in_float64(design, rows)
         varying = ~np.isin(design.encoding.terms, design.constant)
         kept = np.flatnonzero(varying) if l2 else independent(rows, exact, intercept=design.intercept)
         kept = kept[varying[kept]]
@@ -71,8 +71,9 @@ class ClassTruth:
         center, scale = np.zeros(len(kept)), np.ones(len(kept))
         if l2:  # the penalty is defined in training coordinates
             center, scale = design.center[kept], design.scale[kept]
+        columns = pairs()[0][:, kept]
         fit = softmax_optimum(
-            (pairs()[0][:, kept] - center) / Pair.of(scale), rows.y.astype(np.int64), len(design.classes),
+            (columns - center) / Pair.of(scale) if l2 else columns, rows.y.astype(np.int64), len(design.classes),
             intercept=design.intercept, weight=rows.weight, l2=l2,
         )  # fmt: skip
         units, shape = _unit_map(center, scale, intercept=design.intercept), fit.coefficients.shape

@@ -79,17 +79,21 @@ def test_every_kind_of_rows_has_the_maximum_of_statsmodels(kind):
     fit = fit_of_many(X, y, intercept=True, weight=None, l2=0.0)
     assert fit is not None
     assert not precise_size(*X.shape)
-    Z = sm.add_constant((X - X.mean(0)) / X.std(0))
-    reference = sm.Logit(y, Z).fit(method="newton", maxiter=100, tol=1e-10, disp=0)
-    slopes = np.asarray(reference.params)[1:] / X.std(0)
-    want = np.append(slopes, reference.params[0] - X.mean(0) @ slopes)
+    Q, R = np.linalg.qr(np.column_stack([(X - X.mean(0)) / X.std(0), np.ones(N)]))
+    Q, R = Q * np.sqrt(N), R / np.sqrt(N)
+    reference = sm.Logit(y, Q).fit(method="newton", maxiter=100, tol=1e-12, disp=0)
+    back = np.linalg.inv(R)
+    back[:-1] /= X.std(0)[:, None]
+    back[-1] -= X.mean(0) @ back[:-1]
+    want = back @ np.asarray(reference.params)
     off = np.abs(fit.coefficients.hi[:, 0] - want)
     assert (off <= 1e-9 * np.abs(want) + 1e-7 * fit.std_errors.hi[:, 0]).all()
-    assert fit.std_errors.hi[:-1, 0] == pytest.approx(np.asarray(reference.bse)[1:] / X.std(0), rel=1e-6)
+    errors = np.sqrt(np.diag(back @ np.asarray(reference.cov_params()) @ back.T))
+    assert fit.std_errors.hi[:, 0] == pytest.approx(errors, rel=1e-5)
     assert fit.log_likelihood == pytest.approx(reference.llf, rel=1e-12)
     count = np.bincount(y)
     assert fit.null_log_likelihood == pytest.approx(float(count @ np.log(count / N)), rel=1e-13)
-    chance = 1.0 / (1.0 + np.exp(-(Z @ np.asarray(reference.params))))
+    chance = 1.0 / (1.0 + np.exp(-(Q @ np.asarray(reference.params))))
     assert fit.probabilities[:, 1] == pytest.approx(chance, rel=1e-6, abs=1e-12)
     assert fit.probabilities.sum(axis=1) == pytest.approx(np.ones(N), abs=1e-15)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blocks import summed
 from ..curvature import MOST_PARAMETERS, Curvature
 
 __all__ = ["class_curvature"]
@@ -46,13 +47,19 @@ def class_curvature(
 def _hessian(X: Array, P: Array, share: Array, *, intercept: bool) -> Array:
     """The blocks of all pairs of classes, in the order of θ."""
     (n, p), k = X.shape, P.shape[1]
-    Z = np.column_stack([X, np.ones(n)]) if intercept else X
-    q = Z.shape[1]
-    H = np.empty((k, q, k, q))
-    for a in range(k):
-        for b in range(a, k):
-            spread = share * P[:, a] * ((1.0 if a == b else 0.0) - P[:, b])
-            H[a, :, b, :] = (Z * spread[:, None]).T @ Z
-            H[b, :, a, :] = H[a, :, b, :].T
+    q = p + int(intercept)
+
+    def leaf(part: slice, Z: Array) -> Array:
+        Z, chance, w = Z[: len(X[part])], P[part], share[part]
+        Z[:, :p] = X[part]
+        H = np.empty((k, q, k, q))
+        for a in range(k):
+            for b in range(a, k):
+                spread = w * chance[:, a] * ((1.0 if a == b else 0.0) - chance[:, b])
+                H[a, :, b, :] = (Z * spread[:, None]).T @ Z
+                H[b, :, a, :] = H[a, :, b, :].T
+        return H
+
+    H = summed(leaf, lambda size: np.ones((size, q)), rows=n, columns=q, work=n * q * q * k * k)
     order = [*(c * q + j for c in range(k) for j in range(p)), *(c * q + p for c in range(k) if intercept)]
     return H.reshape(k * q, k * q)[np.ix_(order, order)]
