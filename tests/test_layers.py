@@ -60,6 +60,7 @@ LAYERS = [
         "feeding",
         "training",
         "loop_settings",
+        "jumping",
         "api",
         "analysis",
         "comparisons",

@@ -25,6 +25,7 @@ PUBLIC = [
     "fit",
     "fit_module",
     "influence",
+    "jump",
     "k_fold",
     "k_fold_module",
     "least_squares",

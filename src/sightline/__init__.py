@@ -29,6 +29,7 @@ __all__ = [
     "fit",
     "fit_module",
     "influence",
+    "jump",
     "k_fold",
     "k_fold_module",
     "least_squares",
@@ -66,6 +67,7 @@ _HOME = {
     "fit": "api",
     "fit_module": "modules.fit",
     "influence": "analysis",
+    "jump": "jumping",
     "k_fold": "folding",
     "k_fold_module": "modules.folds",
     "least_squares": "arrays",
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
     from .ejection import eject
     from .errors import DataError, FormulaError, RunError, SightlineError, UsageError
     from .folding import k_fold
+    from .jumping import jump
     from .modules.fit import fit_module
     from .modules.folds import k_fold_module
     from .modules.run import load_module
