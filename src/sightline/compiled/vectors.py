@@ -15,8 +15,8 @@ from numba import types
 from numba.extending import intrinsic, models, register_model
 
 __all__ = [
-    "add", "address", "broadcast", "divide", "fma", "get", "lanes", "load", "load_some", "multiply", "prefetch",
-    "spread", "square_root", "store", "subtract", "total",
+    "INT32", "Vector", "add", "address", "broadcast", "divide", "fma", "function", "get", "lanes", "load", "load_some",
+    "multiply", "prefetch", "put", "splat", "spread", "square_root", "store", "subtract", "total",
 ]  # fmt: skip
 
 INT32 = ir.IntType(32)
@@ -46,16 +46,18 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, kind.ir)
 
 
-def _of(memory: types.CPointer) -> Vector:
+def of_memory(memory: types.CPointer) -> Vector:
     return Vector(memory.dtype)
 
 
-def _function(builder: Any, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+def function(builder: Any, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+    """The function of that name, declared once."""
     known = builder.module.globals
     return known[name] if name in known else ir.Function(builder.module, ir.FunctionType(result, arguments), name)
 
 
-def _splat(builder: Any, kind: ir.VectorType, scalar: Any) -> Any:
+def splat(builder: Any, kind: ir.VectorType, scalar: Any) -> Any:
+    """The number in every lane."""
     undefined = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(undefined, scalar, INT32(0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, kind.count), [0] * kind.count))
@@ -82,11 +84,24 @@ def get(typing: Any, memory: Any, i: Any) -> Any:
 
 
 @intrinsic
+def put(typing: Any, memory: Any, i: Any, scalar: Any) -> Any:
+    """Write element i, rounded to the dtype of the array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        at, value = builder.gep(arguments[0], [arguments[1]]), arguments[2]
+        rounded = value if at.type.pointee == value.type else builder.fptrunc(value, at.type.pointee)
+        builder.store(rounded, at)
+        return context.get_dummy_value()
+
+    return types.void(memory, types.intp, types.float64), generate
+
+
+@intrinsic
 def lanes(typing: Any, memory: Any) -> Any:
     """How many numbers of the dtype of this array a vector holds."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return context.get_constant(types.intp, _of(signature.args[0]).lanes)
+        return context.get_constant(types.intp, of_memory(signature.args[0]).lanes)
 
     return types.intp(memory), generate
 
@@ -96,11 +111,11 @@ def load(typing: Any, memory: Any, i: Any) -> Any:
     """The vector that begins at element i of a contiguous array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = _of(signature.args[0])
+        kind = of_memory(signature.args[0])
         at = builder.gep(arguments[0], [arguments[1]])
         return builder.load(builder.bitcast(at, kind.ir.as_pointer()), align=kind.dtype.bitwidth // 8)
 
-    return _of(memory)(memory, types.intp), generate
+    return of_memory(memory)(memory, types.intp), generate
 
 
 @intrinsic
@@ -108,20 +123,20 @@ def load_some(typing: Any, memory: Any, i: Any, count: Any) -> Any:
     """The first `count` lanes from element i on, zeros in the others; memory behind them is not touched."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = _of(signature.args[0])
+        kind = of_memory(signature.args[0])
         at = builder.gep(arguments[0], [arguments[1]])
         pointer = builder.bitcast(at, kind.ir.as_pointer())
         wide = ir.VectorType(INT32, kind.lanes)
         mask_type = ir.VectorType(ir.IntType(1), kind.lanes)
-        limit = _splat(builder, wide, builder.trunc(arguments[2], INT32))
+        limit = splat(builder, wide, builder.trunc(arguments[2], INT32))
         mask = builder.icmp_signed("<", ir.Constant(wide, list(range(kind.lanes))), limit)
-        called = _function(
+        called = function(
             builder, f"llvm.masked.load.{kind.suffix}.p0", kind.ir, [pointer.type, INT32, mask_type, kind.ir]
         )
         align = INT32(kind.dtype.bitwidth // 8)
         return builder.call(called, [pointer, align, mask, ir.Constant(kind.ir, [0.0] * kind.lanes)])
 
-    return _of(memory)(memory, types.intp, types.intp), generate
+    return of_memory(memory)(memory, types.intp, types.intp), generate
 
 
 @intrinsic
@@ -143,9 +158,9 @@ def broadcast(typing: Any, memory: Any, i: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         scalar = builder.load(builder.gep(arguments[0], [arguments[1]]))
-        return _splat(builder, _of(signature.args[0]).ir, scalar)
+        return splat(builder, of_memory(signature.args[0]).ir, scalar)
 
-    return _of(memory)(memory, types.intp), generate
+    return of_memory(memory)(memory, types.intp), generate
 
 
 @intrinsic
@@ -153,11 +168,11 @@ def spread(typing: Any, memory: Any, scalar: Any) -> Any:
     """A number in every lane, rounded to the dtype of this array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind, scalar = _of(signature.args[0]).ir, arguments[1]
+        kind, scalar = of_memory(signature.args[0]).ir, arguments[1]
         rounded = scalar if kind.element == scalar.type else builder.fptrunc(scalar, kind.element)
-        return _splat(builder, kind, rounded)
+        return splat(builder, kind, rounded)
 
-    return _of(memory)(memory, types.float64), generate
+    return of_memory(memory)(memory, types.float64), generate
 
 
 def _binary(name: str) -> Any:
@@ -180,7 +195,7 @@ def fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0]
-        return builder.call(_function(builder, f"llvm.fma.{kind.suffix}", kind.ir, [kind.ir] * 3), arguments)
+        return builder.call(function(builder, f"llvm.fma.{kind.suffix}", kind.ir, [kind.ir] * 3), arguments)
 
     return x(x, x, x), generate
 
@@ -191,7 +206,7 @@ def square_root(typing: Any, x: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0]
-        return builder.call(_function(builder, f"llvm.sqrt.{kind.suffix}", kind.ir, [kind.ir]), arguments)
+        return builder.call(function(builder, f"llvm.sqrt.{kind.suffix}", kind.ir, [kind.ir]), arguments)
 
     return x(x), generate
 
@@ -221,7 +236,7 @@ def prefetch(typing: Any, memory: Any, i: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         byte = ir.IntType(8).as_pointer()
         at = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
-        called = _function(builder, "llvm.prefetch.p0", ir.VoidType(), [byte, INT32, INT32, INT32])
+        called = function(builder, "llvm.prefetch.p0", ir.VoidType(), [byte, INT32, INT32, INT32])
         builder.call(called, [at, INT32(0), INT32(3), INT32(1)])
         return context.get_dummy_value()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn, optim
 
 from ..errors import UsageError, nearest, shown
@@ -86,18 +87,33 @@ def _why_not_linear(problem: Problem) -> str:
 def _why_not_a_table(problem: Problem) -> str:
     """Of rows and parameters that are not all in memory, numbers on the CPU, and trained."""
     module: Any = problem.module
-    optimizer, weighted = problem.optimizer, isinstance(problem.loss, Weighted)
+    optimizer = problem.optimizer
     if not isinstance(problem.feed, TensorFeed) or not all(isinstance(t, Tensor) for t in problem.feed.whole()):
         return "the rows are not one tensor with one target"
-    if problem.x.ndim != 2 or problem.y.ndim != 2 or problem.y.shape[1] != module.out_features + int(weighted):
-        return "the rows are not a table (n, p) with targets (n, k)"
-    tensors = [problem.x, problem.y, *module.parameters()]
+    if problem.x.ndim != 2 or not (_is_classes(problem) or _is_numbers(problem)):
+        return "the rows are not a table (n, p) with targets (n, k), or with class numbers (n,)"
+    tensors = [problem.x, *([] if _is_classes(problem) else [problem.y]), *module.parameters()]
     if any(t.device.type != "cpu" for t in tensors) or any(str(t.dtype) not in FLOATS for t in tensors):
         return "rows or parameters are not float32 or float64 on the CPU"
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if any(not p.requires_grad for p in module.parameters()) or held != {id(p) for p in module.parameters()}:
         return "not all parameters of the model, and only those, are trained"
     return ""
+
+
+def _is_classes(problem: Problem) -> bool:
+    """Whether the targets are numbers of classes."""
+    return type(problem.loss) is nn.CrossEntropyLoss and problem.y.ndim == 1 and problem.y.dtype == torch.int64
+
+
+def _is_numbers(problem: Problem) -> bool:
+    """Whether they are a number for each output, or one, or a class, with a weight beside it."""
+    loss, y, outputs = problem.loss, problem.y, int(problem.module.out_features)  # type: ignore[arg-type]
+    if y.ndim != 2 or type(loss) is nn.CrossEntropyLoss:
+        return False
+    if not isinstance(loss, Weighted):
+        return bool(y.shape[1] == outputs)
+    return y.shape[1] == 2 and (outputs == 1 or type(loss.inner) is nn.CrossEntropyLoss)
 
 
 FLOATS = {"torch.float32", "torch.float64"}
