@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn, optim
 
+from ..compiled import available
 from ..errors import UsageError, nearest, shown
 from ..linear.squared_error import SquaredError
 from .autograd import Autograd
 from .base import Engine
 from .feeds import TensorFeed
 from .kernels.engine import Kernel, is_long
-from .kernels.obstacles import why_no_kernel
+from .kernels.obstacles import why_no_kernel, why_not_side_by_side
+from .kernels.sweep import SideBySide
 from .losses import Weighted
 from .problem import Problem
 from .quadratic import Quadratic
+from .stacked import Stacked
 
-__all__ = ["ENGINES", "choose", "why_not_kernel", "why_not_quadratic"]
+__all__ = ["ENGINES", "choose", "choose_for_rates", "why_not_kernel", "why_not_quadratic"]
 
 ENGINES = ("auto", "autograd", "quadratic", "kernel")
 NOT_FIRST_ORDER = (optim.LBFGS, optim.SparseAdam)
@@ -53,6 +57,18 @@ def choose(
         form = SquaredError.of(x, y, intercept=bias is not None, total=getattr(problem.loss, "reduction", "") == "sum")
     reason = "every epoch comes from the moments, without the rows"
     return Quadratic(problem, form), reason
+
+
+def choose_for_rates(
+    problem: Problem, rates: Sequence[float], *, engine: str = "auto", epochs: int, form: SquaredError | None = None
+) -> tuple[Stacked, str]:
+    """What trains this problem at all these rates at once, and the reason; `form` is the loss as a quadratic."""
+    obstacle = why_not_kernel(problem) or why_not_side_by_side(problem)
+    if engine == "kernel" and obstacle:
+        raise UsageError(f"the kernel engine cannot train this: {obstacle}; use engine autograd or auto")
+    if engine in ("kernel", "auto") and not obstacle and available() and is_long(problem, epochs * len(rates)):
+        return SideBySide(problem, rates, epochs=epochs), "each rate in a lane of machine code"
+    return Stacked(problem, rates, form), "one product of matrices predicts with all rates"
 
 
 def why_not_quadratic(problem: Problem) -> str:

@@ -13,7 +13,7 @@ from ..problem import Problem
 from .rows import LOSSES
 from .state import OPTIMIZERS
 
-__all__ = ["why_no_kernel"]
+__all__ = ["why_no_kernel", "why_not_side_by_side"]
 
 NOT_KNOWN = ("maximize", "amsgrad", "centered")  # options of optimizers
 OF_ALL = ("momentum", "dampening", "betas")  # options that weights and bias share
@@ -52,6 +52,12 @@ def why_no_kernel(problem: Problem) -> str:
     if problem.x.dtype != targets.dtype or problem.x.dtype != next(problem.module.parameters()).dtype:
         return "rows and parameters have several dtypes"
     return ""
+
+
+def why_not_side_by_side(problem: Problem) -> str:
+    """What stands against several models in the lanes, beside that."""
+    assert isinstance(problem.module, nn.Linear)
+    return "" if problem.module.out_features == 1 else "only models of one output are trained side by side"
 
 
 def _why_no_outputs(problem: Problem, kind: Any) -> str:

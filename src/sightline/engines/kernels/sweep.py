@@ -22,6 +22,8 @@ class SideBySide(Stacked):
     What one model does never reaches another lane, be it infinite or not a number.
     """
 
+    name = "kernel"
+
     def __init__(self, problem: Problem, rates: Sequence[float], *, epochs: int) -> None:
         super().__init__(problem, rates)
         self._rows = KernelRows.of(problem)
