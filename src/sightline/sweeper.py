@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .engines.choose import why_not_quadratic
+from .engines.choose import choose_for_rates, why_not_quadratic
 from .engines.stacked import Stacked
 from .errors import UsageError, nearest, shown
 from .evidence import Evidence
@@ -109,24 +109,32 @@ class Sweeper:
 
     def run(self, *, refine: bool = False, rules: Sequence[Rule] = ()) -> Sweep:
         """Train all rates, and where asked more of them near the limit; `rules` may end every one."""
-        runs = self._train(self.rates, rules)
+        runs = self._train(self.engine, rules)
         for _ in range(ROUNDS if refine else 0):
             low, high = self._judge(runs).bracket
             if low is None or high is None or high / low <= SHARPEST:
                 break
-            runs |= self._train(between(low, high, EACH_ROUND), rules)
+            runs |= self._train(self._engine(between(low, high, EACH_ROUND)), rules)
         rates = sorted(runs)
         return Sweep(
             tuple(rates), tuple(runs[r][0] for r in rates), tuple(runs[r][1] for r in rates), self._judge(runs),
             self.subject,
         )  # fmt: skip
 
-    def _train(self, rates: Sequence[float], rules: Sequence[Rule]) -> dict[float, tuple[list[Epoch], list[float]]]:
+    @cached_property
+    def engine(self) -> Stacked:
+        """What trains the rates that were asked for."""
+        return self._engine(self.rates)
+
+    def _engine(self, rates: Sequence[float]) -> Stacked:
+        epochs, asked = self.settings.epochs or EPOCHS, self.settings.engine
+        return choose_for_rates(self.problem, rates, engine=asked, epochs=epochs, form=self.form)[0]
+
+    def _train(self, engine: Stacked, rules: Sequence[Rule]) -> dict[float, tuple[list[Epoch], list[float]]]:
         """Records and excess of each rate."""
-        engine = Stacked(self.problem, rates, self.form)
+        rates, scale = engine.rates, self.truth.scale
         runs: dict[float, tuple[list[Epoch], list[float]]] = {rate: ([], []) for rate in rates}
-        epochs, scale = self.settings.epochs or EPOCHS, self.truth.scale
-        for records in run_all(engine, epochs=epochs, rules=lambda: [*rules, diverged(scale)]):
+        for records in run_all(engine, epochs=self.settings.epochs or EPOCHS, rules=lambda: [*rules, diverged(scale)]):
             for i, record in records.items():
                 known, above = runs[rates[i]]
                 known.append(record)
@@ -190,7 +198,7 @@ class Sweeper:
             "exact_loss": self.truth.loss, "baseline_loss": self.truth.baseline,
             "optimizer": {"name": s.optimizer.lower(), **options},
             "epochs": s.epochs or EPOCHS, "batch_size": s.batch_size, "dtype": s.dtype, "seed": s.seed,
-            "standardize": s.standardize, "engine": "autograd" if self.form is None else "quadratic",
+            "standardize": s.standardize, "engine": self.engine.name,
             "penalized": self.truth.objective.penalized,
         }  # fmt: skip
 

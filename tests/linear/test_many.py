@@ -130,6 +130,13 @@ def test_case_weights_and_a_penalty_are_those_of_scikit_learn():
     assert gradient(X, y, fit.coefficients, weight, l2).max() < 1e-13
 
 
+@pytest.mark.parametrize("l2", [1e-14, 1e-8])
+def test_a_small_penalty_on_nearly_dependent_columns_keeps_its_digits(l2):
+    X, y = table("ill-conditioned", n=15_000, p=20)
+    assert fit_of_many(X, y, intercept=True, weight=None, l2=l2) is None
+    assert fit_of_many(X, y, intercept=True, weight=None, l2=0.1) is not None
+
+
 def test_repeated_rows_are_their_weights_and_there_may_be_no_intercept():
     X, y = table()
     weight = np.random.default_rng(1).integers(1, 3, N)

@@ -48,7 +48,7 @@ COLORS = {"too small": "blue", "just right": "green", "too large": "yellow"}
 @click.option("--standardize/--no-standardize", default=None, help="Train on standardized columns (default yes).")
 @click.option("--start", metavar="TERMS", help='Where to start, such as "Intercept=-35,height=0.45".')
 @click.option("--dtype", metavar="NAME", help="Train in float32 or float64 (default).")
-@click.option("--engine", metavar="NAME", help="auto (default), autograd (the plain loop) or quadratic (from moments).")
+@click.option("--engine", metavar="NAME", help="auto (default), autograd (the plain loop), quadratic or kernel.")
 @click.option("--weights", metavar="COLUMN", help="Weight each row's loss by this column.")
 @click.option("--l2", type=float, metavar="X", help="Ridge: add X/2 Σ slope² to the loss; the intercept is free.")
 @output_option

@@ -7,7 +7,7 @@ import numpy as np
 from .jit import compiled
 from .memory import address, behind, get, prefetch, publish, put
 from .row_losses import loss_and_slope
-from .updates import BETA1, BETA2, DAMPENING, size_and_root, update
+from .updates import BETA1, BETA2, DAMPENING, LR, kept, size_and_root, update
 from .vectors import add, broadcast, fma, lanes, load, load_some, multiply, spread, store, store_totals
 
 __all__ = ["at_rest", "steps"]
@@ -140,14 +140,16 @@ def steps(rows, targets, weights, order, batch, loss, delta, scale, optimizer, o
         count += 1
         power1, power2 = power1 * options[0, BETA1], power2 * options[0, BETA2]
         share = spread(X, scale / (end - start))
-        size, root = size_and_root(optimizer, of_weights, power1, power2)
+        size, root = size_and_root(optimizer, options[0, LR], power1, power2)
+        back, keep = spread(X, -size), spread(X, kept(optimizer, of_weights, options[0, LR]))
         for j in range(0, bias, wide):
             store(gradient, j, multiply(load(gradient, j), share))
-            update(optimizer, of_weights, fresh, size, root, j, theta, gradient, first, second)
+            update(optimizer, of_weights, fresh, back, keep, root, j, theta, gradient, first, second)
         if has_bias:
             store(gradient, bias, multiply(spread(X, by_bias), share))
-            size, root = size_and_root(optimizer, of_bias, power1, power2)
-            update(optimizer, of_bias, fresh, size, root, bias, theta, gradient, first, second)
+            size, root = size_and_root(optimizer, options[1, LR], power1, power2)
+            back, keep = spread(X, -size), spread(X, kept(optimizer, of_bias, options[1, LR]))
+            update(optimizer, of_bias, fresh, back, keep, root, bias, theta, gradient, first, second)
     return losses
 
 

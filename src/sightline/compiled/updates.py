@@ -8,7 +8,7 @@ from .jit import compiled
 from .memory import get
 from .vectors import add, divide, fma, load, multiply, spread, square_root, store, subtract
 
-__all__ = ["ADAM", "ADAMW", "OPTIONS", "RMSPROP", "SGD", "size_and_root", "update"]
+__all__ = ["ADAM", "ADAMW", "OPTIONS", "RMSPROP", "SGD", "kept", "size_and_root", "update"]
 
 SGD, ADAM, ADAMW, RMSPROP = 0, 1, 2, 3
 # A row of options for each group of parameters, of which SGD uses momentum, dampening and nesterov, Adam the two betas,
@@ -18,23 +18,28 @@ LR, DECAY, MOMENTUM, DAMPENING, NESTEROV, BETA1, BETA2, EPS = range(len(OPTIONS)
 
 
 @compiled
-def size_and_root(optimizer, options, power1, power2):
+def size_and_root(optimizer, lr, power1, power2):
     """The size of a step, and what the root of the second moment is divided by; the powers are those of the betas."""
-    lr = get(options, LR)
     if optimizer in (ADAM, ADAMW):
         return lr / (1.0 - power1), math.sqrt(1.0 - power2)
     return lr, 1.0
 
 
 @compiled
-def update(optimizer, options, fresh, size, root, at, theta, gradient, first, second):
-    """θ after the step, from element `at` on; `options`, `size` and `root` are those of its group, `fresh` the share of
-    the gradient in the momentum.
+def kept(optimizer, options, lr):
+    """The share of a parameter that decay apart from the gradient leaves."""
+    return 1.0 - lr * get(options, DECAY) if optimizer == ADAMW else 1.0
+
+
+@compiled
+def update(optimizer, options, fresh, back, keep, root, at, theta, gradient, first, second):
+    """θ after the step, from element `at` on; `options` and `root` are those of its group, `fresh` is the share of the
+    gradient in the momentum; vectors with a lane each: `back`, minus the size of the step, and `keep`.
     """
     w, g, decay = load(theta, at), load(gradient, at), get(options, DECAY)
     if decay != 0.0:
         if optimizer == ADAMW:
-            w = multiply(w, spread(theta, 1.0 - get(options, LR) * decay))
+            w = multiply(w, keep)
         else:
             g = fma(w, spread(theta, decay), g)
     if optimizer == SGD:
@@ -43,7 +48,7 @@ def update(optimizer, options, fresh, size, root, at, theta, gradient, first, se
             m = fma(g, spread(theta, fresh), multiply(load(first, at), spread(theta, momentum)))
             store(first, at, m)
             g = fma(m, spread(theta, momentum), g) if get(options, NESTEROV) != 0.0 else m
-        store(theta, at, fma(g, spread(theta, -size), w))
+        store(theta, at, fma(g, back, w))
     elif optimizer == RMSPROP:
         beta = get(options, BETA2)
         v = fma(multiply(g, spread(theta, 1.0 - beta)), g, multiply(load(second, at), spread(theta, beta)))
@@ -52,7 +57,7 @@ def update(optimizer, options, fresh, size, root, at, theta, gradient, first, se
         if get(options, MOMENTUM) != 0.0:
             ratio = fma(load(first, at), spread(theta, get(options, MOMENTUM)), ratio)
             store(first, at, ratio)
-        store(theta, at, fma(ratio, spread(theta, -size), w))
+        store(theta, at, fma(ratio, back, w))
     else:
         m, beta = load(first, at), get(options, BETA2)
         m = fma(subtract(g, m), spread(theta, 1.0 - get(options, BETA1)), m)
@@ -60,4 +65,4 @@ def update(optimizer, options, fresh, size, root, at, theta, gradient, first, se
         store(first, at, m)
         store(second, at, v)
         root = add(divide(square_root(v), spread(theta, root)), spread(theta, get(options, EPS)))
-        store(theta, at, fma(divide(m, root), spread(theta, -size), w))
+        store(theta, at, fma(divide(m, root), back, w))

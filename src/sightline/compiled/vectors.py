@@ -17,8 +17,8 @@ from numba.extending import intrinsic, models, register_model
 from .memory import INT32, function
 
 __all__ = [
-    "add", "broadcast", "divide", "fma", "lanes", "load", "load_some", "multiply", "spread", "square_root", "store",
-    "store_totals", "subtract", "total",
+    "Vector", "add", "broadcast", "divide", "fma", "lanes", "load", "load_some", "multiply", "splat", "spread",
+    "square_root", "store", "store_totals", "subtract", "total",
 ]  # fmt: skip
 
 
@@ -46,11 +46,12 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, kind.ir)
 
 
-def _of(memory: types.CPointer) -> Vector:
+def of_memory(memory: types.CPointer) -> Vector:
     return Vector(memory.dtype)
 
 
-def _splat(builder: Any, kind: ir.VectorType, scalar: Any) -> Any:
+def splat(builder: Any, kind: ir.VectorType, scalar: Any) -> Any:
+    """The number in every lane."""
     undefined = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(undefined, scalar, INT32(0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, kind.count), [0] * kind.count))
@@ -61,7 +62,7 @@ def lanes(typing: Any, memory: Any) -> Any:
     """How many numbers of the dtype of this array a vector holds."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return context.get_constant(types.intp, _of(signature.args[0]).lanes)
+        return context.get_constant(types.intp, of_memory(signature.args[0]).lanes)
 
     return types.intp(memory), generate
 
@@ -71,11 +72,11 @@ def load(typing: Any, memory: Any, i: Any) -> Any:
     """The vector that begins at element i of a contiguous array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = _of(signature.args[0])
+        kind = of_memory(signature.args[0])
         at = builder.gep(arguments[0], [arguments[1]])
         return builder.load(builder.bitcast(at, kind.ir.as_pointer()), align=kind.dtype.bitwidth // 8)
 
-    return _of(memory)(memory, types.intp), generate
+    return of_memory(memory)(memory, types.intp), generate
 
 
 @intrinsic
@@ -83,12 +84,12 @@ def load_some(typing: Any, memory: Any, i: Any, count: Any) -> Any:
     """The first `count` lanes from element i on, zeros in the others; memory behind them is not touched."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = _of(signature.args[0])
+        kind = of_memory(signature.args[0])
         at = builder.gep(arguments[0], [arguments[1]])
         pointer = builder.bitcast(at, kind.ir.as_pointer())
         wide = ir.VectorType(INT32, kind.lanes)
         mask_type = ir.VectorType(ir.IntType(1), kind.lanes)
-        limit = _splat(builder, wide, builder.trunc(arguments[2], INT32))
+        limit = splat(builder, wide, builder.trunc(arguments[2], INT32))
         mask = builder.icmp_signed("<", ir.Constant(wide, list(range(kind.lanes))), limit)
         called = function(
             builder, f"llvm.masked.load.{kind.suffix}.p0", kind.ir, [pointer.type, INT32, mask_type, kind.ir]
@@ -96,7 +97,7 @@ def load_some(typing: Any, memory: Any, i: Any, count: Any) -> Any:
         align = INT32(kind.dtype.bitwidth // 8)
         return builder.call(called, [pointer, align, mask, ir.Constant(kind.ir, [0.0] * kind.lanes)])
 
-    return _of(memory)(memory, types.intp, types.intp), generate
+    return of_memory(memory)(memory, types.intp, types.intp), generate
 
 
 @intrinsic
@@ -118,9 +119,9 @@ def broadcast(typing: Any, memory: Any, i: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         scalar = builder.load(builder.gep(arguments[0], [arguments[1]]))
-        return _splat(builder, _of(signature.args[0]).ir, scalar)
+        return splat(builder, of_memory(signature.args[0]).ir, scalar)
 
-    return _of(memory)(memory, types.intp), generate
+    return of_memory(memory)(memory, types.intp), generate
 
 
 @intrinsic
@@ -128,11 +129,11 @@ def spread(typing: Any, memory: Any, scalar: Any) -> Any:
     """A number in every lane, rounded to the dtype of this array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind, scalar = _of(signature.args[0]).ir, arguments[1]
+        kind, scalar = of_memory(signature.args[0]).ir, arguments[1]
         rounded = scalar if kind.element == scalar.type else builder.fptrunc(scalar, kind.element)
-        return _splat(builder, kind, rounded)
+        return splat(builder, kind, rounded)
 
-    return _of(memory)(memory, types.float64), generate
+    return of_memory(memory)(memory, types.float64), generate
 
 
 def _binary(name: str) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn, optim
 
+from ..compiled import available
 from ..errors import UsageError, nearest, shown
 from ..linear.moments import Moments
 from ..linear.squared_error import SquaredError
@@ -14,12 +17,14 @@ from .autograd import Autograd
 from .base import Engine
 from .feeds import TensorFeed
 from .kernels.engine import Kernel, is_long
-from .kernels.obstacles import why_no_kernel
+from .kernels.obstacles import why_no_kernel, why_not_side_by_side
+from .kernels.sweep import SideBySide
 from .losses import Weighted
 from .problem import Problem
 from .quadratic import Quadratic
+from .stacked import Stacked
 
-__all__ = ["ENGINES", "choose", "why_not_kernel", "why_not_quadratic"]
+__all__ = ["ENGINES", "choose", "choose_for_rates", "why_not_kernel", "why_not_quadratic"]
 
 ENGINES = ("auto", "autograd", "quadratic", "kernel")
 NOT_FIRST_ORDER = (optim.LBFGS, optim.SparseAdam)
@@ -66,6 +71,18 @@ def _without_moments(problem: Problem, obstacle: str, *, engine: str, epochs: in
     return Autograd(problem, last=epochs), obstacle
 
 
+def choose_for_rates(
+    problem: Problem, rates: Sequence[float], *, engine: str = "auto", epochs: int, form: SquaredError | None = None
+) -> tuple[Stacked, str]:
+    """What trains this problem at all these rates at once, and the reason; `form` is the loss as a quadratic."""
+    obstacle = why_not_kernel(problem) or why_not_side_by_side(problem)
+    if engine == "kernel" and obstacle:
+        raise UsageError(f"the kernel engine cannot train this: {obstacle}; use engine autograd or auto")
+    if engine in ("kernel", "auto") and not obstacle and available() and is_long(problem, epochs * len(rates)):
+        return SideBySide(problem, rates, epochs=epochs), "each rate in a lane of machine code"
+    return Stacked(problem, rates, form), "one product of matrices predicts with all rates"
+
+
 def why_not_quadratic(problem: Problem) -> str:
     """What stands against training on moments, as a clause; empty where nothing does."""
     loss, optimizer = problem.loss, problem.optimizer
@@ -98,18 +115,33 @@ def _why_not_linear(problem: Problem) -> str:
 def _why_not_a_table(problem: Problem) -> str:
     """Of rows and parameters that are not all in memory, numbers on the CPU, and trained."""
     module: Any = problem.module
-    optimizer, weighted = problem.optimizer, isinstance(problem.loss, Weighted)
+    optimizer = problem.optimizer
     if not isinstance(problem.feed, TensorFeed) or not all(isinstance(t, Tensor) for t in problem.feed.whole()):
         return "the rows are not one tensor with one target"
-    if problem.x.ndim != 2 or problem.y.ndim != 2 or problem.y.shape[1] != module.out_features + int(weighted):
-        return "the rows are not a table (n, p) with targets (n, k)"
-    tensors = [problem.x, problem.y, *module.parameters()]
+    if problem.x.ndim != 2 or not (_is_classes(problem) or _is_numbers(problem)):
+        return "the rows are not a table (n, p) with targets (n, k), or with class numbers (n,)"
+    tensors = [problem.x, *([] if _is_classes(problem) else [problem.y]), *module.parameters()]
     if any(t.device.type != "cpu" for t in tensors) or any(str(t.dtype) not in FLOATS for t in tensors):
         return "rows or parameters are not float32 or float64 on the CPU"
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if any(not p.requires_grad for p in module.parameters()) or held != {id(p) for p in module.parameters()}:
         return "not all parameters of the model, and only those, are trained"
     return ""
+
+
+def _is_classes(problem: Problem) -> bool:
+    """Whether the targets are numbers of classes."""
+    return type(problem.loss) is nn.CrossEntropyLoss and problem.y.ndim == 1 and problem.y.dtype == torch.int64
+
+
+def _is_numbers(problem: Problem) -> bool:
+    """Whether they are a number for each output, or one, or a class, with a weight beside it."""
+    loss, y, outputs = problem.loss, problem.y, int(problem.module.out_features)  # type: ignore[arg-type]
+    if y.ndim != 2 or type(loss) is nn.CrossEntropyLoss:
+        return False
+    if not isinstance(loss, Weighted):
+        return bool(y.shape[1] == outputs)
+    return y.shape[1] == 2 and (outputs == 1 or type(loss.inner) is nn.CrossEntropyLoss)
 
 
 FLOATS = {"torch.float32", "torch.float64"}

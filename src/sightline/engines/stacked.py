@@ -47,6 +47,11 @@ class Stacked:
         self._losses: dict[int, float] = {}
         self._norms: list[float] = []
 
+    @property
+    def name(self) -> str:
+        """The engine of one rate whose records it gives."""
+        return "autograd" if self.form is None else "quadratic"
+
     def run_epoch(self, number: int) -> dict[int, float]:
         """One pass over the rows for every model; the loss of each, each batch's before its own step."""
         if self.problem.full_batch:

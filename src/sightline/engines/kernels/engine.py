@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,17 +17,16 @@ from ..guarding.watch import Watch
 from ..problem import Problem
 from ..states import state_of, take_up
 from ..stepping import Stepper, count_as_stepped
+from .machine import at_rest, run
 from .orders import Orders
 from .rows import KernelRows
-from .state import OPTIMIZERS, State
+from .state import OPTIMIZERS, Places, State
 
 __all__ = ["Kernel", "is_long"]
 
 Array = np.ndarray[Any, Any]
 STEP, NUMBER = 1.2e-4, 5e-9  # seconds of the plain loop for a step, and for each number of its rows
 LONG = 1.0  # seconds of the plain loop from which on it pays to load, or to make, machine code
-CACHE = 2**25  # bytes of rows that a processor's cache may hold
-BLOCKS = 256  # of rows at most, whose sums are added up in their order
 
 
 def is_long(problem: Problem, epochs: int) -> bool:
@@ -41,8 +37,8 @@ def is_long(problem: Problem, epochs: int) -> bool:
 class Kernel:
     """Batches in torch's own order; gradient and step as torch has them, in fewer operations.
 
-    The gradient of a batch of m rows is Σ ℓ'(xᵢ'w + b, yᵢ) xᵢ / m. Steps of a long training run in machine code; those
-    of a short one in torch, for machine code is half a second late.
+    The gradient of a batch of m rows is Σ ℓ'(xᵢ'w + b, yᵢ) xᵢ / m, for each of several outputs. Steps of a long
+    training run in machine code; those of a short one in torch, for machine code is half a second late.
     """
 
     def __init__(self, problem: Problem, *, epochs: int) -> None:
@@ -51,9 +47,15 @@ class Kernel:
         self.rows: int = problem.feed.rows
         self.stepper = Stepper(problem.module, problem.optimizer, problem.stepping)
         self._rows = KernelRows.of(problem)
+        self._places = Places([problem.module], in_lanes=problem.module.out_features > 1)
         self.compiled = available() and is_long(problem, epochs)
         self._orders = Orders(self.rows, problem.seed, last=epochs, compiled=self.compiled)
         self._watch, self._first = Watch(problem), True
+
+    @property
+    def _state(self) -> State:
+        """Parameters and optimizer as they are."""
+        return State.of(self._places, self.optimizer)
 
     def _look_at(self, rows: Tensor) -> None:
         """The first batch and its loss, as the plain loop looks at them."""
@@ -67,12 +69,12 @@ class Kernel:
         """One pass over the rows; returns the loss, each batch's at the parameters before its own step."""
         self._watch.begin(number)
         self.stepper.note_rate()
-        order, before = self._orders.of(number), State.of(self.module, self.optimizer)
+        order, before = self._orders.of(number), self._state
         if self._first:
             self._look_at(order[: self.problem.batch_size])
         mean = self._compiled(order, before.copy()) if self.compiled else self._in_torch(order)
         if not math.isfinite(mean):
-            before.hand_back(self.module, self.optimizer)
+            before.hand_back(self.optimizer)
             return self._once_more(number)
         self._watch.begun()
         self.stepper.end_epoch(mean)
@@ -86,52 +88,30 @@ class Kernel:
         return loop.run_epoch(number)
 
     def _compiled(self, order: Tensor, state: State) -> float:
-        from ...compiled.single import steps
-
-        with self._read_ahead(order) as done:
-            losses = steps(
-                *self._rows.arrays, order.numpy(), self.problem.batch_size, *self._rows.loss,
-                OPTIMIZERS[type(self.optimizer)], state.options, state.count, state.values, done,
-            )  # fmt: skip
-        state.count += self.problem.feed.batches or 1
-        state.hand_back(self.module, self.optimizer)
+        optimizer = OPTIMIZERS[type(self.optimizer)]
+        losses = run(self._rows, state, optimizer, order.numpy(), self.problem.batch_size or self.rows)
+        state.hand_back(self.optimizer)
         count_as_stepped(self.optimizer)
-        return float(losses) / self.rows
+        return self._mean(losses)
 
-    @contextmanager
-    def _read_ahead(self, order: Tensor) -> Iterator[Array]:
-        """How many rows are done, for a second thread that reads ahead of them where they are not in the cache."""
-        done = np.zeros(1, np.int64)
-        if self._rows.x.nbytes < CACHE or torch.get_num_threads() < 2:
-            yield done
-            return
-        from ...compiled.ahead import read
-
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(read, self._rows.arrays[0], order.numpy(), self.problem.x.shape[1], done)
-            try:
-                yield done
-            finally:
-                done[0] = self.rows
+    def _mean(self, losses: Array) -> float:
+        """Of the outputs together; lanes behind them are nobody's."""
+        return float(losses[: self.module.out_features].sum())
 
     def _in_torch(self, order: Tensor) -> float:
         """The same steps with operations of torch and the optimizer itself."""
-        x, y, weight = self._rows.x, self._rows.y, self._rows.weight
         losses, by_weight, by_bias = 0.0, torch.empty_like(self.module.weight), None
         self.module.weight.grad = by_weight
         if self.module.bias is not None:
             self.module.bias.grad = by_bias = torch.empty_like(self.module.bias)
         with torch.no_grad():
             for rows in order.split(self.problem.batch_size or self.rows):  # type: ignore[no-untyped-call]
-                batch = x[rows]
-                each, slope = self._rows.each(self.module(batch)[:, 0], y[rows])
-                if weight is not None:
-                    each, slope = each * weight[rows], slope * weight[rows]
+                each, slope = self._rows.each(self.module, rows)
                 slope /= len(rows)
                 losses += float(each.sum())
-                torch.mm(slope[None], batch, out=by_weight)
+                torch.mm(slope.T, self._rows.x[rows], out=by_weight)
                 if by_bias is not None:
-                    by_bias.copy_(slope.sum())
+                    torch.sum(slope, 0, out=by_bias)
                 self.optimizer.step()
         return losses / self.rows
 
@@ -148,33 +128,17 @@ class Kernel:
     def _at_rest(self) -> tuple[float, float]:
         if not self.compiled:
             return self._at_rest_in_torch()
-        from ...compiled.single import at_rest
-
-        values = State.of(self.module, self.optimizer).values
-        block = max(1024, -(-self.rows // BLOCKS))
-        blocks, workers = -(-self.rows // block), torch.get_num_threads()
-        sums = np.empty((blocks, 1 + values.shape[1]))
-        ends = [blocks * i // workers for i in range(workers + 1)]
-
-        def part(first: int, last: int) -> None:
-            rows, loss = self._rows.arrays, self._rows.loss
-            at_rest(*rows, loss[0], loss[1], values, block, first, last, sums)
-
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(part, ends[:-1], ends[1:]))
-        together = sums.sum(axis=0) * (self._rows.scale / self.rows)
-        return float(together[0]), float(np.linalg.norm(together[1:]))
+        losses, gradient = at_rest(self._rows, self._state)
+        (parts,) = self._places.views(gradient)
+        return self._mean(losses), math.hypot(*(float(np.linalg.norm(view)) for _, view in parts))
 
     def _at_rest_in_torch(self) -> tuple[float, float]:
-        x, y, weight = self._rows.x, self._rows.y, self._rows.weight
         with torch.no_grad():
-            each, slope = self._rows.each(self.module(x)[:, 0], y)
-            if weight is not None:
-                each, slope = each * weight, slope * weight
-            by_weight = (slope @ x).double() / self.rows
+            each, slope = self._rows.each(self.module, slice(None))
+            by_weight = (slope.T @ self._rows.x).double() / self.rows
             norm = float(by_weight.norm())
             if self.module.bias is not None:
-                norm = math.hypot(norm, float(slope.double().mean()))
+                norm = math.hypot(norm, float(slope.double().mean(0).norm()))
             return float(each.double().mean()), norm
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ...data.table import names_of
@@ -13,10 +13,11 @@ from ..problem import Problem
 from .rows import LOSSES
 from .state import OPTIMIZERS
 
-__all__ = ["why_no_kernel"]
+__all__ = ["why_no_kernel", "why_not_side_by_side"]
 
 NOT_KNOWN = ("maximize", "amsgrad", "centered")  # options of optimizers
 OF_ALL = ("momentum", "dampening", "betas")  # options that weights and bias share
+MOST_OUTPUTS = 256
 HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
 
@@ -30,8 +31,8 @@ def why_no_kernel(problem: Problem) -> str:
         return "a SmoothL1Loss of beta 0 is L1Loss"
     if problem.full_batch:
         return "without a batch size all rows are one batch"
-    if problem.y.shape[1] != 1 + int(isinstance(loss, Weighted)):
-        return "the model has several outputs"
+    if obstacle := _why_no_outputs(problem, kind):
+        return obstacle
     groups = optimizer.param_groups
     if type(optimizer) not in OPTIMIZERS:
         return f"its steps are known for {names_of([c.__name__ for c in OPTIMIZERS])}, not {type(optimizer).__name__}"
@@ -47,9 +48,31 @@ def why_no_kernel(problem: Problem) -> str:
         return "hooks look at the optimizer's steps"
     if how.clip_norm or how.clip_value or how.l1 or how.accumulate > 1 or (how.schedule and how.schedule.each_step):
         return "something is done between two steps"
-    if problem.x.dtype != problem.y.dtype or problem.x.dtype != next(problem.module.parameters()).dtype:
+    targets = problem.y if problem.y.is_floating_point() else problem.x
+    if problem.x.dtype != targets.dtype or problem.x.dtype != next(problem.module.parameters()).dtype:
         return "rows and parameters have several dtypes"
     return ""
+
+
+def why_not_side_by_side(problem: Problem) -> str:
+    """What stands against several models in the lanes, beside that."""
+    assert isinstance(problem.module, nn.Linear)
+    return "" if problem.module.out_features == 1 else "only models of one output are trained side by side"
+
+
+def _why_no_outputs(problem: Problem, kind: Any) -> str:
+    """What stands against several outputs."""
+    assert isinstance(problem.module, nn.Linear)
+    outputs = problem.module.out_features
+    if outputs > MOST_OUTPUTS:
+        return f"the model has more than {MOST_OUTPUTS} outputs, which products of matrices suit better"
+    if not isinstance(kind, nn.CrossEntropyLoss):
+        return ""
+    if outputs == 1:
+        return "one output chooses between no classes"
+    classes = problem.y if problem.y.ndim == 1 else problem.y[:, 0]
+    beyond = (classes < 0) | (classes >= outputs) | (classes == kind.ignore_index)
+    return "a class has no output, or is ignored" if bool(beyond.any()) else ""
 
 
 def _steps(optimizer: Optimizer, parameter: Tensor) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn, optim
 
-__all__ = ["OPTIMIZERS", "State"]
+__all__ = ["OPTIMIZERS", "Places", "State"]
 
 Array = np.ndarray[Any, Any]
 OPTIMIZERS: dict[type[optim.Optimizer], int] = {optim.SGD: 0, optim.Adam: 1, optim.AdamW: 2, optim.RMSprop: 3}
@@ -19,63 +19,101 @@ MOMENTS = {  # what torch calls the first and the second
 }  # fmt: skip
 
 
-class State:
-    """Parameters and moments side by side in whole vectors, as machine code holds them, and back again."""
+class Places:
+    """Where the parameters of models side by side lie in a row of `State.values`.
 
-    def __init__(self, values: Array, options: Array, count: int, bias: int) -> None:
-        self.values, self.options, self.count, self._bias = values, options, count, bias
+    Of one output: its weights, padded to whole vectors, then its bias. Of several, `in_lanes`: a matrix with a row for
+    each column of the data and one for the bias, in whole vectors of `lanes` outputs.
+    """
+
+    def __init__(self, models: Sequence[nn.Linear], *, in_lanes: bool) -> None:
+        self.models, self.in_lanes = models, in_lanes
+        first = models[0]
+        wide = 64 // first.weight.element_size()
+        self.columns, self.ones, self.outputs = first.in_features, int(first.bias is not None), first.out_features
+        self.lanes = _whole(self.outputs * len(models), wide) if in_lanes else 1
+        padded = _whole(self.columns, wide) + wide * self.ones
+        self.size = self.lanes * _whole(self.columns + self.ones, wide) if in_lanes else padded
+        self._bias = padded - wide
+
+    def views(self, row: Array) -> list[list[tuple[Any, Array]]]:
+        """Of each model its parameters, each with its part of the row in the shape that it has."""
+        if not self.in_lanes:
+            parts: list[tuple[Any, Array]] = [(self.models[0].weight, row[None, : self.columns])]
+            return [[*parts, *([(self.models[0].bias, row[self._bias : self._bias + 1])] if self.ones else [])]]
+        matrix, found = row.reshape(-1, self.lanes), []
+        for i, model in enumerate(self.models):
+            own = slice(i * self.outputs, (i + 1) * self.outputs)
+            parts = [(model.weight, matrix[: self.columns, own].T)]
+            found.append([*parts, *([(model.bias, matrix[self.columns, own])] if self.ones else [])])
+        return found
+
+
+class State:
+    """Parameters and moments side by side in whole vectors, as machine code holds them, and back again.
+
+    `options` and `rates` have a row for the weights and one for the bias, `rates (2, lanes)`.
+    """
+
+    def __init__(self, values: Array, options: Array, rates: Array, count: int, places: Places) -> None:
+        self.values, self.options, self.rates, self.count, self.places = values, options, rates, count, places
 
     @classmethod
-    def of(cls, module: nn.Linear, optimizer: optim.Optimizer) -> State:
+    def of(cls, places: Places, optimizer: optim.Optimizer) -> State:
         """As they are."""
-        kind, d = OPTIMIZERS[type(optimizer)], module.in_features
-        wide = 64 // module.weight.element_size()
-        bias = -(-d // wide) * wide
-        values = np.zeros((4, bias + (0 if module.bias is None else wide)), dtype=module.weight.detach().numpy().dtype)
+        kind, first = OPTIMIZERS[type(optimizer)], places.models[0]
+        values = np.zeros((4, places.size), dtype=first.weight.detach().numpy().dtype)
+        for parameter, view in _flat(places, values[0]):
+            view[...] = parameter.detach().numpy()
         count = 0
-        for parameter, part in _parts(module, bias):
-            held = optimizer.state.get(parameter, {})
-            values[0, part] = parameter.detach().numpy().reshape(-1)
-            for row, name in enumerate(MOMENTS[kind], 1):
+        for row, name in enumerate(MOMENTS[kind], 1):
+            for parameter, view in _flat(places, values[row]):
+                held = optimizer.state.get(parameter, {})
                 if name is not None and held.get(name) is not None:
-                    values[row, part] = held[name].numpy().reshape(-1)
-            count = int(held.get("step", held.get("momentum_buffer") is not None))
+                    view[...] = held[name].numpy()
+                count = int(held.get("step", held.get("momentum_buffer") is not None))
         groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-        bias_group = groups[id(module.weight if module.bias is None else module.bias)]
-        options = np.array([_options(groups[id(module.weight)]), _options(bias_group)])
-        return cls(values, options, count, bias)
+        bias = first.weight if first.bias is None else first.bias
+        options = np.array([_options(groups[id(first.weight)]), _options(groups[id(bias)])])
+        return cls(values, options, _rates(places, groups), count, places)
 
     def copy(self) -> State:
         """Values of its own."""
-        return State(self.values.copy(), self.options, self.count, self._bias)
+        return State(self.values.copy(), self.options, self.rates, self.count, self.places)
 
-    def hand_back(self, module: nn.Linear, optimizer: optim.Optimizer) -> None:
-        """To the module, and to the optimizer's state as it makes it itself."""
-        with torch.no_grad():
-            for parameter, part in _parts(module, self._bias):
-                parameter.copy_(torch.from_numpy(self.values[0, part]).reshape(parameter.shape))
-                held = self._held(optimizer, part, parameter.shape)
-                optimizer.state.pop(parameter, None)
-                if held:
-                    optimizer.state[parameter] = held
+    @torch.no_grad()
+    def hand_back_parameters(self) -> None:
+        """To the models."""
+        for parameter, view in _flat(self.places, self.values[0]):
+            parameter.copy_(torch.from_numpy(view))
 
-    def _held(self, optimizer: optim.Optimizer, part: slice, shape: torch.Size) -> dict[str, Any]:
-        """What the optimizer holds of a parameter; nothing before its first step."""
-        kind, held = OPTIMIZERS[type(optimizer)], dict[str, Any]()
-        if not self.count:
-            return held
-        if kind:
-            held["step"] = torch.tensor(float(self.count))
+    def hand_back(self, optimizer: optim.Optimizer) -> None:
+        """To the models, and to the optimizer's state as it makes it itself."""
+        self.hand_back_parameters()
+        kind, used = OPTIMIZERS[type(optimizer)], bool(optimizer.param_groups[0].get("momentum"))
+        for parameter, _ in _flat(self.places, self.values[0]):
+            optimizer.state.pop(parameter, None)
+            if kind and self.count:
+                optimizer.state[parameter] = {"step": torch.tensor(float(self.count))}
         for row, name in enumerate(MOMENTS[kind], 1):
-            if name is None or (name == "momentum_buffer" and not optimizer.param_groups[0]["momentum"]):
+            if name is None or not self.count or (name == "momentum_buffer" and not used):
                 continue
-            held[name] = torch.from_numpy(self.values[row, part].copy()).reshape(shape)
-        return held
+            for parameter, view in _flat(self.places, self.values[row]):
+                optimizer.state[parameter][name] = torch.from_numpy(view.copy())
 
 
-def _parts(module: nn.Linear, bias: int) -> list[tuple[Any, slice]]:
-    weight: tuple[Any, slice] = (module.weight, slice(0, module.in_features))
-    return [weight] if module.bias is None else [weight, (module.bias, slice(bias, bias + 1))]
+def _flat(places: Places, row: Array) -> list[tuple[Any, Array]]:
+    return [part for parts in places.views(row) for part in parts]
+
+
+def _rates(places: Places, groups: Mapping[int, Mapping[str, Any]]) -> Array:
+    """The rate of each lane, 0 in those that nobody uses."""
+    rates = np.zeros((2, places.lanes))
+    for i, model in enumerate(places.models):
+        own = slice(i * places.outputs, (i + 1) * places.outputs)
+        for row, parameter in enumerate([model.weight, model.weight if model.bias is None else model.bias]):
+            rates[row, own] = groups[id(parameter)]["lr"]
+    return rates
 
 
 def _options(group: Mapping[str, Any]) -> list[float]:
@@ -83,3 +121,7 @@ def _options(group: Mapping[str, Any]) -> list[float]:
     beta1, beta2 = group.get("betas", (0.0, group.get("alpha", 0.0)))
     used = (group["lr"], group["weight_decay"], group.get("momentum", 0.0), group.get("dampening", 0.0))
     return [*map(float, (*used, group.get("nesterov", False), beta1, beta2, group.get("eps", 0.0)))]
+
+
+def _whole(count: int, wide: int) -> int:
+    return -(-count // wide) * wide

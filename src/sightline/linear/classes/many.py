@@ -36,7 +36,8 @@ def fit_of_many(
 
     Newton's method on every 61st row, then on every 11th, gives the start; then one Hessian of all rows, and passes
     for the gradient alone while each leaves a tenth of the step before it at most, else for a new Hessian. None where
-    that finds no maximum, or no proof that there is one: where rows may be separated, or columns depend on each other.
+    that finds no maximum, or no proof that there is one: where rows may be separated, or columns depend on each other;
+    and where columns that nearly do have a penalty.
     """
     rows = _passes(X, codes, weight, intercept=intercept)
     basis = Basis(rows.center, rows.scale, Pair.of(np.eye(X.shape[1] + int(intercept))), intercept)
@@ -44,8 +45,8 @@ def fit_of_many(
     problem = _Problem(rows, np.append(l2 / rows.scale**2, [0.0] * int(intercept)), total)
     with np.errstate(over="ignore", invalid="ignore"):
         start = problem.start(codes)
-        if not l2 and problem.condition(start) > STEEP:
-            R = _factor(rows)
+        if problem.condition(start) > STEEP:
+            R = None if l2 else _factor(rows)
             if R is None:
                 return None
             basis, start = replace(basis, R=Pair.of(R)), R @ start
@@ -180,9 +181,11 @@ class _Problem:
 
     def condition(self, theta: Array) -> float:
         """Of the Hessian on a sample of the rows, its diagonal scaled to one."""
-        sums = self.rows.every(SAMPLES[-1]).sums(theta, hessian=True)
-        size = np.sqrt(np.diag(sums.hessian))
-        return float(np.linalg.cond(sums.hessian / size / size[:, None])) if (size > 0).all() else np.inf
+        H = self.rows.every(SAMPLES[-1]).sums(theta, hessian=True).hessian * SAMPLES[-1] + np.diag(
+            self.total * self.ridge
+        )
+        size = np.sqrt(np.diag(H))
+        return float(np.linalg.cond(H / size / size[:, None])) if (size > 0).all() else np.inf
 
     def newton(self, theta: Array) -> Array:
         """Where Newton's method is near its end; where it began if the rows do not determine a maximum."""
