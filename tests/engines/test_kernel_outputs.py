@@ -40,7 +40,7 @@ def test_every_loss_with_every_optimizer(how, optimizer, loss):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("k", "columns"), [(2, 1), (7, 8), (8, 7), (9, 15), (16, 16), (17, 31), (33, 100), (70, 9)])
+@pytest.mark.parametrize(("k", "columns"), [(2, 1), (7, 8), (8, 7), (9, 15), (16, 16), (17, 31), (33, 100), (64, 9)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_any_number_of_outputs_and_columns(how, k, columns, dtype, bias):
     """In float32 to some dozens of roundings of 6e-8, of sums of up to 100 products over 39 steps."""
@@ -145,7 +145,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_in_the_plain_loop(how, what, 
         (nn.CrossEntropyLoss(weight=torch.ones(3, dtype=torch.float64)), 3, None, "weights by class"),
         (nn.CrossEntropyLoss(reduction="sum"), 3, None, "with a mean"),
         (nn.CrossEntropyLoss(), 3, lambda y: nn.functional.one_hot(y, 3).double(), "class numbers"),
-        (nn.MSELoss(), 300, None, "more than 256 outputs"),
+        (nn.MSELoss(), 65, None, "more than 64 outputs"),
     ],
 )
 def test_what_only_the_plain_loop_can_do_is_refused(loss, k, change, why):

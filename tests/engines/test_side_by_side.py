@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from torch import nn
 
 import sightline
+from sightline.engines import choose as choosing
 from sightline.engines.choose import choose_for_rates
 from sightline.engines.feeds import TensorFeed
 from sightline.engines.kernels import engine
@@ -132,6 +135,18 @@ def test_a_lane_that_is_not_a_number_stays_by_itself():
     assert found[0] == found[1]
 
 
+def test_short_runs_of_several_outputs_and_short_sweeps_never_load_numba():
+    code = (
+        "import sys, torch, sightline; m = torch.nn.Linear(3, 4); x = torch.randn(64, 3); y = torch.arange(64) % 4; "
+        "o = torch.optim.SGD(m.parameters(), lr=.1); call = dict(loss=torch.nn.CrossEntropyLoss(), optimizer=o); "
+        "list(sightline.train(m, (x, y), epochs=2, batch_size=8, engine='kernel', **call)); "
+        "table = {'x': x[:, 0].numpy(), 'y': x[:, 1].numpy()}; "
+        "sightline.sweep(table, 'y ~ x', lr=[.1, .2], epochs=2, batch_size=8, engine='kernel', output=False); "
+        "sys.exit('numba' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_which_trains_and_why(monkeypatch):
     def chosen(loss=None, optimizer="sgd", outputs=1, **options):
         torch.manual_seed(0)
@@ -146,6 +161,9 @@ def test_which_trains_and_why(monkeypatch):
     monkeypatch.setattr(engine, "LONG", 0.0)
     made, why = chosen()
     assert (type(made), why) == (SideBySide, "each rate in a lane of machine code")
+    with monkeypatch.context() as without:
+        without.setattr(choosing, "available", lambda: False)
+        assert type(chosen(engine="kernel")[0]) is Stacked
     assert type(chosen(engine="autograd")[0]) is Stacked
     assert type(chosen(batch=None)[0]) is Stacked
     assert type(chosen(nn.CrossEntropyLoss(), outputs=3)[0]) is Stacked

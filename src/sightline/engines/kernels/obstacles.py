@@ -17,7 +17,7 @@ __all__ = ["why_no_kernel", "why_not_side_by_side"]
 
 NOT_KNOWN = ("maximize", "amsgrad", "centered")  # options of optimizers
 OF_ALL = ("momentum", "dampening", "betas")  # options that weights and bias share
-MOST_OUTPUTS = 256
+MOST_OUTPUTS = 64  # where products of matrices, in several threads, take as long on large batches
 HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
 
