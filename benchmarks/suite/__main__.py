@@ -1,48 +1,57 @@
-"""`python -m benchmarks.suite [ROW ...] [--page FILE]`: measure rows, print them, write the page."""
+"""`python -m benchmarks.suite [ROW ...]`: measure rows, print them, write the page and its plots."""
 
 from __future__ import annotations
 
 import argparse
-import warnings
+import sys
 from pathlib import Path
 
-import torch
-
-from benchmarks.suite.machine import Machine
-from benchmarks.suite.measure import measure
+from benchmarks.suite import page, processes
+from benchmarks.suite.measure import ROUNDS, Measured
+from benchmarks.suite.report import lines
 from benchmarks.suite.rows import ROWS
 
-PAGE = """# Speed
-
-Measured by `python -m benchmarks.suite --page docs/benchmarks.md`, which `scripts/bench` runs. Ratios are those of one
-run in one process, peers taking turns, seven rounds: the median, and the quarters in parentheses. Before anything is
-timed, sightline's records are compared with those of the plain loop in float64; a row that misses its tolerance is
-printed DISAGREE. "A part of it" was run and its time multiplied.
-
-```text
-{}
-```
-"""
+__all__ = ["main"]
 
 
-def main() -> None:
-    """All rows, or those that are named."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all without")
-    parser.add_argument("--page", type=Path, help="write the table to this page too")
-    parser.add_argument("--threads", type=int, default=2)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    warnings.simplefilter("ignore")
-    lines = Machine().lines()
-    print("\n".join(lines), flush=True)
+def main(arguments: list[str] | None = None) -> int:
+    """All rows, or those that are named; 1 where one disagrees or cannot be measured."""
+    given = _given(arguments)
+    machines = {threads: processes.calibrated(threads) for threads in given.threads}
+    print("\n".join(page.machine_lines(machines)), flush=True)
+    measured: list[Measured] = []
+    failed = 0
     for name in given.rows or ROWS:
-        found = measure(ROWS[name]()).lines()
-        print("\n".join(["", *found]), flush=True)
-        lines += ["", *found]
+        for threads in given.threads:
+            try:
+                found = processes.measured(
+                    name, threads=threads, rounds=given.rounds, scale=given.scale, cold=not given.warm
+                )
+            except RuntimeError as error:
+                failed = 1
+                print(f"\n#{name}: {error}", file=sys.stderr, flush=True)
+                continue
+            failed |= not found.agrees
+            measured.append(found)
+            print("\n".join(["", *lines(found, machines[threads])]), flush=True)
     if given.page:
-        given.page.write_text(PAGE.format("\n".join(lines)))
+        page.write(given.page, measured, machines, scale=given.scale)
+    return int(failed)
+
+
+def _given(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.suite", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all without")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads, one after another")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the rows of the largest tables (8 grouped, 11, 12)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="in which the peers take turns")
+    parser.add_argument("--warm", action="store_true", help="leave out fresh interpreters and memory")
+    parser.add_argument("--page", type=Path, help="write the results to this page, and the plots beside it")
+    given = parser.parse_args(arguments)
+    if unknown := [name for name in given.rows if name not in ROWS]:
+        parser.error(f"no row {unknown[0]}: give some of {', '.join(ROWS)}")
+    return given
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

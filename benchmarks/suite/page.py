@@ -1,0 +1,2 @@
+"""The page docs/benchmarks.md."""
+def machine_lines(machines): return [str(machines)]
