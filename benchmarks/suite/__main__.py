@@ -10,6 +10,7 @@ from benchmarks.suite import page, processes
 from benchmarks.suite.measure import ROUNDS, Measured
 from benchmarks.suite.report import lines
 from benchmarks.suite.rows import ROWS
+from benchmarks.suite.scaling import PLOTS, Plot
 
 __all__ = ["main"]
 
@@ -35,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
             measured.append(found)
             print("\n".join(["", *lines(found, machines[threads])]), flush=True)
     if given.page:
-        page.write(given.page, measured, machines, scale=given.scale)
+        plots = [Plot(**processes.scaling(name, max(given.threads))) for name in PLOTS]
+        page.written(given.page, measured, machines, plots=plots, scale=given.scale)
     return int(failed)
 
 
@@ -43,7 +45,9 @@ def _given(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.suite", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all without")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads, one after another")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the rows of the largest tables (8 grouped, 11, 12)")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="of the rows of the largest tables (8 grouped, 11, 12)"
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="in which the peers take turns")
     parser.add_argument("--warm", action="store_true", help="leave out fresh interpreters and memory")
     parser.add_argument("--page", type=Path, help="write the results to this page, and the plots beside it")

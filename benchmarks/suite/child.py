@@ -46,7 +46,7 @@ def cold(name: str, peer: str) -> dict[str, float]:
 
 
 def peak_during(work: Any) -> float:
-    """Bytes of memory at most while `work` runs, beyond those held before; those of its largest child process if more."""
+    """Bytes of memory at most while `work` runs, beyond those held before, or of its largest child process."""
     forget = Path("/proc/self/clear_refs")
     if forget.exists():
         forget.write_text("5")  # the highest mark of resident memory begins anew

@@ -106,9 +106,9 @@ def scikit_learn(x: Any, y: Any, epochs: int) -> Peer:
     def run() -> Any:
         from sklearn.linear_model import SGDRegressor
 
-        return SGDRegressor(alpha=0.0, learning_rate="constant", eta0=1e-3, max_iter=1, tol=None).fit(X, t)
+        return SGDRegressor(alpha=0.0, learning_rate="constant", eta0=1e-3, max_iter=1, tol=None).fit(X, t).coef_
 
-    return Peer("SGDRegressor", run, 20.0 * epochs, ["sklearn"])
+    return Peer("SGDRegressor", run, 20.0 * epochs, ["sklearn"], check=lambda w: _apart(w, x, y))
 
 
 def vowpal_wabbit(x: Any, y: Any, epochs: int) -> Peer:
@@ -117,19 +117,26 @@ def vowpal_wabbit(x: Any, y: Any, epochs: int) -> Peer:
 
     @cache
     def cached() -> tuple[Any, str]:
-        from vowpalwabbit import Workspace
-
         folder = tempfile.TemporaryDirectory()
         text = Path(folder.name, "rows.txt")
         with text.open("w") as file:
             for row, target in zip(x[:part].tolist(), y[:part, 0].tolist(), strict=True):
                 file.write(f"{target:.7g} | {' '.join(f'{j}:{v:.7g}' for j, v in enumerate(row))}\n")
-        Workspace(f"-d {text} --cache_file {text}.cache -k --passes 1 --quiet").finish()
+        _passed(f"-d {text} --cache_file {text}.cache -k --passes 1 --quiet")
         return folder, f"{text}.cache"
 
     def run() -> Any:
-        from vowpalwabbit import Workspace
+        return _passed(f"--cache_file {cached()[1]} --sgd -l 0.001 --power_t 0 --passes 1 --quiet", x.shape[1])
 
-        return Workspace(f"--cache_file {cached()[1]} --sgd -l 0.001 --power_t 0 --passes 1 --quiet").finish()
+    return Peer("Vowpal Wabbit", run, 50.0 * epochs, ["vowpalwabbit"], ready=cached, check=lambda w: _apart(w, x, y))
 
-    return Peer("Vowpal Wabbit", run, 50.0 * epochs, ["vowpalwabbit"], ready=cached)
+
+def _passed(arguments: str, columns: int = 0) -> Any:
+    """The weights after Vowpal Wabbit went over its file."""
+    from vowpalwabbit import Workspace
+
+    vw = Workspace(arguments)
+    vw.run_parser()
+    weights = [vw.get_weight_from_name(str(j)) for j in range(columns)]
+    vw.finish()
+    return weights

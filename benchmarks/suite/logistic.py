@@ -28,11 +28,10 @@ def dense() -> Row:
 
 def grouped(epochs: int) -> Row:
     """5,000,000 × 20 with 1,000 distinct rows, fewer by the scale."""
-    found = _row(
+    return _row(
         "8-1000" if epochs == 1000 else "8-100", classes(scaled(5_000_000), 20, 1000), epochs, ours=PART,
         ratio=40.0 if epochs == 100 else 200.0, short=f"1,000 distinct, {epochs}",
     )  # fmt: skip
-    return found
 
 
 def _row(number: str, data: tuple[Any, Any], epochs: int, *, ours: int, ratio: float, short: str) -> Row:

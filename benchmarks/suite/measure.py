@@ -41,7 +41,8 @@ class Row:
 
     `targets` are the ratios to reach, by the name of the peer or FASTEST; `memory` the bytes to stay below. `bytes` are
     read and `flops` of `dtype` are needed at least, for the fraction of the machine's limit; `limit` names another one.
-    `steps` are those of the optimizer. `commands` are always cold. `note` says what else is to be known.
+    `steps` are those of the optimizer. `commands` are always cold. `reference` is what the deviation is from; `note` says
+    what else is to be known.
     """
 
     number: str
@@ -60,6 +61,7 @@ class Row:
     steps: int = 0
     memory: float | None = None
     commands: bool = False
+    reference: str = "the plain loop in float64"
 
 
 @dataclass(frozen=True)

@@ -50,13 +50,13 @@ def large(batch: int, name: str) -> Row:
         ours(make, (x, y), batch, epochs), [*loops(make, (x, y), batch, epochs), *others],
         lambda: agreement(make, (x, y), batch), 1e-6,
         {PLAIN: 200.0, TUNED: 120.0 if batch == 32 else 25.0, **({SKLEARN: 12.0} if name == "SGD" else {})},
-        "SGDRegressor and Vowpal Wabbit take a step for each row: the same passes, not the same steps." if others else "",
+        "SGDRegressor and Vowpal Wabbit take a step for each row: the same passes, other steps." if others else "",
         short=f"1e6 × 100, {batch}, {name}", **needed(n, p, batch, epochs),
     )  # fmt: skip
 
 
 def needed(n: int, p: int, batch: int, epochs: int) -> dict[str, Any]:
-    """What the work is at least: every row read once an epoch, a product for its prediction and one for its gradient."""
+    """What the work is at least: each row read once an epoch, a product for its prediction and one for its gradient."""
     return {"bytes": 4.0 * n * (p + 1) * epochs, "flops": 4.0 * n * p * epochs, "steps": epochs * -(-n // batch)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median, quantiles
-from typing import Any
 
 from benchmarks.suite.measure import Found, Measured
 
@@ -120,7 +119,7 @@ def lines(found: Measured, machine: Machine) -> list[str]:
     own = "" if found.own is None else f"; the plain float32 loop: {found.own:.1e}"
     head = [
         f"#{about['number']} {about['title']}, {threads}",
-        f"    largest deviation from the plain loop in float64 {found.deviation:.1e}{own}",
+        f"    largest deviation from {about['reference']} {found.deviation:.1e}{own}",
     ]
     if not found.agrees:
         return [*head, f"    DISAGREE: above {found.allowed:.1e}, not timed"]
