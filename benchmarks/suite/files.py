@@ -30,7 +30,8 @@ def from_file(kind: str) -> Row:
         Peer(f"pandas + plain loop, {EPOCHS} epochs", lambda: pandas_loop(path), needs=["pandas"]),
     ]
     return Row(
-        f"12-{kind}", f"{n:,} × {COLUMNS} from {path.stat().st_size / 1e6:,.0f} MB of {kind}, least squares",
+        "12-csv" if kind == "csv" else "12-pq",
+        f"{n:,} × {COLUMNS} from {path.stat().st_size / 1e6:,.0f} MB of {kind}, least squares",
         Peer("sightline.solve", lambda: ours(path), check=_off(n)), peers, lambda: deviation(kind), 1e-9,
         {FASTEST: 2.0 if kind == "csv" else 4.0}, "The deviation is that of a file of 20,000 rows.",
         short=f"{path.stat().st_size / 1e6:,.0f} MB {kind}", bytes=float(path.stat().st_size),

@@ -41,8 +41,8 @@ class Row:
 
     `targets` are the ratios to reach, by the name of the peer or FASTEST; `memory` the bytes to stay below. `bytes` are
     read and `flops` of `dtype` are needed at least, for the fraction of the machine's limit; `limit` names another one.
-    `steps` are those of the optimizer. `commands` are always cold. `reference` is what the deviation is from; `note` says
-    what else is to be known.
+    `steps` are those of the optimizer. `commands` are always cold. `reference` is what the deviation is from; `note`
+    says what else is to be known.
     """
 
     number: str

@@ -51,7 +51,7 @@ def large(batch: int, name: str) -> Row:
         lambda: agreement(make, (x, y), batch), 1e-6,
         {PLAIN: 200.0, TUNED: 120.0 if batch == 32 else 25.0, **({SKLEARN: 12.0} if name == "SGD" else {})},
         "SGDRegressor and Vowpal Wabbit take a step for each row: the same passes, other steps." if others else "",
-        short=f"1e6 × 100, {batch}, {name}", **needed(n, p, batch, epochs),
+        short=f"1e6 × 100, {name}", **needed(n, p, batch, epochs),
     )  # fmt: skip
 
 

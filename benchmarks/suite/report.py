@@ -10,7 +10,8 @@ from benchmarks.suite.measure import Found, Measured
 __all__ = ["limit_of", "lines", "size", "summary", "time", "verdict"]
 
 Machine = dict[str, float]
-WIDTHS = (6, 25, 7, 17, 17, 22, 12)
+WIDTHS = (6, 21, 7, 15, 17, 19, 12)
+SHORT = {"memory": "memory", "arithmetic": "flops"}
 HEAD = ("#", "workload", "ours", "fastest peer", "asked", "found", "limit")
 
 
@@ -57,28 +58,23 @@ def summary(rows: Sequence[Measured], machine: Machine) -> str:
 
 
 def _cells(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(f"{c:<{w}}" for c, w in zip(cells, WIDTHS, strict=True)).rstrip() + " |"
+    return "| " + " | ".join(f"{c[:w].rstrip(' ,'):<{w}}" for c, w in zip(cells, WIDTHS, strict=True)).rstrip() + " |"
 
 
 def _summary_of(found: Measured, machine: Machine) -> list[list[str]]:
-    name = [found.about["number"], found.about["short"] or found.about["title"][:25]]
+    name = [found.about["number"], found.about["short"] or found.about["title"]]
     if not found.agrees:
         return [[*name, "", "", "", f"DISAGREE {found.deviation:.0e}", ""]]
     if found.ours.missing:
-        return [[*name, "", "", "", found.ours.missing[:22], ""]]
+        return [[*name, "", "", "", found.ours.missing, ""]]
     best, bound = found.fastest(), limit_of(found, machine)
     limit = found.about["limit"]
     if not limit and bound:
-        limit = f"{bound[0][:6]} {bound[1] / found.ours.seconds:.0%}".replace("%", " %")
-    head = [*name, time(found.ours.seconds), f"{time(best.seconds)} {best.name.split()[0]}"[:17] if best else ""]
+        limit = f"{SHORT[bound[0]]} {bound[1] / found.ours.seconds:.0%}".replace("%", " %")
+    head = [*name, time(found.ours.seconds), f"{time(best.seconds)} {best.name.split()[0]}" if best else ""]
     asked = [*_asked(found), *_asked_memory(found), *_asked_agreement(found)] or [("", "")]
-    first = [*head, *_fitted(*asked[0]), limit]
-    return [first, *(["", "", "", "", *_fitted(*pair), ""] for pair in asked[1:])]
-
-
-def _fitted(asked: str, found: str) -> tuple[str, str]:
-    """For the columns of the summary."""
-    return asked[: WIDTHS[4]].rstrip(" ,"), found
+    first = [*head, *asked[0], limit]
+    return [first, *(["", "", "", "", *pair, ""] for pair in asked[1:])]
 
 
 def _asked(found: Measured) -> list[tuple[str, str]]:
