@@ -26,7 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
         for threads in given.threads:
             try:
                 found = processes.measured(
-                    name, threads=threads, rounds=given.rounds, scale=given.scale, cold=not given.warm
+                    name,
+                    threads=threads,
+                    rounds=given.rounds,
+                    scale=given.scale,
+                    cold=not given.warm and threads == max(given.threads),
                 )
             except RuntimeError as error:
                 failed = 1

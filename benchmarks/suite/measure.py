@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["FASTEST", "Found", "Measured", "Peer", "Row", "measure", "missing"]
 
-ROUNDS, FEWEST, BUDGET = 7, 3, 45.0  # rounds; where they take more than so many seconds, at least so few
+ROUNDS, FEWEST, BUDGET = 7, 3, 20.0  # rounds; where they take more than so many seconds, at least so few
 FASTEST = "the fastest"  # the name of a target against whichever peer is fastest
 
 

@@ -22,11 +22,11 @@ sightline's results are compared with those of a reference in float64; a row tha
 DISAGREE and has no times. Rows that lose are here like all others.
 
 - **ours**: the median of the rounds, warm. **cold**: a fresh interpreter, from its start to its end, imports included,
-  making the rows excluded.
+  making the rows excluded; with the largest number of threads alone, as is **memory**.
 - **a part × k**: a k-th of the work was done and its time multiplied, as the whole takes minutes.
 - **memory**: the most that a fresh process needed beyond what it held when the rows were ready, imports included.
 - **limit**: the time in which this machine could read the bytes or do the arithmetic that the work needs at least, as
-  measured at the start, in percent of the time it took. "Below" a ratio of 1: at most that many times the yardstick.
+  measured at the start, in percent of the time that ours took.
 - Numbers that are asked for are aims; "short" says how much is missing of them.
 {scale}
 {machine}
