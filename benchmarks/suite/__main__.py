@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import product
 from pathlib import Path
 
 from benchmarks.suite import page, processes
@@ -20,29 +21,29 @@ def main(arguments: list[str] | None = None) -> int:
     given = _given(arguments)
     machines = {threads: processes.calibrated(threads) for threads in given.threads}
     print("\n".join(page.machine_lines(machines)), flush=True)
+    most = max(given.threads)
+    plots = [Plot(**processes.scaling(name, most)) for name in PLOTS] if given.page else []
     measured: list[Measured] = []
-    failed = 0
-    for name in given.rows or ROWS:
-        for threads in given.threads:
-            try:
-                found = processes.measured(
-                    name,
-                    threads=threads,
-                    rounds=given.rounds,
-                    scale=given.scale,
-                    cold=not given.warm and threads == max(given.threads),
-                )
-            except RuntimeError as error:
-                failed = 1
-                print(f"\n#{name}: {error}", file=sys.stderr, flush=True)
-                continue
-            failed |= not found.agrees
-            measured.append(found)
-            print("\n".join(["", *lines(found, machines[threads])]), flush=True)
-    if given.page:
-        plots = [Plot(**processes.scaling(name, max(given.threads))) for name in PLOTS]
-        page.written(given.page, measured, machines, plots=plots, scale=given.scale)
+    failed = False
+    for name, threads in product(given.rows or ROWS, given.threads):
+        found = _measured(name, threads, given, cold=not given.warm and threads == most)
+        failed |= found is None or not found.agrees
+        if found is None:
+            continue
+        measured.append(found)
+        print("\n".join(["", *lines(found, machines[threads])]), flush=True)
+        if given.page:  # after each row, so that a run that is stopped leaves what it found
+            page.written(given.page, measured, machines, plots=plots, scale=given.scale)
     return int(failed)
+
+
+def _measured(name: str, threads: int, given: argparse.Namespace, *, cold: bool) -> Measured | None:
+    """One row, or what went wrong on the screen."""
+    try:
+        return processes.measured(name, threads=threads, rounds=given.rounds, scale=given.scale, cold=cold)
+    except RuntimeError as error:
+        print(f"\n#{name}: {error}", file=sys.stderr, flush=True)
+        return None
 
 
 def _given(arguments: list[str] | None) -> argparse.Namespace:
