@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.suite import page, report, rows  # noqa: E402
-from benchmarks.suite.child import peak_during  # noqa: E402
-from benchmarks.suite.data import SCALE, scaled, table  # noqa: E402
-from benchmarks.suite.measure import FASTEST, Found, Measured, Peer, Row, measure  # noqa: E402
-from benchmarks.suite.scaling import Plot, slope  # noqa: E402
+from benchmarks.suite import child, page, processes, report, rows
+from benchmarks.suite.__main__ import main
+from benchmarks.suite.child import peak_during
+from benchmarks.suite.data import SCALE, scaled, table
+from benchmarks.suite.measure import FASTEST, Found, Measured, Peer, Row, measure
+from benchmarks.suite.scaling import Plot, slope
 
 MACHINE = {"read": 10e9, "float32": 100e9, "float64": 50e9}
 
@@ -174,3 +172,37 @@ def test_a_row_of_another_file_is_registered_by_one_line(monkeypatch):
     monkeypatch.setitem(rows.ROWS, "mine", lambda: row())
     assert rows.row("mine").title == "a row"
     assert all(callable(entry) or (ROOT / f"benchmarks/suite/{entry[0]}.py").exists() for entry in rows.ROWS.values())
+
+
+def test_a_child_tells_what_it_found_through_a_file(monkeypatch, tmp_path):
+    ready: list[int] = []
+    ours = Peer("ours", nothing, ready=lambda: ready.append(1))
+    one = Row("9", "a row", ours, [Peer("absent", nothing, needs=["no_such_module"])], lambda: 0.0, 1e-6)
+    monkeypatch.setitem(rows.ROWS, "mine", lambda: one)
+    result = tmp_path / "result.json"
+    child.main(str(result), "cold", "mine", "ours")
+    assert json.loads(result.read_text())["made"] >= 0.0
+    assert ready == [1]
+    child.main(str(result), "warm", "mine", "2", "3")
+    found = Measured.of(json.loads(result.read_text()))
+    assert (found.threads, len(found.ours.times), found.peers[0].times) == (2, 3, [])
+
+
+def test_cold_seconds_are_those_of_the_process_without_its_rows_and_with_the_rest_of_the_work(monkeypatch):
+    monkeypatch.setattr(processes, "_child", lambda *_, **__: ({"made": 2.0, "memory": 5.0}, 10.0))
+    peer = processes._with_cold("9", Found("part", scale=4.0, times=[8.0]), threads=1, scale=1.0)
+    assert (peer.cold, peer.memory) == (10.0 - 2.0 + 6.0, 5.0)
+
+
+def test_a_child_keeps_to_its_threads(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "mine")
+    found = processes.environment(3, 0.5)
+    assert {found[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "OPENBLAS", "NUMBA")} == {"3"}
+    assert found["POLARS_MAX_THREADS"] == "3"
+    assert found["PYTHONPATH"].endswith("mine")
+
+
+def test_a_row_without_such_a_name_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["no-such-row"])
+    assert "no row no-such-row" in capsys.readouterr().err

@@ -52,7 +52,7 @@ def _row(number: str, data: tuple[Any, Any], epochs: int, *, ours: int, ratio: f
         Peer("sightline.train, every record", lambda: trained(make, data, BCE, epochs=ours), epochs / ours),
         [
             Peer("plain loop", lambda: full_batch(make, *data, BCE, epochs=PART), epochs / PART),
-            Peer("torch.compile", in_code, epochs / PART, ready=in_code),
+            Peer("torch.compile", in_code, epochs / PART),
         ],
         lambda: agreement(make, few), 1e-6, {"plain loop": ratio}, short=short, steps=epochs,
         bytes=4.0 * (n * (p + 1) + (distinct * (p + 2) * epochs if distinct < n else n * (p + 1) * (epochs - 1))),

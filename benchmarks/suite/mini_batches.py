@@ -63,10 +63,7 @@ def needed(n: int, p: int, batch: int, epochs: int) -> dict[str, Any]:
 def ours(make: Any, data: Any, batch: int, epochs: int) -> Peer:
     """By machine code, with the records that the loops have."""
     options = {"epochs": epochs, "batch_size": batch, "engine": "kernel"}
-    return Peer(
-        "sightline.train, as much as the loops do", lambda: trained(make, data, MSE, measure=None, **options),
-        ready=lambda: trained(make, tuple(t[: 2 * batch] for t in data), MSE, measure=None, **options),
-    )  # fmt: skip
+    return Peer("sightline.train, as much as the loops do", lambda: trained(make, data, MSE, measure=None, **options))
 
 
 def loops(make: Any, data: Any, batch: int, epochs: int) -> Sequence[Peer]:
