@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
 from benchmarks.suite import child, page, processes, report, rows
 from benchmarks.suite.__main__ import main
 from benchmarks.suite.child import peak_during
@@ -16,6 +15,7 @@ from benchmarks.suite.data import SCALE, scaled, table
 from benchmarks.suite.measure import FASTEST, Found, Measured, Peer, Row, measure
 from benchmarks.suite.scaling import Plot, slope
 
+ROOT = Path(__file__).resolve().parent.parent
 MACHINE = {"read": 10e9, "float32": 100e9, "float64": 50e9}
 
 

@@ -20,8 +20,9 @@ class Peer:
     """Does the work, or a part of it that is `scale` times smaller.
 
     `needs` are the modules that it imports; where one is not installed the row says so. `ready` puts the rows into the
-    peer's own form, untimed as the making of rows is. `check` is the deviation of what `run` returns from the reference. `role` is "peer", or
-    "yardstick" where it is no alternative (a product alone, another setting of sightline).
+    peer's own form, untimed as the making of rows is. `check` is the deviation of what `run` returns from the
+    reference. `role` is "peer", or "yardstick" where it is no alternative (a product alone, another setting of
+    sightline).
     """
 
     name: str
