@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from benchmarks.suite import child, page, processes, report, rows
 from benchmarks.suite.__main__ import main
 from benchmarks.suite.child import peak_during
