@@ -40,10 +40,10 @@ class Row:
     a pair, the second is that of the plain loop in its own dtype, and twice that is granted: parameters that are
     rounded to float32 after each step cannot stay nearer.
 
-    `targets` are the ratios to reach, by the name of the peer or FASTEST; `memory` the bytes to stay below. `bytes` are
-    read and `flops` of `dtype` are needed at least, for the fraction of the machine's limit; `limit` names another one.
-    `steps` are those of the optimizer. `commands` are always cold. `reference` is what the deviation is from; `note`
-    says what else is to be known.
+    `targets` are the ratios to reach, by the name of the peer or FASTEST; `memory` the bytes and `within` the deviation
+    to stay below. `bytes` are read and `flops` of `dtype` are needed at least, for the fraction of the machine's limit;
+    `limit` names another one. `steps` are those of the optimizer. `commands` are always cold. `reference` is what the
+    deviation is from; `note` says what else is to be known.
     """
 
     number: str
@@ -61,6 +61,7 @@ class Row:
     limit: str = ""
     steps: int = 0
     memory: float | None = None
+    within: float | None = None
     commands: bool = False
     reference: str = "the plain loop in float64"
 

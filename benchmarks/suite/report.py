@@ -104,9 +104,10 @@ def _asked_memory(found: Measured) -> list[tuple[str, str]]:
 
 
 def _asked_agreement(found: Measured) -> list[tuple[str, str]]:
-    """Told where the float32 loop itself is further off than what was asked."""
-    asked = found.about["tolerance"]
-    return [] if found.deviation <= asked else [(f"within {asked:.0e}", f"{found.deviation:.1e}, short")]
+    asked = found.about["within"]
+    if asked is None:
+        return []
+    return [(f"within {asked:.0e}", f"{found.deviation:.1e}, {verdict(asked / found.deviation, 1.0)}")]
 
 
 def lines(found: Measured, machine: Machine) -> list[str]:

@@ -152,7 +152,7 @@ def rates() -> Plot:
     import sightline
     from benchmarks.suite.data import table
 
-    X, y = table(20_000, 10, "float64")
+    X, y = table(5_000, 10, "float64")
     frame = {**{f"x{j}": X[:, j] for j in range(X.shape[1])}, "y": y}
     options: dict[str, Any] = {"target": "y", "output": False, "epochs": 10, "batch_size": 100}
 
@@ -167,7 +167,7 @@ def rates() -> Plot:
         ),
         "sightline.fit, one by one": _over(sizes[:2], one_by_one),
     }
-    return Plot("rates", "20,000 × 10, batches of 100, 10 epochs", "learning rates", "below 1, 1 one by one", lines)
+    return Plot("rates", "5,000 × 10, batches of 100, 10 epochs", "learning rates", "below 1, 1 one by one", lines)
 
 
 PLOTS: dict[str, Callable[[], Plot]] = {p.__name__: p for p in (epochs, rows, columns, batches, rates)}
