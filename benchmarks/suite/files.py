@@ -114,7 +114,7 @@ def _off(n: int) -> Callable[[Any], float]:
 
 @cache
 def _reference(n: int) -> Any:
-    """Slopes and intercept by the normal equations, which lose nothing on columns that are independent, nor copy them."""
+    """Slopes and intercept by the normal equations, without copies: they lose nothing where columns are independent."""
     X, y = numbers(n)
     sums = X.sum(axis=0)
     products = np.block([[X.T @ X, sums[:, None]], [sums[None, :], np.array([[float(n)]])]])
