@@ -46,7 +46,7 @@ def running_example() -> Row:
             Peer("plain script", lambda: command("-c", PLAIN, str(HEIGHTS))),
             Peer("import torch", lambda: command("-c", "import torch"), role="yardstick"),
         ],
-        deviation, 1e-6, {"import torch": 1 / 1.5}, short="5 rows, whole command", limit="import torch", commands=True,
+        deviation, 1e-6, {"import torch": 1 / 1.5}, short="5 rows, a command", limit="import torch", commands=True,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ DISAGREE and has no times. Rows that lose are here like all others.
 - **ours**: the median of the rounds, warm. **cold**: a fresh interpreter, from its start to its end, imports included,
   making the rows excluded; with the largest number of threads alone, as is **memory**.
 - The plain loop is that of tutorials, the tuned one has index slices for its DataLoader. torch.compile is left out on
-  mini-batches, where it is slower than the tuned loop (1.4 times at 32 rows, 1.1 at 1,024).
+  mini-batches, where it costs more for each step than it saves.
 - **a part × k**: a k-th of the work was done and its time multiplied, as the whole takes minutes.
 - **memory**: the most that a fresh process needed beyond what it held when the rows were ready, imports included.
 - **limit**: the time in which this machine could read the bytes or do the arithmetic that the work needs at least, as
@@ -87,13 +87,14 @@ def _shown(plot: Plot, folder: Path) -> str:
     name = f"growth-{plot.name}.png"
     draw(plot, folder / name)
     told = "; ".join(f"{line} {text}" for line, text in plot.slopes().items())
-    caption = fill(f"{plot.title}. Expected: {plot.law}. Found: {told}.", 118)
+    caption = fill(f"{plot.title[0].upper()}{plot.title[1:]}. Expected: {plot.law}. Found: {told}.", 118)
     return f"![Seconds by {plot.axis}]({name})\n\n{caption}"
 
 
 def draw(plot: Plot, path: Path) -> None:
     """Both axes logarithmic, the slopes in the legend."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.subplots()
@@ -101,6 +102,12 @@ def draw(plot: Plot, path: Path) -> None:
     for (name, points), marker in zip(plot.lines.items(), "os^v", strict=False):
         axes.loglog(*zip(*points, strict=True), marker=marker, label=f"{name}: {slopes[name]}")
     axes.set(xlabel=plot.axis, ylabel="seconds", title=plot.title)
+    sizes = sorted({x for points in plot.lines.values() for x, _ in points})
+    axes.set_xticks(sizes, [f"{x:,.10g}" for x in sizes])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=100)

@@ -10,7 +10,7 @@ from benchmarks.suite.measure import Found, Measured
 __all__ = ["limit_of", "lines", "size", "summary", "time", "verdict"]
 
 Machine = dict[str, float]
-WIDTHS = (6, 21, 7, 15, 17, 19, 12)
+WIDTHS = (6, 20, 7, 14, 20, 19, 12)
 SHORT = {"memory": "memory", "arithmetic": "flops"}
 HEAD = ("#", "workload", "ours", "fastest peer", "asked", "found", "limit")
 
@@ -58,7 +58,7 @@ def summary(rows: Sequence[Measured], machine: Machine) -> str:
 
 
 def _cells(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(f"{c[:w].rstrip(' ,'):<{w}}" for c, w in zip(cells, WIDTHS, strict=True)).rstrip() + " |"
+    return "| " + " | ".join(f"{c[:w].rstrip(' ,'):<{w}}" for c, w in zip(cells, WIDTHS, strict=True)) + " |"
 
 
 def _summary_of(found: Measured, machine: Machine) -> list[list[str]]:

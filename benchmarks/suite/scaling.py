@@ -37,8 +37,8 @@ class Plot:
 
 
 def _slopes(points: Points, ends: int) -> str:
-    if not ends or len(points) < 2 * ends:
-        return f"slope {slope(points):.2f}"
+    if not ends or len(points) <= ends:
+        return f"slope {slope(points):.2f}".replace("-0.00", "0.00")
     return f"slope {slope(points[:ends]):.2f}, then {slope(points[-ends:]):.2f}"
 
 
