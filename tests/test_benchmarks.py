@@ -96,6 +96,7 @@ def test_the_fastest_is_no_yardstick():
 def test_a_ratio_just_short_of_its_target_is_never_called_reached():
     assert report.verdict(2.999, 3.0) == "short 1 %"
     assert report.verdict(3.0, 3.0) == "reached"
+    assert report.verdict(0.001, 3.0) == "short 99 %"
 
 
 def test_the_limit_is_the_slower_of_memory_and_arithmetic():

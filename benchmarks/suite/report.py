@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median, quantiles
+from textwrap import wrap
 
 from benchmarks.suite.measure import Found, Measured
 
@@ -36,7 +37,12 @@ def _three(number: float) -> str:
 
 def verdict(ratio: float, goal: float) -> str:
     """Whether a ratio reaches its target, or what is missing of it."""
-    return "reached" if ratio >= goal else f"short {max(1.0 - ratio / goal, 0.01):.0%}".replace("%", " %")
+    lacking = min(max(1.0 - ratio / goal, 0.01), 0.99)  # neither "0 %" nor "100 %"
+    return "reached" if ratio >= goal else f"short {_percent(lacking)}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %") if share >= 0.01 else "< 1 %"
 
 
 def limit_of(found: Measured, machine: Machine) -> tuple[str, float] | None:
@@ -70,7 +76,7 @@ def _summary_of(found: Measured, machine: Machine) -> list[list[str]]:
     best, bound = found.fastest(), limit_of(found, machine)
     limit = found.about["limit"]
     if not limit and bound:
-        limit = f"{SHORT[bound[0]]} {bound[1] / found.ours.seconds:.0%}".replace("%", " %")
+        limit = f"{SHORT[bound[0]]} {_percent(bound[1] / found.ours.seconds)}"
     head = [*name, time(found.ours.seconds), f"{time(best.seconds)} {best.name.split()[0]}" if best else ""]
     asked = [*_asked(found), *_asked_memory(found), *_asked_agreement(found)] or [("", "")]
     first = [*head, *asked[0], limit]
@@ -124,7 +130,7 @@ def lines(found: Measured, machine: Machine) -> list[str]:
         return [*head, f"    {found.ours.name}: {found.ours.missing}"]
     return [
         *head, *_columns(found), *(_line(found, peer) for peer in (found.ours, *found.peers)), *_targets(found),
-        *_limit(found, machine), *([f"    {about['note']}"] if about["note"] else []),
+        *_limit(found, machine), *wrap(about["note"], 116, initial_indent="    ", subsequent_indent="    "),
     ]  # fmt: skip
 
 
@@ -166,7 +172,7 @@ def _targets(found: Measured) -> list[str]:
 def _limit(found: Measured, machine: Machine) -> list[str]:
     bound, about = limit_of(found, machine), found.about
     work = f"reads {size(about['bytes'])}, {about['flops'] / 1e9:,.3g} GFLOP" if bound else ""
-    share = f": {bound[1] / found.ours.seconds:.0%} of the limit, {bound[0]}".replace("%", " %") if bound else ""
+    share = f": {_percent(bound[1] / found.ours.seconds)} of the limit, {bound[0]}" if bound else ""
     named = f"limited by {about['limit']}" if about["limit"] else ""
     told = "; ".join(filter(None, [work + share, named]))
     return [f"    {told}"] if told else []
