@@ -20,7 +20,7 @@ __all__ = ["calibrated", "measured", "scaling"]
 
 ROOT = Path(__file__).resolve().parents[2]
 POOLS = ("OMP", "MKL", "OPENBLAS", "NUMBA", "RAYON")
-COLD_ROUNDS, COLD_BUDGET = 3, 4.0  # rounds of cold starts, fewer where they take more than so many seconds
+COLD_ROUNDS, COLD_BUDGET = 3, 3.0  # rounds of cold starts, fewer where they take more than so many seconds
 
 
 def calibrated(threads: int) -> dict[str, float]:
