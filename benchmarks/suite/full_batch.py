@@ -29,7 +29,7 @@ def diabetes() -> Row:
         "2", "442 × 10 float64, momentum, 10,000 full-batch epochs", _ours(make, data, 10_000),
         [Peer("plain loop", lambda: full_batch(make, *data, MSE, epochs=1000), 10.0)],
         lambda: agreement(make, data, epochs=10_000)[0], 1e-9, {"plain loop": 3.0}, short="442 × 10, momentum",
-        limit="torch's optimizer", dtype="float64", steps=10_000,
+        limit="torch's step", dtype="float64", steps=10_000,
     )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def small() -> Row:
     return Row(
         "5", f"{n:,} × {p} float32, batches of {batch}, SGD, {epochs} epochs", ours(make, (x, y), batch, epochs), peers,
         lambda: agreement(make, (x, y), batch), 1e-6, {PLAIN: 700.0, TUNED: 350.0},
-        short="1e5 × 10, batch 32", **needed(n, p, batch, epochs), limit="a chain of steps",
+        short="1e5 × 10, batch 32", **needed(n, p, batch, epochs), limit="step chain",
     )  # fmt: skip
 
 

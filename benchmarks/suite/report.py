@@ -95,6 +95,7 @@ def _asked(found: Measured) -> list[tuple[str, str]]:
 
 def _wish(goal: float, name: str) -> str:
     """A ratio below 1 is told as the most that sightline may take."""
+    name = name.split(",")[0]
     return f"{goal:.3g} × {name}" if goal >= 1.0 else f"≤ {1.0 / goal:.3g} × {name}"
 
 
