@@ -1,6 +1,6 @@
 """The cost of `sightline.train` over the loop written by hand, on the same batches, with the same bits at the end.
 
-Run with `scripts/bench`. Each round trains by both, in changing order; before anything is timed, the
+Run with `python benchmarks/loop_cost.py`. Each round trains by both, in changing order; before anything is timed, the
 parameters after an epoch are compared. Prints the median time of a step by hand, what train adds to it, and the ratio.
 """
 

@@ -1,7 +1,7 @@
 """Whole commands beside a bare interpreter and `import torch`, interleaved: the price of sightline before any work.
 
-Run with `scripts/bench`. Prints the median seconds of each command, those beyond the bare interpreter of the same
-round, and of what trains the ratio to `import torch` of the same round, which is to be at most 1.5.
+Run with `python benchmarks/startup.py`. Prints the median seconds of each command, those beyond the bare interpreter of
+the same round, and of what trains the ratio to `import torch` of the same round, which is to be at most 1.5.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -18,7 +17,7 @@ from sightline.engines.feeds import TensorFeed
 from sightline.engines.problem import Problem
 from sightline.lr_sweep import run_all
 
-__all__ = ["ROWS"]
+__all__ = ["softmax", "sweep"]
 
 Data = tuple[Tensor, Tensor]
 CLASSES, EPOCHS, RATES, STEPS = 10, 5, 16, 300
@@ -106,7 +105,9 @@ def softmax() -> Row:
         "9", f"softmax, 60,000 × 784 to 10 classes, float32, batches of 64, momentum, {EPOCHS} epochs",
         Peer("sightline.train, as much as the loops do", ours),
         [Peer("plain loop, DataLoader", loaded, part), Peer("tuned loop, slices", sliced, part)], agreement, 1e-5,
-        {"plain loop, DataLoader": 10.0, "tuned loop, slices": 5.0},
+        {"plain loop, DataLoader": 10.0, "tuned loop, slices": 5.0}, short="60,000 × 784, softmax",
+        steps=EPOCHS * -(-len(data[0]) // batch), bytes=4.0 * data[0].numel() * EPOCHS,
+        flops=4.0 * data[0].numel() * CLASSES * EPOCHS,
     )  # fmt: skip
 
 
@@ -143,20 +144,9 @@ def sweep(columns: int, target: float) -> Row:
         )
 
     return Row(
-        "10", f"{RATES} learning rates at once, 100,000 × {columns} float32, batches of 32, SGD, {EPOCHS} epochs",
+        f"10-{columns}", f"{RATES} learning rates at once, 100,000 × {columns} float32, batches of 32, SGD, {EPOCHS} epochs",
         Peer("sightline's sweep, every record", swept), [Peer("one run of sightline.train", single)], agreement, 1e-5,
-        {"one run of sightline.train": 1.0 / target},
+        {"one run of sightline.train": 1.0 / target}, short=f"{RATES} rates, {columns} columns",
+        steps=EPOCHS * -(-len(data[0]) // batch), bytes=8.0 * data[0].numel() * EPOCHS,
+        flops=6.0 * data[0].numel() * RATES * EPOCHS,
     )  # fmt: skip
-
-
-def sweep_10() -> Row:
-    """Of 10 columns."""
-    return sweep(10, 3.0)
-
-
-def sweep_100() -> Row:
-    """Of 100 columns."""
-    return sweep(100, 4.0)
-
-
-ROWS: dict[str, Callable[[], Row]] = {"9": softmax, "10-10": sweep_10, "10-100": sweep_100}

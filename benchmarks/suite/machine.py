@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
 from time import perf_counter
+from typing import Any
 
-import torch
+import numpy as np
 
-__all__ = ["Machine", "described"]
+__all__ = ["calibrated", "described", "versions"]
 
-ROUNDS = 7
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "statsmodels")
+ROUNDS, SIZE, TURNS = 9, 100_000_000, 4_000_000
+PACKAGES = (
+    "torch", "numpy", "scipy", "numba", "duckdb", "scikit-learn", "statsmodels", "glum", "polars", "polars-ols",
+    "pandas", "lightning", "skorch", "keras", "vowpalwabbit",
+)  # fmt: skip
 
 
-class Machine:
-    """Calibrated when it is made: `read` in GB/s, `products` in GFLOP/s of float64 and float32 by dtype."""
-
-    def __init__(self) -> None:
-        self.threads = torch.get_num_threads()
-        self.read = _read()
-        self.products = {dtype: _products(dtype) for dtype in (torch.float64, torch.float32)}
-
-    def lines(self) -> list[str]:
-        """For the head of a table."""
-        f64, f32 = (self.products[d] for d in (torch.float64, torch.float32))
-        return [
-            f"{described()}, {self.threads} threads",
-            f"reads {self.read:.0f} GB/s, multiplies {f64:.0f} GFLOP/s in float64 and {f32:.0f} in float32",
-            ", ".join(f"{name} {version(name)}" for name in PACKAGES) + f", Python {platform.python_version()}",
-        ]
+def calibrated(threads: int) -> dict[str, float]:
+    """The fastest of some rounds: `read` bytes/s, and flop/s of `float32` and `float64`, with so many threads."""
+    x = np.ones(SIZE, dtype=np.float32)
+    parts = np.array_split(x, threads)
+    rates = {dtype: _products(dtype, threads) for dtype in ("float32", "float64")}
+    return {"read": x.nbytes / _fastest(_summing(), parts), **rates}
 
 
 def described() -> str:
@@ -43,22 +38,46 @@ def described() -> str:
     return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} processors"
 
 
-def _read() -> float:
-    """GB/s of a sum over 400 MB of float32."""
-    x = torch.ones(100_000_000, dtype=torch.float32)
-    return x.numel() * 4 / _seconds(lambda: x.sum()) / 1e9
+def versions() -> str:
+    """Of what is installed of the packages that take part."""
+    return ", ".join([f"Python {platform.python_version()}", *(f"{n} {v}" for n in PACKAGES if (v := _version(n)))])
 
 
-def _products(dtype: torch.dtype) -> float:
-    """GFLOP/s of a product of two 2,000 × 2,000 matrices."""
-    a = torch.ones(2000, 2000, dtype=dtype)
-    return 2 * 2000**3 / _seconds(lambda: a @ a) / 1e9
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
-def _seconds(work: object) -> float:
+def _summing() -> Callable[[Any], Any]:
+    """A sum of vectors that waits for memory and for nothing else."""
+    try:
+        from benchmarks.suite.peak import summed
+    except ImportError:
+        return np.sum
+    return summed  # type: ignore[no-any-return]
+
+
+def _products(dtype: str, threads: int) -> float:
+    """Flop/s of fused multiply-adds in registers, or of a product of matrices where there is no numba."""
+    try:
+        from benchmarks.suite.peak import FLOPS_A_LANE, multiplied
+    except ImportError:
+        a = np.ones((2000, 2000), dtype=dtype)
+        return 2 * 2000**3 / _fastest(lambda part: part @ part, [a])
+    parts = [np.full(16, 0.5, dtype=dtype) for _ in range(threads)]
+    lanes = 64 // parts[0].itemsize
+    seconds = _fastest(lambda part: multiplied(part, TURNS), parts)
+    return threads * TURNS * FLOPS_A_LANE * lanes / seconds
+
+
+def _fastest(work: Callable[[Any], Any], parts: list[Any]) -> float:
+    """Seconds of the fastest round, the parts in a thread each."""
     times = []
-    for _ in range(ROUNDS):
-        began = perf_counter()
-        work()  # type: ignore[operator]
-        times.append(perf_counter() - began)
-    return median(times)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        for _ in range(ROUNDS):
+            began = perf_counter()
+            list(pool.map(work, parts))
+            times.append(perf_counter() - began)
+    return min(times[1:])
