@@ -20,7 +20,7 @@ NEAR = 1e-8  # of the gradient where there are no slopes; a peer that does not c
 
 @made
 def table(kind: str) -> tuple[Any, Any]:
-    """Rows of a logistic model: plain, with a column that nearly repeats another, or with one in a thousand in class 1."""
+    """Rows of a logistic model: plain, with a column that nearly repeats another, or with few of class 1."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((ROWS, COLUMNS))
     slopes, bias = 0.3 * rng.standard_normal(COLUMNS), -9.0 if kind == "unbalanced" else 0.5

@@ -144,7 +144,8 @@ def sweep(columns: int, target: float) -> Row:
         )
 
     return Row(
-        f"10-{columns}", f"{RATES} learning rates at once, 100,000 × {columns} float32, batches of 32, SGD, {EPOCHS} epochs",
+        f"10-{columns}",
+        f"{RATES} learning rates at once, 100,000 × {columns} float32, batches of 32, SGD, {EPOCHS} epochs",
         Peer("sightline's sweep, every record", swept), [Peer("one run of sightline.train", single)], agreement, 1e-5,
         {"one run of sightline.train": 1.0 / target}, short=f"{RATES} rates, {columns} columns",
         steps=EPOCHS * -(-len(data[0]) // batch), bytes=8.0 * data[0].numel() * EPOCHS,

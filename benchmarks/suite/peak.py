@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sightline.compiled.jit import compiled
-from sightline.compiled.vectors import add, address, fma, lanes, load, spread, total
+from sightline.compiled.memory import address
+from sightline.compiled.vectors import add, fma, lanes, load, spread, total
 
 __all__ = ["FLOPS_A_LANE", "multiplied", "summed"]
 
