@@ -13,6 +13,7 @@ __all__ = ["limit_of", "lines", "size", "summary", "time", "verdict"]
 Machine = dict[str, float]
 WIDTHS = (6, 20, 7, 14, 20, 19, 12)
 SHORT = {"memory": "memory", "arithmetic": "flops"}
+NAMES = {"torch.compile": "compiled", "SGDRegressor": "sklearn", "scikit-learn": "sklearn"}
 HEAD = ("#", "workload", "ours", "fastest peer", "asked", "found", "limit")
 
 
@@ -77,7 +78,8 @@ def _summary_of(found: Measured, machine: Machine) -> list[list[str]]:
     limit = found.about["limit"]
     if not limit and bound:
         limit = f"{SHORT[bound[0]]} {_percent(bound[1] / found.ours.seconds)}"
-    head = [*name, time(found.ours.seconds), f"{time(best.seconds)} {best.name.split()[0]}" if best else ""]
+    peer = "" if best is None else best.name.split()[0]
+    head = [*name, time(found.ours.seconds), f"{time(best.seconds)} {NAMES.get(peer, peer)}" if best else ""]
     asked = [*_asked(found), *_asked_memory(found), *_asked_agreement(found)] or [("", "")]
     first = [*head, *asked[0], limit]
     return [first, *(["", "", "", "", *pair, ""] for pair in asked[1:])]

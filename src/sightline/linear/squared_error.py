@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import one_blas_thread
 from .moments import Moments, residual_pass
 
 __all__ = ["SquaredError"]
@@ -112,6 +113,7 @@ def _minimum(m: Moments, intercept: bool) -> tuple[Array, Array | None]:
     length = np.sqrt(np.diag(xx))
     length[length == 0] = 1.0
     scaled = xx / length / length[:, None]
-    solution = np.linalg.lstsq(scaled, xy / length[:, None], rcond=len(xx) * np.finfo(float).eps)[0]
+    with one_blas_thread():  # a second one is waited for longer than it helps
+        solution = np.linalg.lstsq(scaled, xy / length[:, None], rcond=len(xx) * np.finfo(float).eps)[0]
     weight = (solution / length[:, None]).T
     return weight, (m.y_mean - weight @ m.x_mean if intercept else None)
