@@ -33,7 +33,7 @@ def table(kind: str) -> tuple[Any, Any]:
 def logistic(kind: str = "plain") -> Row:
     """1,000,000 × 50 in float64."""
     X, y = table(kind)
-    number = {"plain": "7", "ill-conditioned": "7-steep", "unbalanced": "7-rare"}[kind]
+    number = {"plain": "7", "ill-conditioned": "7-ill", "unbalanced": "7-rare"}[kind]
 
     def ours() -> Any:
         found = fit_of_many(X, y, intercept=True, weight=None, l2=0.0)

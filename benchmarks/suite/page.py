@@ -72,6 +72,7 @@ def written(
         for k, machine in machines.items()
     ]
     about = [f"- {line}" for line in machine_lines(machines)]
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         PAGE.format(
             date=date.today().isoformat(), machine="\n".join(about), versions=fill(versions(), 118),

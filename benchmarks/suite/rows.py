@@ -27,7 +27,7 @@ ROWS: dict[str, tuple[Any, ...] | Callable[[], Row]] = {
     "6-1024-adam": ("mini_batches", "large", 1024, "Adam"),
     "6-1024-rmsprop": ("mini_batches", "large", 1024, "RMSprop"),
     "7": ("classifiers", "logistic"),
-    "7-steep": ("classifiers", "logistic", "ill-conditioned"),
+    "7-ill": ("classifiers", "logistic", "ill-conditioned"),
     "7-rare": ("classifiers", "logistic", "unbalanced"),
     "8": ("logistic", "dense"),
     "8-grouped": ("logistic", "grouped", 100),

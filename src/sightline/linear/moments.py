@@ -77,8 +77,10 @@ class Moments:
         size, all_numbers = X.size, len(X) * (p + k + 1)
         space = np.empty(all_numbers if weight is None else all_numbers + size) if space is None else space
         rows, others = X, space[size:all_numbers].reshape(len(X), k + 1)
-        if shift_x.any() or X.dtype != np.float64:
-            rows = np.subtract(X, shift_x, out=_laid(space[:size], X))
+        if X.dtype != np.float64:  # faster than subtracting with a conversion
+            rows = _converted(X, space)
+        if shift_x.any():
+            rows = np.subtract(rows, shift_x, out=_laid(space[:size], X))
         np.subtract(y, shift_y, out=others[:, :-1])
         others[:, -1] = 1.0
         right, others_right = rows, others
