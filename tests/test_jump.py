@@ -208,7 +208,7 @@ def test_a_rate_above_the_limit_is_said_to_diverge():
             {"model": nn.Sequential(nn.Linear(4, 1)).double()},
             "has no closed form: the model is not a plain torch.nn.Linear",
         ),
-        ({"optimizer": torch.optim.Adam}, "Adam has no closed form: use torch.optim.SGD, or train"),
+        ({"optimizer": torch.optim.Adam}, "has no closed form: its steps are known for SGD, not Adam; use train"),
         ({"epochs": -1}, "epochs is -1: give a whole number of at least 0"),
         ({"epochs": 1.5}, "epochs is 1.5: give a whole number"),
     ],
@@ -220,6 +220,21 @@ def test_what_has_no_closed_form_is_refused(change, words):
         sightline.jump(model, rows(), loss=change.get("loss", MSE), optimizer=optimizer, epochs=change.get("epochs", 3))
     assert words in str(refused.value)
     assert np.isfinite(numbers(model, optimizer)).all()
+
+
+def test_a_hook_that_waits_for_steps_is_not_passed_over():
+    model = layer()
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    sgd.register_step_post_hook(lambda *_: None)
+    with pytest.raises(sightline.UsageError, match="hooks look at the optimizer's steps"):
+        sightline.jump(model, rows(), loss=MSE, optimizer=sgd, epochs=3)
+
+
+def test_squares_beyond_float64_are_refused():
+    model, (x, y) = layer(), rows()
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(sightline.UsageError, match="the squares of the rows are beyond float64; use train"):
+        sightline.jump(model, (x * 1e200, y), loss=MSE, optimizer=sgd, epochs=3)
 
 
 @pytest.mark.parametrize("name", ["lr", "momentum", "maximize"])

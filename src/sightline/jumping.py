@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from .engines.choose import BEYOND, quadratic_form, why_not_quadratic
+from .engines.kernels.obstacles import HOOKS
 from .engines.quadratic import Quadratic
 from .errors import UsageError
 from .guards import check_whole
@@ -63,21 +65,27 @@ def jump(
 
 def _engine(model: nn.Module, data: Any, loss: Any, optimizer: torch.optim.Optimizer) -> Quadratic:
     """The engine on moments, for a model, loss and optimizer with a closed form."""
+    options = LoopOptions(loss=loss, optimizer=optimizer, epochs=0, engine="autograd")
+    problem = Training.of(model, data, options).problem
+    if obstacle := _why_not_closed(optimizer) or why_not_quadratic(problem):
+        raise UsageError(f"this has no closed form: {obstacle}; use train")
+    form = quadratic_form(problem)
+    if form is None:
+        raise UsageError(f"this has no closed form: {BEYOND}; use train")
+    return Quadratic(problem, form)
+
+
+def _why_not_closed(optimizer: torch.optim.Optimizer) -> str:
+    """What stands against the closed form of its steps, as a clause; empty where nothing does."""
     if type(optimizer) is not torch.optim.SGD:
-        raise UsageError(f"{type(optimizer).__name__} has no closed form: use torch.optim.SGD, or train")
+        return f"its steps are known for SGD, not {type(optimizer).__name__}"
+    if any(getattr(optimizer, name, None) for name in HOOKS):
+        return "hooks look at the optimizer's steps"
+    first = optimizer.param_groups[0]
     for name in ("lr", "momentum", "dampening", "nesterov", "maximize"):
-        if any(group[name] != optimizer.param_groups[0][name] for group in optimizer.param_groups):
-            raise UsageError(f"the groups of the optimizer have their own {name}, which has no closed form: use train")
-    if optimizer.param_groups[0]["maximize"]:
-        raise UsageError("the optimizer maximizes, and a squared error has no maximum: leave maximize out")
-    try:
-        options = LoopOptions(loss=loss, optimizer=optimizer, epochs=1, engine="quadratic")
-        engine = Training.of(model, data, options).engine
-    except UsageError as error:
-        words = str(error).replace("the quadratic engine cannot train this: ", "this has no closed form: ")
-        raise UsageError(words.replace("; use engine autograd or auto", "; use train")) from None
-    assert isinstance(engine, Quadratic)
-    return engine
+        if any(group[name] != first[name] for group in optimizer.param_groups):
+            return f"the groups of the optimizer have their own {name}"
+    return "the optimizer maximizes, and a squared error has no maximum" if first["maximize"] else ""
 
 
 def _theta(module: nn.Linear) -> Array:

@@ -14,7 +14,7 @@ pytest.importorskip("numba", reason="machine code needs numba")
 
 from sightline.compiled import memory as m
 from sightline.compiled import vectors as v
-from sightline.compiled.ahead import read
+from sightline.compiled.ahead import JUMP, read
 from sightline.compiled.jit import compiled
 from sightline.compiled.permutation import permutation
 
@@ -137,11 +137,12 @@ def test_an_order_is_the_one_that_torch_draws(n, seed):
 @pytest.mark.parametrize("d", [1, 5, 16, 100])
 def test_reading_ahead_ends_with_the_rows_or_when_they_are_done(d):
     rows, order = np.ones(3000 * d, np.float32), np.random.default_rng(0).permutation(3000)
+    of_a_row = d // 16 * 16 + 1  # its whole vectors, and the last number once more
     assert read(rows, order, d, np.array([3000])) == 0.0
+    assert read(rows, order, d, np.array([0])) == (3000 - JUMP) * of_a_row  # far from done: it reads to the end
     with ThreadPoolExecutor(1) as pool:
         done = np.zeros(1, np.int64)
         reading = pool.submit(read, rows, order, d, done)
         for done[0] in range(0, 3001, 60):
             pass
-        found = reading.result(timeout=60)
-    assert 0.0 <= found <= rows.sum() + 3000
+        assert 0.0 <= reading.result(timeout=60) <= (3000 - JUMP) * of_a_row

@@ -11,8 +11,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .memory import INT32, function
-from .vectors import Vector, splat
+from .memory import function
+from .vectors import Vector, first, halved, spread_out
 
 __all__ = ["absolute", "add_to", "exp_negative", "first_lanes", "log1p_unit", "peak", "where_less"]
 
@@ -48,13 +48,8 @@ def first_lanes(typing: Any, x: Any, count: Any, other: Any) -> Any:
     """x in the first `count` lanes, a number in those behind."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.args[0]
-        wide = ir.VectorType(INT32, kind.lanes)
-        limit = splat(builder, wide, builder.trunc(arguments[1], INT32))
-        mask = builder.icmp_signed("<", ir.Constant(wide, list(range(kind.lanes))), limit)
-        other, element = arguments[2], kind.ir.element
-        rounded = other if other.type == element else builder.fptrunc(other, element)
-        return builder.select(mask, arguments[0], splat(builder, kind.ir, rounded))
+        kind, (value, count, other) = signature.args[0], arguments
+        return builder.select(first(builder, kind, count), value, spread_out(builder, kind, other))
 
     return x(x, types.intp, types.float64), generate
 
@@ -64,15 +59,10 @@ def peak(typing: Any, x: Any) -> Any:
     """The largest lane, some number where one is NaN."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value, n = arguments[0], signature.args[0].lanes
-        while n > 1:
-            n //= 2
-            low, high = (
-                builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(INT32, n), list(range(i, i + n))))
-                for i in (0, n)
-            )
-            value = builder.select(builder.fcmp_ordered("<", low, high), high, low)
-        return builder.extract_element(value, INT32(0))
+        def larger(low: Any, high: Any) -> Any:
+            return builder.select(builder.fcmp_ordered("<", low, high), high, low)
+
+        return halved(builder, arguments[0], signature.args[0].lanes, larger)
 
     return x.dtype(x), generate
 

@@ -7,7 +7,7 @@ library computes one: the bits stay the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -17,8 +17,8 @@ from numba.extending import intrinsic, models, register_model
 from .memory import INT32, function
 
 __all__ = [
-    "Vector", "add", "broadcast", "divide", "fma", "lanes", "load", "load_some", "multiply", "splat", "spread",
-    "square_root", "store", "store_totals", "subtract", "total",
+    "Vector", "add", "broadcast", "divide", "first", "fma", "halved", "lanes", "load", "load_some", "multiply", "splat",
+    "spread", "spread_out", "square_root", "store", "store_totals", "subtract", "total",
 ]  # fmt: skip
 
 
@@ -57,6 +57,19 @@ def splat(builder: Any, kind: ir.VectorType, scalar: Any) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, kind.count), [0] * kind.count))
 
 
+def first(builder: Any, kind: Vector, count: Any) -> Any:
+    """Which lanes are among the first `count`."""
+    wide = ir.VectorType(INT32, kind.lanes)
+    limit = splat(builder, wide, builder.trunc(count, INT32))
+    return builder.icmp_signed("<", ir.Constant(wide, list(range(kind.lanes))), limit)
+
+
+def spread_out(builder: Any, kind: Vector, scalar: Any) -> Any:
+    """A number in every lane, rounded to their dtype."""
+    element = kind.ir.element
+    return splat(builder, kind.ir, scalar if scalar.type == element else builder.fptrunc(scalar, element))
+
+
 @intrinsic
 def lanes(typing: Any, memory: Any) -> Any:
     """How many numbers of the dtype of this array a vector holds."""
@@ -87,12 +100,9 @@ def load_some(typing: Any, memory: Any, i: Any, count: Any) -> Any:
         kind = of_memory(signature.args[0])
         at = builder.gep(arguments[0], [arguments[1]])
         pointer = builder.bitcast(at, kind.ir.as_pointer())
-        wide = ir.VectorType(INT32, kind.lanes)
-        mask_type = ir.VectorType(ir.IntType(1), kind.lanes)
-        limit = splat(builder, wide, builder.trunc(arguments[2], INT32))
-        mask = builder.icmp_signed("<", ir.Constant(wide, list(range(kind.lanes))), limit)
+        mask = first(builder, kind, arguments[2])
         called = function(
-            builder, f"llvm.masked.load.{kind.suffix}.p0", kind.ir, [pointer.type, INT32, mask_type, kind.ir]
+            builder, f"llvm.masked.load.{kind.suffix}.p0", kind.ir, [pointer.type, INT32, mask.type, kind.ir]
         )
         align = INT32(kind.dtype.bitwidth // 8)
         return builder.call(called, [pointer, align, mask, ir.Constant(kind.ir, [0.0] * kind.lanes)])
@@ -129,9 +139,7 @@ def spread(typing: Any, memory: Any, scalar: Any) -> Any:
     """A number in every lane, rounded to the dtype of this array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind, scalar = of_memory(signature.args[0]).ir, arguments[1]
-        rounded = scalar if kind.element == scalar.type else builder.fptrunc(scalar, kind.element)
-        return splat(builder, kind, rounded)
+        return spread_out(builder, of_memory(signature.args[0]), arguments[1])
 
     return of_memory(memory)(memory, types.float64), generate
 
@@ -177,17 +185,18 @@ def total(typing: Any, x: Any) -> Any:
     """The sum of the lanes: halves are added until one number is left."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value, n = arguments[0], signature.args[0].lanes
-        while n > 1:
-            n //= 2
-            low, high = (
-                builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(INT32, n), list(range(i, i + n))))
-                for i in (0, n)
-            )
-            value = builder.fadd(low, high)
-        return builder.extract_element(value, INT32(0))
+        return halved(builder, arguments[0], signature.args[0].lanes, builder.fadd)
 
     return x.dtype(x), generate
+
+
+def halved(builder: Any, value: Any, n: int, together: Callable[[Any, Any], Any]) -> Any:
+    """One number of the n lanes: the halves are put together until it is left."""
+    while n > 1:
+        n //= 2
+        halves = (ir.Constant(ir.VectorType(INT32, n), list(range(i, i + n))) for i in (0, n))
+        value = together(*(builder.shuffle_vector(value, value, lanes) for lanes in halves))
+    return builder.extract_element(value, INT32(0))
 
 
 @intrinsic

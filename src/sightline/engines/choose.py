@@ -24,9 +24,12 @@ from .problem import Problem
 from .quadratic import Quadratic
 from .stacked import Stacked
 
-__all__ = ["ENGINES", "choose", "choose_for_rates", "why_not_kernel", "why_not_quadratic"]
+__all__ = [
+    "BEYOND", "ENGINES", "choose", "choose_for_rates", "quadratic_form", "why_not_kernel", "why_not_quadratic",
+]  # fmt: skip
 
 ENGINES = ("auto", "autograd", "quadratic", "kernel")
+BEYOND = "the squares of the rows are beyond float64"
 NOT_FIRST_ORDER = (optim.LBFGS, optim.SparseAdam)
 
 
@@ -51,17 +54,25 @@ def choose(
         obstacle = "too few epochs or rows to pay for the moments of so many columns"
     if obstacle:
         return _without_moments(problem, obstacle, engine=engine, epochs=epochs)
+    form = quadratic_form(problem) if form is None else form
     if form is None:
-        x, y = problem.x.detach().numpy(), problem.y.detach().numpy()
-        bias = problem.module.bias
-        with np.errstate(over="ignore", invalid="ignore"):
-            moments = Moments.of(x, y)
-        if not (np.isfinite(moments.xx).all() and np.isfinite(moments.yy).all()):
-            return _without_moments(problem, "the squares of the rows are beyond float64", engine=engine, epochs=epochs)
-        total = getattr(problem.loss, "reduction", "") == "sum"
-        form = SquaredError.of(x, y, intercept=bias is not None, total=total, moments=moments)
-    reason = "every epoch comes from the moments, without the rows"
-    return Quadratic(problem, form), reason
+        return _without_moments(problem, BEYOND, engine=engine, epochs=epochs)
+    if form.root is not None:
+        return Quadratic(problem, form), "every epoch comes from the rows' triangular factor, as columns nearly repeat"
+    return Quadratic(problem, form), "every epoch comes from the moments, without the rows"
+
+
+def quadratic_form(problem: Problem) -> SquaredError | None:
+    """The loss of a problem that nothing stands against training on moments, as a quadratic; None where the squares of
+    the rows are beyond float64.
+    """
+    x, y = problem.x.detach().numpy(), problem.y.detach().numpy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        moments = Moments.of(x, y)
+    if not (np.isfinite(moments.xx).all() and np.isfinite(moments.yy).all()):
+        return None
+    intercept, total = problem.module.bias is not None, getattr(problem.loss, "reduction", "") == "sum"
+    return SquaredError.of(x, y, intercept=intercept, total=total, moments=moments)
 
 
 def _without_moments(problem: Problem, obstacle: str, *, engine: str, epochs: int) -> tuple[Engine, str]:

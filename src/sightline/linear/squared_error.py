@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .blocks import one_blas_thread
 from .moments import Moments, residual_pass
+from .triangle import is_steep, triangle
 
 __all__ = ["SquaredError"]
 
@@ -23,7 +24,8 @@ class SquaredError:
 
     θ₀ is (a rounding away from) the minimum; L₀ and g₀ are measured there from the rows, so the difference L(θ) - L₀
     keeps all its digits however close θ comes, which y'y - 2b'θ + θ'Aθ does not. `factor` is 1 for the mean over all
-    n·k elements and n·k for their sum.
+    n·k elements and n·k for their sum. Where columns are nearly collinear H is R'R with the triangular factor `root (p,
+    p)` of the centered rows, for the moments have lost the digits of its small eigenvalues.
 
     >>> form = SquaredError.of([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
     >>> form.value(np.array([[2.0]]), np.array([1.0])), form.value(np.array([[2.0]]), np.array([4.0]))
@@ -37,6 +39,7 @@ class SquaredError:
     weight_gradient: Array
     bias_gradient: Array
     factor: float = 1.0
+    root: Array | None = None
 
     @classmethod
     def of(
@@ -50,19 +53,23 @@ class SquaredError:
         weight: Array | None = None,
         moments: Moments | None = None,
     ) -> SquaredError:
-        """Absorb the rows once: their moments (where they are not known), then the residuals at the minimum (or at the
-        point `at`). `weight (n,)`, with mean 1, makes the mean a weighted one.
+        """Absorb the rows once: their moments (where they are not known), their triangular factor where those have lost
+        digits, then the residuals at the minimum (or at the point `at`). `weight (n,)`, with mean 1, makes the mean a
+        weighted one.
         """
         X = np.asarray(X)
         y = np.asarray(y).reshape(len(X), -1)
         moments = Moments.of(X, y, weight) if moments is None else moments
-        slopes, bias = _minimum(moments, intercept) if at is None else at
+        R = triangle(X, y, moments, weight) if is_steep(moments) else None
+        slopes, bias = _minimum(moments, R, intercept) if at is None else at
         by_target, gradient, ones = residual_pass(X, y, slopes, bias, weight)
         squares = float(by_target.sum())
         count = y.size
         factor = float(count) if total else 1.0
         scale = -2.0 * factor / count
-        return cls(moments, slopes, bias, squares / count * factor, scale * gradient, scale * ones, factor)
+        p = X.shape[1]
+        root = None if R is None else R[:p, :p]
+        return cls(moments, slopes, bias, squares / count * factor, scale * gradient, scale * ones, factor, root)
 
     def value(self, weight: Array, bias: Array | None) -> float:
         """L(θ)."""
@@ -81,9 +88,9 @@ class SquaredError:
         dw = weight - self.weight
         db = np.zeros(len(dw)) if bias is None or self.bias is None else bias - self.bias
         shift = dw @ m.x_mean + db  # how far the mean prediction stands from the one at θ₀
-        bent = dw @ m.xx / m.n
+        bent, left, right = self._bent(dw)
         excess = np.vdot(self.weight_gradient, dw) + np.vdot(self.bias_gradient, db)
-        excess += (np.vdot(dw, bent) + np.vdot(shift, shift)) * self.factor / len(m.y_mean)
+        excess += (np.vdot(left, right) + np.vdot(shift, shift)) * self.factor / len(m.y_mean)
         scale = 2.0 * self.factor / len(m.y_mean)
         by_weight = self.weight_gradient + scale * (bent + np.multiply.outer(shift, m.x_mean))
         return float(excess), by_weight, self.bias_gradient + scale * shift
@@ -96,24 +103,37 @@ class SquaredError:
         m = self.moments
         dw, db = weight - self.weight, bias - (0.0 if self.bias is None else self.bias)
         shift = dw @ m.x_mean + db
-        bent = dw @ m.xx / m.n
+        bent, left, right = self._bent(dw)
         excess = dw @ self.weight_gradient[0] + self.bias_gradient * db
-        excess += ((dw * bent).sum(axis=1) + shift * shift) * self.factor
+        excess += ((left * right).sum(axis=1) + shift * shift) * self.factor
         scale = 2.0 * self.factor
         by_weight = self.weight_gradient + scale * (bent + np.multiply.outer(shift, m.x_mean))
         return excess, by_weight, self.bias_gradient + scale * shift
 
+    def _bent(self, dw: Array) -> tuple[Array, Array, Array]:
+        """dw X'X / n of the centered columns for each row of dw, and two factors of its product with that row."""
+        n = self.moments.n
+        if self.root is None:
+            bent = dw @ self.moments.xx / n
+            return bent, dw, bent
+        half = dw @ self.root.T
+        return half @ self.root / n, half, half / n
 
-def _minimum(m: Moments, intercept: bool) -> tuple[Array, Array | None]:
-    """Solve the normal equations, columns scaled to unit length; a rounding off is fine, residuals are measured."""
-    xx, xy = m.xx, m.xy
-    if not intercept:
-        xx = xx + m.n * np.outer(m.x_mean, m.x_mean)
-        xy = xy + m.n * np.outer(m.x_mean, m.y_mean)
-    length = np.sqrt(np.diag(xx))
+
+def _minimum(m: Moments, R: Array | None, intercept: bool) -> tuple[Array, Array | None]:
+    """Solve the normal equations, or those of the triangular factor, columns scaled to unit length; a rounding off is
+    fine, residuals are measured.
+    """
+    p = len(m.x_mean)
+    A, b = (m.xx, m.xy) if R is None else (R[:, :p], R[:, p:])
+    if not intercept and R is None:
+        A, b = A + m.n * np.outer(m.x_mean, m.x_mean), b + m.n * np.outer(m.x_mean, m.y_mean)
+    elif not intercept:
+        A, b = (np.vstack([part, np.sqrt(m.n) * mean]) for part, mean in ((A, m.x_mean), (b, m.y_mean)))
+    length = np.sqrt(np.diag(A) if R is None else (A * A).sum(axis=0))
     length[length == 0] = 1.0
-    scaled = xx / length / length[:, None]
+    scaled, right = (A / length, b) if R is not None else (A / length / length[:, None], b / length[:, None])
     with one_blas_thread():  # a second one is waited for longer than it helps
-        solution = np.linalg.lstsq(scaled, xy / length[:, None], rcond=len(xx) * np.finfo(float).eps)[0]
+        solution = np.linalg.lstsq(scaled, right, rcond=max(A.shape) * np.finfo(float).eps)[0]
     weight = (solution / length[:, None]).T
     return weight, (m.y_mean - weight @ m.x_mean if intercept else None)

@@ -34,7 +34,7 @@ class Trajectory:
 
     e obeys a recursion of two numbers, position and momentum, whose power t is a sum of powers of its two roots; so any
     epoch costs as much as the first. In real arithmetic: there is no rounding after each step, as a loop has it.
-    Relative error about min(2t, κ) ε, κ the condition of the Hessian (its root where there is no weight decay).
+    Relative to the way from start to optimum, the error is some ε √κ, κ the condition of the Hessian.
     Goh 2017, Why Momentum Really Works.
 
     `values (q,)` eigenvalues, `rest (q, k)` θ*, `offset` and `buffer (q, k)` e and b at epoch 0 (None before the first
@@ -63,7 +63,7 @@ class Trajectory:
         if form.bias is not None:
             center, pull = np.vstack([center, form.bias]), np.vstack([pull, form.bias_gradient])
         pull = pull + decay[:, None] * center
-        bends = values > np.finfo(np.float64).eps * values.max(initial=0.0)
+        bends = values > (len(values) * np.finfo(np.float64).eps) ** 2 * values.max(initial=0.0)
         away = vectors.T @ pull
         away[bends] /= values[bends, None]
         away[~bends] = 0.0
@@ -145,17 +145,21 @@ def _spectrum(form: SquaredError, decay: Array) -> tuple[Array, Array]:
     """
     m, k = form.moments, len(form.weight)
     scale = 2.0 * form.factor / k
-    size = np.sqrt(np.diag(m.xx) / m.n)
-    unit = np.where(size > 0.0, size, 1.0)
-    try:
-        upper = np.linalg.cholesky(m.xx / m.n / unit / unit[:, None]).T * unit
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(m.xx / m.n / unit / unit[:, None])
-        upper = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T * unit
-    rows = [upper, m.x_mean[None]]
+    rows = [_root(form), m.x_mean[None]]
     if form.bias is not None:
         rows = [np.hstack([part, np.full((len(part), 1), one)]) for part, one in zip(rows, (0.0, 1.0), strict=True)]
     if decay.any():
         rows.append(np.diag(np.sqrt(decay / scale)))
     _, singular, turned = np.linalg.svd(np.vstack(rows), full_matrices=False)
     return scale * singular**2, turned.T
+
+
+def _root(form: SquaredError) -> Array:
+    """R with R'R = X'X / n of the centered columns."""
+    m = form.moments
+    if form.root is not None:
+        return np.asarray(form.root / np.sqrt(m.n))
+    size = np.sqrt(np.diag(m.xx) / m.n)
+    unit = np.where(size > 0.0, size, 1.0)
+    values, vectors = np.linalg.eigh(m.xx / m.n / unit / unit[:, None])
+    return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T * unit)

@@ -13,7 +13,7 @@ from ..problem import Problem
 from .rows import LOSSES
 from .state import OPTIMIZERS
 
-__all__ = ["why_no_kernel", "why_not_side_by_side"]
+__all__ = ["HOOKS", "why_no_kernel", "why_not_side_by_side"]
 
 NOT_KNOWN = ("maximize", "amsgrad", "centered")  # options of optimizers
 OF_ALL = ("momentum", "dampening", "betas")  # options that weights and bias share

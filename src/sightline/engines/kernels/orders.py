@@ -14,6 +14,8 @@ from ...data.batches import epoch_order, epoch_seed
 
 __all__ = ["Orders"]
 
+MOST = 2**32 // 20  # rows; of more torch draws an order in another way
+
 
 class Orders:
     """The order of the rows of each epoch; the next one is made meanwhile, `compiled` in machine code."""
@@ -22,7 +24,7 @@ class Orders:
         self._rows, self._seed, self._last = rows, seed, last
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="order of the rows")
         self._next: tuple[int, Future[Tensor]] | None = None
-        self._drawn: Callable[..., Tensor] = drawn if compiled and rows < 2**27 and draws_as_torch() else epoch_order
+        self._drawn: Callable[..., Tensor] = drawn if compiled and rows < MOST and draws_as_torch() else epoch_order
 
     def of(self, epoch: int) -> Tensor:
         """That of this epoch."""

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from ...double_double import Pair
 
-__all__ = ["MOST_WORK", "cholesky", "exp", "factored", "log", "solve_lower", "solve_upper", "solved"]
+__all__ = ["MOST_WORK", "cholesky", "exp", "factored", "log", "plain_root", "solve_lower", "solve_upper", "solved"]
 
 Array = NDArray[np.float64]
 LN2 = Pair.of(0.6931471805599453, 2.3190468138462996e-17)
 MOST_WORK = 100_000_000  # operations of double-double, some 20 ns each: a second or two
+WEAK = 1e-13  # a Cholesky pivot this far below its diagonal entry is rounding
 HALVINGS = 9  # the argument of the series is below ln 2 / 2^10, where nine terms reach 1e-35
 SERIES = Pair.of_fractions([Fraction(1, factorial(k)) for k in range(1, 10)])
 LEAST = -650.0  # below it the low part of the result would come near the subnormal numbers
@@ -94,6 +95,19 @@ def solve_lower(L: Pair, B: Pair) -> Pair:
 def solve_upper(R: Pair, B: Pair) -> Pair:
     """X with RX = B for an upper triangular `R (d, d)`: both turned upside down."""
     return solve_lower(R[::-1, ::-1], B[::-1])[::-1]
+
+
+def plain_root(A: Array) -> Array | None:
+    """The lower L in float64 with LL' = A; None where A is singular as far as can be seen, its pivots rounding.
+
+    >>> plain_root(np.array([[4.0, 2.0], [2.0, 2.0]])).tolist(), plain_root(np.ones((2, 2)))
+    ([[2.0, 0.0], [1.0, 1.0]], None)
+    """
+    try:
+        L = np.asarray(np.linalg.cholesky(A), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        return None
+    return L if (np.diag(L) ** 2 > WEAK * np.diag(A)).all() else None
 
 
 def factored(A: Pair) -> Pair | None:

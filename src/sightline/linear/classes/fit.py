@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +13,7 @@ from ...double_double import Pair
 from .basis import Basis
 from .elementary import solved
 
-__all__ = ["ClassFit", "Combinations", "Separation"]
+__all__ = ["ClassFit", "Combinations", "Separation", "null_log_likelihood"]
 
 Array = NDArray[np.float64]
 NEGLIGIBLE = 1e-9
@@ -167,3 +169,11 @@ class ClassFit:
     def _shaped(self, combinations: ArrayLike | Pair) -> Pair:
         c = Pair.of(combinations)
         return c.reshape(c.shape[0], *self.coefficients.shape)
+
+
+def null_log_likelihood(count: NDArray[Any], *, intercept: bool) -> float:
+    """Of the intercepts alone, Σ W_k ln(W_k / W) for the weights `count (K,)` of the classes; without them all
+    probabilities are 1 / K.
+    """
+    total = math.fsum(count)
+    return math.fsum(count * np.log(count / total)) if intercept else -total * math.log(len(count))

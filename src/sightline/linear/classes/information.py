@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from ...double_double import Pair
 from .basis import CACHED
-from .elementary import MOST_WORK, factored
+from .elementary import MOST_WORK, factored, plain_root
 from .likelihood import ClassRows, Point, residual
 
 __all__ = ["information", "overlap_proven", "root"]
 
 Array = NDArray[np.float64]
 Entry = Callable[[int, int], Any]  # classes a and b to the weights (n,) of zz' in their block: an array or a pair
-WEAK = 1e-13  # a Cholesky pivot this far below its diagonal entry is rounding
 
 
 def information(rows: ClassRows, P: Pair, *, penalized: bool = True) -> Pair:
@@ -40,13 +39,9 @@ def root(rows: ClassRows, P: Pair) -> Array | None:
     H = _plain_gram(rows, _multinomial(P.hi))
     if rows.ridge is not None:
         H = H + _kron(rows.ridge.G.hi, rows.ridge.Q.hi)
-    H = _freed(rows, Pair.of(H)).hi
-    try:
-        L = np.asarray(np.linalg.cholesky(H), dtype=np.float64)
-        if (np.diag(L) ** 2 > WEAK * np.diag(H)).all():
-            return L
-    except np.linalg.LinAlgError:
-        pass
+    L = plain_root(_freed(rows, Pair.of(H)).hi)
+    if L is not None:
+        return L
     careful = factored(information(rows, P)) if rows.precise else None
     return None if careful is None else careful.hi
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from ...double_double import Pair
 from ..moments import Moments
 from .basis import Basis
-from .fit import ClassFit, Combinations
+from .elementary import plain_root
+from .fit import ClassFit, Combinations, null_log_likelihood
 from .passes import Passes, Sums, Whitened
 
 __all__ = ["fit_of_many"]
@@ -20,12 +22,9 @@ SAMPLES = (61, 11)  # every so many rows; primes, for files have periods
 MOST_STEPS = 60
 NEAR = 1.0  # a step that raises the log-likelihood by less lies within what the rows leave open
 POOR = 0.1  # a step that leaves more than this of the one before it is followed by a new Hessian
-SMALL, ROUNDING = (
-    1e-8,
-    2.0**-50,
-)  # steps, as the root mean square of what they change in the predictions' standard errors
+SMALL = 1e-8  # a step that moves predictions no further, each by its curvature, may be the last one
+ROUNDING = 2.0**-50  # and one no further than this is
 STEEP = 1e6  # condition of the Hessian beyond which columns are made orthonormal
-LOST = 1e-13  # a pivot this far below its diagonal entry is rounding
 SPREAD = 256  # rows that tell where the columns lie
 
 
@@ -41,18 +40,20 @@ def fit_of_many(
     """
     rows = _passes(X, codes, weight, intercept=intercept)
     basis = Basis(rows.center, rows.scale, Pair.of(np.eye(X.shape[1] + int(intercept))), intercept)
-    total = float(len(codes)) if weight is None else float(weight.sum())
-    problem = _Problem(rows, np.append(l2 / rows.scale**2, [0.0] * int(intercept)), total)
+    count = np.bincount(codes, weight, minlength=2)
+    problem = _Problem(rows, np.append(l2 / rows.scale**2, [0.0] * int(intercept)), float(count.sum()))
     with np.errstate(over="ignore", invalid="ignore"):
-        start = problem.start(codes)
-        if problem.condition(start) > STEEP:
+        start = problem.start(count)
+        if problem.sample(SAMPLES[-1]).condition(start) > STEEP:
             R = None if l2 else _factor(rows)
             if R is None:
                 return None
             basis, start = replace(basis, R=Pair.of(R)), R @ start
             problem = replace(problem, rows=Whitened.of(rows, R))
-        found = problem.maximum(start)
-    return None if found is None else _fit(problem, found, basis, l2)
+        end = problem.descended(start)
+        found = None if end is None else problem.found(end)
+    null = null_log_likelihood(count, intercept=intercept)
+    return None if found is None else _fit(problem, found, basis, l2=l2, null=null)
 
 
 def _passes(X: Array, codes: NDArray[np.int64], weight: Array | None, *, intercept: bool) -> Passes:
@@ -73,14 +74,11 @@ def _factor(rows: Passes) -> Array | None:
     p, squares = len(off), m.xx / rows.scale / rows.scale[:, None]
     if not rows.intercept:
         squares = squares + m.n * np.outer(off, off)
-    try:
-        upper = np.linalg.cholesky(squares).T
-    except np.linalg.LinAlgError:
-        return None
-    if (np.diag(upper) ** 2 <= LOST * np.diag(squares)).any():
+    lower = plain_root(squares)
+    if lower is None:
         return None
     R = np.zeros((p + int(rows.intercept), p + int(rows.intercept)))
-    R[:p, :p] = upper
+    R[:p, :p] = lower.T
     if rows.intercept:
         R[p, :p], R[p, p] = np.sqrt(m.n) * off, np.sqrt(m.n)
     return R
@@ -88,11 +86,10 @@ def _factor(rows: Passes) -> Array | None:
 
 @dataclass(frozen=True)
 class _Found:
-    """θ, how far it may be off, the sums there with the root of the Hessian, and the passes over all rows."""
+    """The point, how far its θ may be off, the root of the Hessian there, and the probabilities of class 1."""
 
-    theta: Array
+    point: _Point
     error: Array
-    sums: Sums
     root: Array
     probability: Array
     steps: int
@@ -114,11 +111,12 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Step:
-    """From a point, -delta; `far` is its length in the norm of the mean Hessian."""
+    """From a point, -delta; `far` is its length in the norm of the mean Hessian, `number` that of the steps so far."""
 
     point: _Point
     delta: Array
     far: float
+    number: int
 
     @property
     def end(self) -> Array:
@@ -127,7 +125,7 @@ class _Step:
 
     def halved(self) -> _Step:
         """Half of it."""
-        return _Step(self.point, 0.5 * self.delta, 0.5 * self.far)
+        return replace(self, delta=0.5 * self.delta, far=0.5 * self.far)
 
 
 @dataclass(frozen=True)
@@ -167,23 +165,25 @@ class _Problem:
     ridge: Array
     total: float
 
-    def start(self, codes: NDArray[np.int64]) -> Array:
-        """From samples of the rows, each where Newton's method ends on it; at first the log odds of the classes."""
+    def start(self, count: NDArray[Any]) -> Array:
+        """From samples of the rows, each where Newton's method ends on it; at first the log odds of the classes, of
+        weights `count`.
+        """
         theta = np.zeros(len(self.ridge))
         if self.rows.intercept:
-            count = np.bincount(codes, self.rows.weight, minlength=2)
             theta[-1] = np.log(count[1] / count[0])
         for step in SAMPLES:
-            part = self.rows.every(step)
-            share = len(part.sign) / len(codes) if part.weight is None else float(part.weight.sum()) / self.total
-            theta = _Problem(part, self.ridge, self.total * share).newton(theta)
+            theta = self.sample(step).newton(theta)
         return theta
 
+    def sample(self, step: int) -> _Problem:
+        """That of every so many rows."""
+        part = self.rows.every(step)
+        return _Problem(part, self.ridge, float(len(part.sign) if part.weight is None else part.weight.sum()))
+
     def condition(self, theta: Array) -> float:
-        """Of the Hessian on a sample of the rows, its diagonal scaled to one."""
-        H = self.rows.every(SAMPLES[-1]).sums(theta, hessian=True).hessian * SAMPLES[-1] + np.diag(
-            self.total * self.ridge
-        )
+        """Of the Hessian, its diagonal scaled to one."""
+        H = self.hessian(self.rows.sums(theta, hessian=True))
         size = np.sqrt(np.diag(H))
         return float(np.linalg.cond(H / size / size[:, None])) if (size > 0).all() else np.inf
 
@@ -202,15 +202,15 @@ class _Problem:
             delta = _Descent(root).step(point.gradient)
             if float(point.gradient @ delta) <= NEAR:
                 return at - delta
-            last = _Step(point, delta, np.inf)
+            last = _Step(point, delta, np.inf, 0)
         return theta
 
-    def maximum(self, theta: Array) -> _Found | None:
+    def descended(self, theta: Array) -> _Step | None:
         """Steps of all rows until they no longer shrink: with the Hessian as it was and what the gradients tell of it
-        since, and with a new one after a step that was too large for that.
+        since, and with a new one after a step that was too large for that. The last of them.
         """
         last, descent, fresh = None, None, True
-        for steps in range(1, MOST_STEPS + 1):
+        for number in range(1, MOST_STEPS + 1):
             point = self.point(theta if last is None else last.end, hessian=fresh)
             if point.sums.margin > 0.0:
                 return None
@@ -227,67 +227,56 @@ class _Problem:
             delta, before = descent.step(point.gradient), np.inf if last is None else last.far
             far = float(np.linalg.norm(descent.root.T @ delta)) / np.sqrt(self.total)
             if far <= ROUNDING or (far > 0.5 * before and far <= SMALL):
-                return self.found(point.theta - delta, delta, steps)
+                return _Step(point, delta, far, number)
             fresh = far > POOR * before or (fresh and far > POOR)
-            last = _Step(point, delta, far)
+            last = _Step(point, delta, far, number)
         return None
 
-    def point(self, theta: Array, *, hessian: bool) -> _Point:
-        """The objective there."""
-        sums = self.rows.sums(theta, hessian=hessian)
+    def point(self, theta: Array, *, hessian: bool, probability: Array | None = None) -> _Point:
+        """The objective there; `probability (n,)` takes that of class 1."""
+        sums = self.rows.sums(theta, hessian=hessian, probability=probability)
         value = sums.value + 0.5 * self.total * float(self.ridge @ theta**2)
         return _Point(theta, value, sums.gradient + self.total * self.ridge * theta, sums)
 
-    def found(self, theta: Array, delta: Array, steps: int) -> _Found | None:
+    def found(self, last: _Step) -> _Found | None:
         """The answer with a Hessian of its own, where it is proven to be the maximum."""
-        probability = np.empty(len(self.rows.sign))
-        sums = self.rows.sums(theta, hessian=True, probability=probability)
-        root = self.root(sums)
-        if root is None or sums.margin > 0.0:
+        probability, theta = np.empty(len(self.rows.sign)), last.end
+        point = self.point(theta, hessian=True, probability=probability)
+        root = self.root(point.sums)
+        if root is None or point.sums.margin > 0.0:
             return None
         pulled, longest, lengths = self.rows.rounding(theta)
         inverse = np.linalg.inv(root)
         across = np.abs(inverse.T @ inverse)
-        error = 2.0 * np.abs(delta) + 2.0**-52 * (across @ pulled + np.abs(theta))
+        error = 2.0 * np.abs(last.delta) + 2.0**-52 * (across @ pulled + np.abs(theta))
         if not self.ridge.any():
-            moved = _Descent(root).step(sums.gradient)
+            moved = _Descent(root).step(point.gradient)
             noise = 2.0**-46 * lengths * float(np.linalg.norm(inverse, 2)) ** 2
             if longest * (float(np.linalg.norm(moved)) + noise) >= 0.5:
                 return None
-        return _Found(theta, error, sums, root, probability, steps + 1)
+        return _Found(point, error, root, probability, last.number + 1)
+
+    def hessian(self, sums: Sums) -> Array:
+        """With the penalty."""
+        return np.asarray(sums.hessian + np.diag(self.total * self.ridge))
 
     def root(self, sums: Sums) -> Array | None:
         """A lower L with LL' the Hessian; None where that is singular as far as can be seen."""
-        H = sums.hessian + np.diag(self.total * self.ridge)
-        try:
-            L = np.asarray(np.linalg.cholesky(H))
-        except np.linalg.LinAlgError:
-            return None
-        return L if (np.diag(L) ** 2 > LOST * np.diag(H)).all() else None
+        return plain_root(self.hessian(sums))
 
 
-def _fit(problem: _Problem, found: _Found, basis: Basis, l2: float) -> ClassFit:
+def _fit(problem: _Problem, found: _Found, basis: Basis, *, l2: float, null: float) -> ClassFit:
     """The answer in the units of X."""
-    rows, q, theta = problem.rows, len(found.theta), Pair.of(found.theta[:, None])
-    plain = Pair.of(found.sums.hessian) if l2 else None
+    point, total, q = found.point, problem.total, len(found.error)
+    theta, plain = Pair.of(point.theta[:, None]), Pair.of(point.sums.hessian) if l2 else None
     combinations = Combinations(basis, theta, Pair.of(found.root), plain, np.arange(q), np.zeros((q, 0)))
     std_errors = combinations.std_errors(Pair.of(np.eye(q)[:, :, None])).reshape(q, 1)
-    count = np.array([rows_of(rows, -1.0), rows_of(rows, 1.0)])
-    null = float(count @ np.log(count / problem.total)) if basis.intercept else -problem.total * float(np.log(2.0))
-    pull = found.sums.gradient + problem.total * problem.ridge * found.theta
-    gradient = basis.gradient(pull[:, None])
     F = found.root.T @ basis.R.hi
     singular = np.linalg.svd(F / np.linalg.norm(F, axis=0), compute_uv=False)
     return ClassFit(
-        basis.in_units(theta), std_errors, basis.in_units_error(found.error[:, None], found.theta[:, None]),
-        0.0 - found.sums.value, null, float(np.linalg.norm(gradient)) / problem.total, found.steps,
-        float((singular[0] / singular[-1]) ** 2), None,
+        basis.in_units(theta), std_errors, basis.in_units_error(found.error[:, None], theta.hi),
+        0.0 - point.sums.value, null, float(np.linalg.norm(basis.gradient(point.gradient[:, None]))) / total,
+        found.steps, float((singular[0] / singular[-1]) ** 2), None,
         np.column_stack([1.0 - found.probability, found.probability]), combinations, basis.intercept, l2,
-        len(rows.sign), problem.total,
+        len(found.probability), total,
     )  # fmt: skip
-
-
-def rows_of(rows: Passes, sign: float) -> float:
-    """The weight of a class."""
-    own = rows.sign == sign
-    return float(own.sum() if rows.weight is None else rows.weight[own].sum())

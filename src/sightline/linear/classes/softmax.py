@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from ...double_double import Pair
 from ...errors import DataError
 from .basis import Basis, precise_size
 from .elementary import factored
-from .fit import NEGLIGIBLE, ClassFit, Combinations, Separation
+from .fit import NEGLIGIBLE, ClassFit, Combinations, Separation, null_log_likelihood
 from .information import information, overlap_proven
 from .likelihood import ClassRows, Ridge
 from .many import fit_of_many
@@ -205,7 +204,7 @@ class _Problem:
             std_errors,
             error,
             0.0 - (found.point.value if not self.l2 else replace(rows, ridge=None).measured(found.theta).value),
-            _null_log_likelihood(rows, intercept=self.basis.intercept),
+            null_log_likelihood(np.bincount(rows.codes, rows.weight), intercept=self.basis.intercept),
             float(np.linalg.norm(self.basis.gradient(rows.placed(rows.flat(found.point.gradient.hi))))) / total,
             found.steps,
             self.condition(L.hi, free),
@@ -231,10 +230,3 @@ def _at_infinity(coefficients: Pair, direction: Array, lost: NDArray[np.bool_]) 
     """±inf along the direction, NaN where it has no part in what is open."""
     end = np.where(direction > 0, np.inf, np.where(direction < 0, -np.inf, np.nan))
     return Pair(np.where(lost, end, coefficients.hi), np.where(lost, 0.0, coefficients.lo))
-
-
-def _null_log_likelihood(rows: ClassRows, *, intercept: bool) -> float:
-    """Of the intercepts alone: Σ W_k ln(W_k / W); without them all probabilities are 1 / K."""
-    count = np.bincount(rows.codes, rows.weight)
-    total = math.fsum(count)
-    return math.fsum(count * np.log(count / total)) if intercept else -total * math.log(rows.classes)
