@@ -29,6 +29,8 @@ COMMANDS = {
     "explain": ("explain", "One epoch of a run worked out, number by number, and drawn."),
     "eject": ("eject", "A run as plain PyTorch: a script that needs no sightline."),
     "runs": ("look", "The runs in a folder."),
+    "live": ("live", "A local web page of runs, while they train and afterwards."),
+    "report": ("report", "A run as one web page in one file."),
     "predict": ("apply", "Predictions of a trained model for the rows of a table."),
     "evaluate": ("apply", "How well a trained model does on other data."),
     "validate": ("validate", "How many digits are right on this machine."),

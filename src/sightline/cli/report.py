@@ -1,0 +1,28 @@
+"""`sightline report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import RunError
+from .sections import Sectioned
+
+
+@click.command("report", cls=Sectioned, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run")
+@click.option("-o", "--output", "to", metavar="FILE", help="Where to write it (default RUN.html).")
+def report_command(run: str, to: str | None) -> int:
+    """One self-contained page of RUN: it opens from the disk without a network, and prints."""
+    from ..runs.store import find_run
+    from ..scenes.report import write_report
+
+    folder = find_run(run)
+    path = Path(to or f"{folder.name}.html")
+    try:
+        size = write_report(folder, path)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}; choose another place with -o") from None
+    click.echo(f"{path} ({size / 1000:,.0f} kB)")
+    return 0

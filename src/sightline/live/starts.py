@@ -1,0 +1,100 @@
+"""Runs that are started from the page: the settings of a run with other numbers, in a process of their own."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..runs.store import read_manifest
+from ..scenes.commands import fit_command
+from ..settings import RunSettings
+from .shelf import Shelf
+
+__all__ = ["Starts"]
+
+PATIENCE = 60.0  # seconds until a new run has its folder
+LETTERS = 2000
+MOST_EPOCHS = 1_000_000
+
+
+class Starts:
+    """Starts `sightline fit` with numbers from the page, and nothing else from it: data, formula and everything but
+    rate, momentum, start, epochs, coordinates and precision are those of the run.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, asked: Any) -> dict[str, str]:
+        """The id and the command of the new run, once its folder is there."""
+        if not isinstance(asked, Mapping) or not isinstance(asked.get("run"), str):
+            raise UsageError("the settings name no run: start runs from the page")
+        folder = self.shelf.find(asked["run"])
+        manifest = read_manifest(folder)
+        if manifest.get("kind") == "module":
+            raise UsageError("a module of your own is trained by your own script: change its settings there")
+        path = manifest.get("source", {}).get("path")
+        if not path:
+            raise UsageError("this run was trained on data that are in no file: save them to a file and fit that")
+        settings = _changed(RunSettings(**manifest["settings"]), asked)
+        command = fit_command(str(path), manifest["design"]["formula"], settings)
+        return {"run": self._launch(command, folder.parent), "command": command}
+
+    def _launch(self, command: str, output: Path) -> str:
+        before = set(output.glob("*/run.json"))
+        words = [sys.executable, "-m", *shlex.split(command), "--quiet", "--output", str(output)]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.processes.append(process)
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            if new := set(output.glob("*/run.json")) - before:
+                return next(iter(sorted(new))).parent.name
+            if process.poll() not in (None, 0):
+                assert process.stderr is not None
+                said = process.stderr.read(LETTERS).decode(errors="replace").strip()
+                raise UsageError(said.removeprefix("error: ") or "the run ended before it began")
+            time.sleep(0.05)
+        raise UsageError("the run has not begun within a minute: start it from a terminal to see why")
+
+
+def _changed(settings: RunSettings, asked: Mapping[str, Any]) -> RunSettings:
+    """The settings with the numbers of the page; only numbers, and words from a short list, are taken."""
+    start = asked.get("start")
+    epochs = _number(asked, "epochs", low=1, high=MOST_EPOCHS)
+    momentum = _number(asked, "momentum", low=0.0, high=1.0)
+    if asked.get("dtype") not in ("float32", "float64"):
+        raise UsageError("the precision is neither float32 nor float64: start runs from the page")
+    changed = replace(
+        settings, lr=_number(asked, "lr", low=0.0, high=1e300), momentum=momentum, auto_momentum=False,
+        nesterov=bool(asked.get("nesterov")) and momentum > 0, standardize=bool(asked.get("standardize")),
+        dtype=asked["dtype"], epochs=int(epochs), optimizer="sgd", batch_size=None, figures="none",
+        patience=None, target_loss=None, time_limit=None,
+    )  # fmt: skip
+    if not isinstance(start, list):
+        return changed
+    if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in start):
+        raise UsageError("the start has something that is no number: start runs from the page")
+    return replace(changed, start=_start(asked, start))
+
+
+def _start(asked: Mapping[str, Any], values: list[float]) -> dict[str, float]:
+    terms = asked.get("terms")
+    if not isinstance(terms, list) or len(terms) != len(values) or not all(isinstance(t, str) for t in terms):
+        raise UsageError("the start has not one number for each term: start runs from the page")
+    return {term: float(value) for term, value in zip(terms, values, strict=True) if value}
+
+
+def _number(asked: Mapping[str, Any], name: str, *, low: float, high: float) -> float:
+    value = asked.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise UsageError(f"{name} is no number between {low:g} and {high:g}: start runs from the page")
+    return float(value)

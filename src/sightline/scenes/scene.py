@@ -1,0 +1,101 @@
+"""A run as a page shows it: one object of plain values, whatever the run is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..again import prepare_again
+from ..data.design import Design
+from ..errors import RunError, SightlineError
+from ..job import Job
+from ..records import Verdict
+from ..run import Run, load
+from ..runs.files import finite
+from ..runs.store import read_manifest, status_of
+from ..settings import RunSettings
+from .commands import commands_of, said_settings
+from .modules import module_scene
+
+__all__ = ["FORMAT", "scene_of"]
+
+FORMAT = 1
+
+
+def scene_of(folder: Path) -> dict[str, Any]:
+    """Everything that a page says of the run in `folder` besides its records.
+
+    What needs the rows says why it is missing where they are gone or have changed. Raises RunError where the folder is
+    missing or damaged.
+    """
+    manifest = read_manifest(folder)
+    try:
+        of = module_scene if manifest.get("kind") == "module" else _table_scene
+        scene = {**_head(folder, manifest), **of(folder, manifest)}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        path = folder / "run.json"
+        raise RunError(f"{path} is damaged ({error}): restore the folder from a copy or train again") from None
+    plain: dict[str, Any] = finite(scene)
+    return plain
+
+
+def _head(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "id": str(manifest.get("run", folder.name)),
+        "status": status_of(folder, manifest),
+        "started": manifest.get("started"),
+        "finished": manifest.get("finished"),
+        "versions": manifest.get("versions", {}),
+        "verdict": _verdict(manifest),
+    }
+
+
+def _verdict(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What was said at the end of the run; None before."""
+    result = manifest.get("result")
+    if result is None:
+        return None
+    return {"name": result["verdict"], "sentence": manifest.get("sentence", ""), "warnings": result["warnings"]}
+
+
+def _table_scene(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A linear, logistic or softmax model of a table."""
+    from .truths import truth_scene
+
+    settings, design = RunSettings(**manifest["settings"]), Design.from_dict(manifest["design"])
+    source = manifest.get("source", {})
+    run = load(folder) if "result" in manifest else None
+    job, missing = _job(folder, manifest, settings, design)
+    scene: dict[str, Any] = {
+        "kind": "classes" if design.classes else "line",
+        "name": source.get("name"), "formula": design.formula, "target": design.target,
+        "rows": source.get("rows"), "fingerprint": source.get("fingerprint"),
+        "settings": said_settings(settings), "dtype": settings.dtype,
+        "commands": commands_of(folder, source, design.formula, settings),
+        "missing": missing,
+    }  # fmt: skip
+    if job is not None:
+        before = Verdict("RUNNING", "the run is going on", tuple(job.warnings))
+        scene["before"] = [{"code": w.code, "text": w.text, "fix": list(w.fix)} for w in before.warnings]
+    return {**scene, **truth_scene(job, run, settings, design)}
+
+
+def _job(
+    folder: Path, manifest: Mapping[str, Any], settings: RunSettings, design: Design
+) -> tuple[Job | None, str | None]:
+    """The fit as it was before its first epoch; else why it cannot be made again."""
+    source = manifest.get("source", {})
+    try:
+        prepared = prepare_again(folder.name, source, settings, design.formula, otherwise="save them to a file")
+        return Job.of(prepared, settings), None
+    except SightlineError as error:
+        return None, error.message
+
+
+def of_run(run: Run) -> dict[str, Any]:
+    """The scene of a run that is in a folder."""
+    if run.folder is None:
+        raise RunError("this run was written to no folder: fit it with output, or with sightline fit")
+    return scene_of(run.folder)

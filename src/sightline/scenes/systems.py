@@ -1,0 +1,105 @@
+"""The quadratic that training goes down, as a page needs it to work out any rate, momentum and start by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..job import Job
+from ..prepare import Prepared
+from ..run import Run
+from ..settings import RunSettings
+from ..squared_truth import SquaredTruth
+from ..truths import truth_of
+
+__all__ = ["systems_of"]
+
+Array = NDArray[np.float64]
+MOST_COLUMNS = 500  # for which a page answers at once
+MOST_CELLS = 4_000_000  # rows times columns whose other coordinates are worked out too
+
+
+def systems_of(job: Job | None, run: Run | None) -> dict[str, Any]:
+    """`systems`: eigenvalues `(r,)` and eigenvectors `(r, q)` of the Hessian, the optimum θ* and the penalty `(q,)` in
+    the coordinates that training runs in, which are `(x - center) / scale`; and in the others, raw or standardized.
+    `whatif` is None, or why a page cannot work out other settings.
+    """
+    reason = _obstacle(job, run)
+    if reason is not None:
+        return {"systems": [], "whatif": reason}
+    if job is None:
+        return {"systems": [_of_directions(run)] if run is not None else [], "whatif": None}
+    assert isinstance(job.truth, SquaredTruth)
+    systems = [_of_truth(job.truth, job.settings.standardize)]
+    if not job.truth.objective.penalized and job.prepared.rows.X.size <= MOST_CELLS:
+        other = not job.settings.standardize
+        truth = truth_of(_in_other_coordinates(job.prepared, standardize=other), _other(job.settings, other))
+        assert isinstance(truth, SquaredTruth)
+        systems.append(_of_truth(truth, other))
+    return {"systems": systems, "whatif": None}
+
+
+def _obstacle(job: Job | None, run: Run | None) -> str | None:
+    loss = job.truth.layout.loss if job else run.result["loss_name"] if run else None
+    if loss is None:
+        return "the exact answer is not known before the run ends, as its data are not at hand"
+    if loss != "mse" or (job is not None and not isinstance(job.truth, SquaredTruth)):
+        return f"only the squared error has a closed form, and this is the {loss} loss"
+    columns = len(job.truth.layout.names) if job else len(run.coefficients) if run else 0
+    if columns > MOST_COLUMNS:
+        return f"{columns:,} coefficients are more than the {MOST_COLUMNS} that a page works out at once"
+    if job is None and run is not None and (not run.directions or run.settings.penalizes):
+        return "the data are not at hand, and what the run keeps of its curvature is not enough"
+    return None
+
+
+def _of_truth(truth: SquaredTruth, standardized: bool) -> dict[str, Any]:
+    c, design = truth.curvature, truth.design
+    r = min(c.rank, len(c.directions))
+    return {
+        "standardize": standardized,
+        "values": c.eigenvalues[:r].tolist(),
+        "vectors": _rounded(c.directions[:r]),
+        "optimum": truth.optimum.tolist(),
+        "penalty": truth.objective.ridge.tolist() if truth.objective.penalized else None,
+        "center": design.center.tolist(), "scale": design.scale.tolist(), "intercept": design.intercept,
+    }  # fmt: skip
+
+
+def _of_directions(run: Run) -> dict[str, Any]:
+    """From what the run keeps: at most 100 directions."""
+    design = run.design
+    mixes = [list(d.mix.values()) for d in run.directions]
+    units = {c.term: float(c.exact) for c in run.coefficients if c.exact is not None}
+    return {
+        "standardize": run.settings.standardize,
+        "values": [d.curvature for d in run.directions], "vectors": mixes,
+        "optimum": design.from_units(units).tolist(), "penalty": None,
+        "center": design.center.tolist(), "scale": design.scale.tolist(), "intercept": design.intercept,
+    }  # fmt: skip
+
+
+def _rounded(vectors: Array) -> list[list[float]]:
+    """Short enough to be sent where they are many."""
+    return vectors.tolist() if vectors.size <= 2500 else [[float(f"{v:.10g}") for v in row] for row in vectors.tolist()]
+
+
+def _other(settings: RunSettings, standardize: bool) -> RunSettings:
+    return replace(settings, standardize=standardize)
+
+
+def _in_other_coordinates(prepared: Prepared, *, standardize: bool) -> Prepared:
+    """The same rows, standardized or as they are."""
+    design, rows = prepared.design, prepared.rows
+    X = rows.X * design.scale + design.center
+    center, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+    if standardize:
+        w = rows.weight
+        center = np.average(X, axis=0, weights=w) if design.intercept else center
+        spread = np.sqrt(np.average((X - center) ** 2, axis=0, weights=w))
+        scale = np.where(spread > 0, spread, 1.0)
+    design = replace(design, center=center, scale=scale, standardize=standardize)
+    return replace(prepared, design=design, rows=replace(rows, X=(X - center) / scale))

@@ -1,0 +1,152 @@
+// Drawing: elements, axes, and plots that are as large as their place on the page.
+
+import { num, power, known, minus } from './numbers.js';
+
+const NS = 'http://www.w3.org/2000/svg';
+
+/** A new SVG element; text is only ever text. */
+export function el(parent, tag, attributes = {}, text = null) {
+  const node = document.createElementNS(NS, tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== null && value !== undefined) node.setAttribute(name, value);
+  if (text !== null) node.textContent = text;
+  if (parent) parent.append(node);
+  return node;
+}
+
+/** A new HTML element. */
+export function html(parent, tag, attributes = {}, text = null) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === true) node.setAttribute(name, '');
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  if (text !== null) node.textContent = text;
+  if (parent) parent.append(node);
+  return node;
+}
+
+/** Round numbers between two ends, about `count` of them. */
+export function ticks(low, high, count = 5) {
+  if (!(high > low)) return [low];
+  const raw = (high - low) / count;
+  const size = 10 ** Math.floor(Math.log10(raw));
+  const step = size * [1, 2, 5, 10].find((m) => m * size >= raw * 0.999);
+  const found = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k += 1) found.push(Number((k * step).toPrecision(12)));
+  return found;
+}
+
+const label = (v) => {
+  if (v === 0) return '0';
+  const size = Math.abs(v);
+  return size >= 1e5 || size < 1e-3 ? num(v, 2) : minus(String(Number(v.toPrecision(6))));
+};
+
+/** A scale from data to pixels, linear or logarithmic (with 0 to the left of 1 where `zero`). */
+export function scale(kind, low, high, from, to) {
+  if (kind === 'log') {
+    const [a, b] = [Math.log10(low), Math.log10(high)];
+    const f = (v) => from + ((Math.log10(v) - a) / (b - a || 1)) * (to - from);
+    const step = Math.max(1, Math.ceil((b - a) / 6));
+    f.ticks = [];
+    for (let k = Math.ceil(a - 1e-9); k <= b + 1e-9; k += step) f.ticks.push([10 ** k, power(k)]);
+    if (f.ticks.length < 2) f.ticks = ticks(low, high, 3).filter((v) => v > 0).map((v) => [v, label(v)]);
+    f.invert = (p) => 10 ** (a + ((p - from) / (to - from)) * (b - a));
+    return Object.assign(f, { low, high, kind });
+  }
+  if (kind === 'epochs') { // 0 has a place of its own beside the logarithm of 1 and more
+    const gap = 18;
+    const inner = scale('log', 1, Math.max(high, 10), from + gap, to);
+    const f = (v) => (v < 1 ? from + gap * Math.max(0, v) : inner(v));
+    f.ticks = [[0, '0'], ...inner.ticks];
+    f.invert = (p) => (p < from + gap / 2 ? 0 : Math.max(1, inner.invert(Math.max(p, from + gap))));
+    return Object.assign(f, { low: 0, high, kind });
+  }
+  const f = (v) => from + ((v - low) / (high - low || 1)) * (to - from);
+  f.ticks = ticks(low, high, Math.max(2, Math.abs(to - from) / 70)).map((v) => [v, label(v)]);
+  f.invert = (p) => low + ((p - from) / (to - from)) * (high - low);
+  return Object.assign(f, { low, high, kind });
+}
+
+/** The ends of some numbers with room around them. */
+export function range(values, room = 0.06) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const v of values) if (known(v)) { if (v < low) low = v; if (v > high) high = v; }
+  if (!(high >= low)) return [0, 1];
+  const pad = (high - low) * room || Math.abs(high) * 0.1 || 1;
+  return [low - pad, high + pad];
+}
+
+/** An empty plot with axes in `svg`: `x`, `y` are scales, `inside` is what is clipped to the frame. */
+export function plot(svg, { x, y, xName = '', yName = '', left = 52, bottom = 34, top = 8, right = 10 }) {
+  svg.replaceChildren();
+  const width = Math.max(120, svg.clientWidth || Number(svg.dataset.width) || 400);
+  const height = Math.max(80, svg.clientHeight || Number(svg.dataset.height) || 240);
+  svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
+  const box = { left, right: width - right, top, bottom: height - bottom, width, height };
+  const sx = scale(x.kind || 'linear', x.low, x.high, box.left, box.right);
+  const sy = scale(y.kind || 'linear', y.low, y.high, box.bottom, box.top);
+  const axes = el(svg, 'g', { class: 'axes' });
+  let beyond = -Infinity;
+  for (const [v, text] of x.ticks || sx.ticks) {
+    const at = sx(v);
+    if (at < box.left - 1 || at > box.right + 1) continue;
+    el(axes, 'line', { x1: at, x2: at, y1: box.top, y2: box.bottom, class: 'grid' });
+    const half = 3.6 * String(text).length;
+    if (at - half > beyond + 4) {
+      el(axes, 'text', { x: at, y: box.bottom + 13, 'text-anchor': 'middle' }, text);
+      beyond = at + half;
+    }
+  }
+  for (const [v, text] of y.ticks || sy.ticks) {
+    const at = sy(v);
+    if (at < box.top - 1 || at > box.bottom + 1) continue;
+    el(axes, 'line', { x1: box.left, x2: box.right, y1: at, y2: at, class: 'grid' });
+    el(axes, 'text', { x: box.left - 5, y: at + 3.5, 'text-anchor': 'end' }, text);
+  }
+  if (xName) el(axes, 'text', { x: (box.left + box.right) / 2, y: height - 4, 'text-anchor': 'middle', class: 'name' }, xName);
+  if (yName) {
+    const middle = (box.top + box.bottom) / 2;
+    el(axes, 'text', { x: 11, y: middle, 'text-anchor': 'middle', transform: `rotate(-90 11 ${middle})`, class: 'name' }, yName);
+  }
+  const id = `clip-${svg.id}`;
+  const clip = el(svg, 'clipPath', { id });
+  el(clip, 'rect', { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top });
+  const inside = el(svg, 'g', { 'clip-path': `url(#${id})` });
+  return { svg, box, x: sx, y: sy, inside };
+}
+
+/** A line through points; gaps where a number is missing. */
+export function line(p, xs, ys, attributes) {
+  let d = '';
+  let pen = false;
+  for (let i = 0; i < xs.length; i += 1) {
+    const [a, b] = [p.x(xs[i]), p.y(ys[i])];
+    if (!Number.isFinite(a) || !Number.isFinite(b)) { pen = false; continue; }
+    const held = Math.max(-1e4, Math.min(1e4, b));
+    d += `${pen ? 'L' : 'M'}${a.toFixed(1)} ${held.toFixed(1)}`;
+    pen = true;
+  }
+  return d ? el(p.inside, 'path', { d, fill: 'none', ...attributes }) : null;
+}
+
+/** The mark of the exact answer: a cross. */
+export const cross = (parent, x, y, size = 7) =>
+  el(parent, 'path', { d: `M${x - size} ${y}h${2 * size}M${x} ${y - size}v${2 * size}`, class: 'exact cross' });
+
+/** What the marks mean, inside the plot where it is free. */
+export function legend(p, entries, corner = 'top-right') {
+  const g = el(p.svg, 'g', { class: 'legend', 'aria-hidden': 'true' });
+  const widest = Math.max(...entries.map(([, text]) => text.length)) * 6.1 + 30;
+  const leftwards = corner.includes('right');
+  const x0 = leftwards ? p.box.right - widest : p.box.left + 6;
+  const y0 = corner.includes('bottom') ? p.box.bottom - 15 * entries.length + 6 : p.box.top + 12;
+  el(g, 'rect', { x: x0 - 4, y: y0 - 11, width: widest, height: 15 * entries.length + 2, class: 'ground' });
+  entries.forEach(([kind, text], i) => {
+    const y = y0 + 15 * i;
+    if (kind.startsWith('dot')) el(g, 'circle', { cx: x0 + 9, cy: y - 3, r: 3.5, class: kind.slice(4) || 'point' });
+    else if (kind.startsWith('area')) el(g, 'rect', { x: x0, y: y - 8, width: 18, height: 9, class: kind.slice(5) });
+    else el(g, 'line', { x1: x0, x2: x0 + 18, y1: y - 3.5, y2: y - 3.5, class: kind });
+    el(g, 'text', { x: x0 + 23, y }, text);
+  });
+}

@@ -1,0 +1,95 @@
+"""The files of the page, as they are sent, and all of them in one file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+__all__ = ["TYPES", "page_file", "page_names", "report_html"]
+
+TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+IMPORT = re.compile(r"^import \{([^}]*)\} from '\./([\w-]+)\.js';$", re.M)
+EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const)) (\w+)", re.M)
+
+
+@cache
+def page_names() -> tuple[str, ...]:
+    """The names of all files of the page."""
+    found = [entry.name for entry in (files("sightline") / "views" / "page").iterdir()]
+    return tuple(sorted(name for name in found if name.rpartition(".")[2] in TYPES))
+
+
+@cache
+def page_file(name: str) -> str:
+    """One of them, without the comments and the indentation that only its authors need."""
+    text = (files("sightline") / "views" / "page" / name).read_text(encoding="utf-8")
+    if not name.endswith(".js"):
+        return text if name.endswith("html") else re.sub(r"\n\s+", "\n", text)
+    kept = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in kept if line and not line.startswith(("//", "/**")))
+
+
+def report_html(data: Mapping[str, Any], title: str) -> str:
+    """The page with its data written into it: one file that asks no server for anything.
+
+    What is written there cannot end its element, whatever the names of columns are.
+    """
+    script, style = _bundle(), page_file("style.css")
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    written = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    for character, escaped in (("<", "\\u003c"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029")):
+        written = written.replace(character, escaped)
+    escaped_title = title.replace("&", "&amp;").replace("<", "&lt;")
+    return (
+        page_file("index.html")
+        .replace("<title>sightline</title>", f"<title>{escaped_title}</title>")
+        .replace('<link rel="icon" href="icon.svg">\n', f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n')
+        .replace('<link rel="stylesheet" href="style.css">', f"<style>{style}</style>")
+        .replace('<script type="module" src="main.js"></script>\n', "")
+        .replace(
+            "</body>",
+            f'<script type="application/json" id="data">{written}</script>\n<script type="module">{script}</script>\n</body>',
+        )
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode()
+
+
+@cache
+def _bundle() -> str:
+    """Every module as a function that is called once, those that others need first."""
+    order: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in order:
+            return
+        for _, needed in IMPORT.findall(page_file(f"{name}.js")):
+            visit(needed)
+        order.append(name)
+
+    visit("main")
+    return "const made = {};\n" + "\n".join(_wrapped(name) for name in order)
+
+
+def _wrapped(name: str) -> str:
+    text = page_file(f"{name}.js")
+    names = [found for _, found in EXPORT.findall(text)]
+    text = IMPORT.sub(lambda m: f"const {{{m[1]}}} = made['{m[2]}'];", text)
+    text = EXPORT.sub(r"\1 \2", text)
+    return f"made['{name}'] = (() => {{\n{text}\nreturn {{ {', '.join(names)} }};\n}})();"
