@@ -9,13 +9,14 @@ export const known = (x) => typeof x === 'number' && Number.isFinite(x);
 export function num(x, digits = 4) {
   if (x === null || x === undefined || Number.isNaN(x)) return 'unknown';
   if (!Number.isFinite(x)) return x > 0 ? '∞' : '−∞';
+  if (x === 0) return '0';
   const size = Math.abs(x);
-  if (size !== 0 && (size >= 1e6 || size < 1e-3)) {
+  if (size >= 1e4 && size < 1e6) return minus(Number(x.toPrecision(digits)).toLocaleString('en-US', { maximumFractionDigits: 2 }));
+  if (size >= 1e6 || size < 1e-3) {
     const [mantissa, exponent] = x.toExponential(digits - 1).split('e');
     return minus(`${mantissa.includes('.') ? mantissa.replace(/\.?0+$/, '') : mantissa}e${Number(exponent)}`);
   }
-  const text = x.toPrecision(digits);
-  return minus(text.includes('e') ? String(Number(text)) : text);
+  return minus(x.toPrecision(digits));
 }
 
 export const minus = (text) => String(text).replace(/^-/, '−');

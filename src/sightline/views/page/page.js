@@ -263,6 +263,7 @@ export class Page {
     for (const [k, v] of [['cx', x.toFixed(1)], ['cy', y.toFixed(1)], ['r', marked ? r + 3 : r], ['class', marked ? 'point marked' : 'point'], ['data-row', i]]) node.setAttribute(k, v);
     node.addEventListener('click', () => this.set({ row: this.state.row === i ? undefined : i }));
     p.inside.append(node);
+    p.marks.push([x, y], [x, y]);
     if (!marked) return;
     const text = document.createElementNS('http://www.w3.org/2000/svg', 'text');
     text.setAttribute('x', Math.min(x + 9, p.box.right - 40));

@@ -114,7 +114,7 @@ function drawSigmoid(svg, view, page) {
   const at = Array.from({ length: 121 }, (_, i) => x0 + ((x1 - x0) * i) / 120);
   if (exact && !view.hidden) line(p, at, at.map((v) => probabilities(scene, exact, [v])[k]), { class: 'exact' });
   if (now) line(p, at, at.map((v) => probabilities(scene, now, [v])[k]), { class: 'now' });
-  legend(p, [['now', 'now'], ...(exact && !view.hidden ? [['exact', 'exact']] : []), ['dot share-mark', 'observed share']], now && now[now.length - 1] > 0 ? 'top-left' : 'top-right');
+  legend(p, [['now', 'now'], ...(exact && !view.hidden ? [['exact', 'exact']] : []), ['dot share-mark', 'observed share']]);
   return { sentence: saySeparation(view) || sayCrossing(view), header: [scene.columns[0], 'rows', 'share', 'from', 'to'], rows: (scene.shares || []).map((s) => [num(s.x), whole(s.rows), num(s.share[k], 3), num(s.low, 3), num(s.high, 3)]) };
 }
 
@@ -155,7 +155,7 @@ function drawMap(svg, view) {
     }
   }
   x.forEach((v, i) => mark(p, p.x(v), p.y(y[i]), scene.sample.y[i] === k));
-  legend(p, [['dot class-yes', short(scene.classes[k], 16)], ['dot class-no', scene.classes.length === 2 ? short(scene.classes[1 - k], 16) : 'the others'], ...(scene.classes.length === 2 ? [['now', 'boundary now'], ...(exact && !view.hidden ? [['exact', 'exact']] : [])] : [])], 'top-right');
+  legend(p, [['dot class-yes', short(scene.classes[k], 16)], ['dot class-no', scene.classes.length === 2 ? short(scene.classes[1 - k], 16) : 'the others'], ...(scene.classes.length === 2 ? [['now', 'boundary now'], ...(exact && !view.hidden ? [['exact', 'exact']] : [])] : [])]);
   const right = scene.scored ? `Right for ${percent(scene.scored.accuracy)} of rows.` : '';
   return { sentence: saySeparation(view) || `Darker is surer; the border is where ${scene.classes[k]} has an even chance. ${right}`, header: [scene.columns[0], scene.columns[1], 'class'], rows: x.map((v, i) => [num(v), num(y[i]), scene.classes[scene.sample.y[i]]]) };
 }

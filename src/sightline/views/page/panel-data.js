@@ -63,7 +63,7 @@ function drawLine(svg, view, page) {
   const entries = [[view.changed ? 'asked' : 'now', view.changed ? 'what if' : 'now']];
   if (exact && !view.hidden) entries.push(['exact', 'exact']);
   if (scene.band && !view.hidden) entries.push(['area band', `${100 * scene.band.level} % of new rows`]);
-  legend(p, entries, now && now[now.length - 1] < 0 ? 'top-right' : 'top-left');
+  legend(p, entries);
   const lead = now ? `${view.changed ? 'With these settings' : 'Now'}: ${scene.target} = ${equation(view, now)}` : 'No record yet';
   const beside = exact && !view.hidden ? `; exact: ${equation(view, exact)}` : '';
   const seen = counts ? ` ${scene.sample.of.toLocaleString('en-US')} rows, ${x.length} of them drawn over how many there are.` : '';
@@ -110,7 +110,7 @@ function drawAdded(svg, view, page) {
   const known1 = exact && place >= 0 && !view.hidden;
   if (known1) line(p, [x0, x1], [exact[place] * x0, exact[place] * x1], { class: 'exact' });
   if (now && place >= 0) line(p, [x0, x1], [now[place] * x0, now[place] * x1], { class: view.changed ? 'asked' : 'now' });
-  legend(p, [[view.changed ? 'asked' : 'now', 'slope now'], ...(known1 ? [['exact', 'exact slope']] : [])], 'top-left');
+  legend(p, [[view.changed ? 'asked' : 'now', 'slope now'], ...(known1 ? [['exact', 'exact slope']] : [])]);
   const off = place >= 0 ? view.offBy(place) : null;
   const beside = known1 ? `; exactly ${num(exact[place])}${known(off) ? `, now ${signed(off)} standard errors off` : ''}` : '';
   const rows = one.x.map((v, i) => [one.places[i], num(v, 5), num(one.y[i], 5)]);

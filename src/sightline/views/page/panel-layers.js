@@ -16,7 +16,7 @@ export const layerPanels = [
       line(p, found.map((c) => c.epoch), limits, { class: 'exact' });
       for (const c of found) el(p.inside, 'circle', { cx: p.x(c.epoch), cy: p.y(c.lr_limit), r: 3.5, class: 'exact-dot' });
       line(p, view.table.number, view.table.lr, { class: 'now' });
-      legend(p, [['now', 'rate in use'], ['exact', '2 / λmax']], 'top-right');
+      legend(p, [['now', 'rate in use'], ['exact', '2 / λmax']]);
       const c = found[found.length - 1];
       const say = c.lr > c.lr_limit ? 'the rate is above it: plain gradient descent would not stay here' : `the rate is ${num(c.lr_limit / c.lr, 2)} times below it`;
       return { sentence: `At epoch ${whole(c.epoch)} the steepest curvature is ${num(c.value)}, and 2 / λmax is ${num(c.lr_limit)}; ${say}.`, header: ['epoch', 'λmax', '2 / λmax', 'rate'], rows: found.map((d) => [whole(d.epoch), num(d.value), num(d.lr_limit), num(d.lr)]) };
@@ -45,7 +45,7 @@ function byLayer(svg, view, what, name) {
     const ys = rows.map((r) => value(r, layer));
     line(p, rows.map((r) => r.number), ys, { class: `layer l${i % 6}` });
   });
-  legend(p, names.slice(0, 6).map((layer, i) => [`layer l${i % 6}`, short(layer, 18)]), 'top-right');
+  legend(p, names.slice(0, 6).map((layer, i) => [`layer l${i % 6}`, short(layer, 18)]));
   const last = rows[rows.length - 1];
   const sizes = names.map((n) => [value(last, n), n]).filter(([v]) => known(v) && v > 0).sort((a, b) => b[0] - a[0]);
   const say = sizes.length > 1 ? `Largest in ${sizes[0][1]} (${num(sizes[0][0], 2)}), smallest in ${sizes[sizes.length - 1][1]} (${num(sizes[sizes.length - 1][0], 2)}).` : '';

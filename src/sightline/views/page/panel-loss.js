@@ -38,7 +38,7 @@ function drawAbove(svg, view) {
   const first = seen.find(known) || Math.max(...values, 1);
   const high = Math.min(Math.max(...values, 1e-300) * 3, first * 1e6);
   const low = Math.max(Math.min(...values, high) / 3, first * TINY);
-  const p = plot(svg, { x: { kind: 'epochs', low: 0, high: far }, y: { kind: 'log', low, high }, xName: 'epoch', yName: `above ${num(scene.loss.exact, 5)}` });
+  const p = plot(svg, { x: { kind: 'epochs', low: 0, high: far }, y: { kind: 'log', low, high }, xName: 'epoch', yName: `loss above ${num(scene.loss.exact, 5)}` });
   if (path && path.system.r <= MOST_SHARES && path.system.r > 1) drawShares(p, view, ks);
   for (const [name, ys] of lines) line(p, ks, ys, { class: name });
   line(p, table.number, seen, { class: 'now' });
@@ -49,7 +49,7 @@ function drawAbove(svg, view) {
   if (recorded) entries.push(['predicted', 'computed']);
   if (view.changed) entries.push(['asked', 'what if']);
   if (path && path.system.r <= MOST_SHARES && path.system.r > 1) entries.push(['share', 'each direction']);
-  legend(p, entries, view.changed && path && path.diverges ? 'bottom-right' : 'top-right');
+  legend(p, entries);
   return { sentence: sayAbove(view), ...tableOf(view) };
 }
 
@@ -66,6 +66,7 @@ function sayAbove(view) {
 /** Where the recorded line and the computed one part, and why. */
 function parting(view) {
   const { recorded, scene, table } = view;
+  if (view.changed) return '';
   if (!recorded) {
     const step = scene.step || {};
     if (!scene.systems.length) return '';
@@ -137,7 +138,7 @@ function drawPlain(svg, view) {
   const entries = [['now', 'recorded']];
   if (table.valid_loss.some(known)) entries.push(['valid', 'validation rows']);
   if (!view.hasFloor && !scene.coef.length) entries.push(['predicted', 'best so far']);
-  legend(p, entries, 'top-right');
+  legend(p, entries);
   return { sentence: sayPlain(view, losses), ...tableOf(view) };
 }
 

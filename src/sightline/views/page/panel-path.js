@@ -80,10 +80,11 @@ function drawPair(svg, view, page) {
   let [y0, y1] = range(seen.map((v) => v[1]), 0.16);
   const isTrue = (view.state.axes || defaultAxes(view)) === 'true';
   if (isTrue) [x0, x1, y0, y1] = square(svg, [x0, x1, y0, y1]);
+  if (page.held) [x0, x1, y0, y1] = [...page.held.x, ...page.held.y];
   const p = plot(svg, { x: { low: x0, high: x1 }, y: { low: y0, high: y1 }, xName: short(view.terms[a]), yName: short(view.terms[b]), left: 58 });
   if (!view.hidden) rings(p, form, start, here);
   drawTrace(p, recorded, asked, here, view);
-  if (!view.hidden) cross(p.inside, p.x(form.center[0]), p.y(form.center[1]));
+  if (!view.hidden) cross(p, p.x(form.center[0]), p.y(form.center[1]));
   page.handle(p, start, ([x, y]) => {
     const from = [...view.from];
     [from[a], from[b]] = [Number(x.toPrecision(6)), Number(y.toPrecision(6))];
@@ -137,13 +138,14 @@ function drawTrace(p, recorded, asked, here, view) {
     line(p, asked.map((v) => v[0]), asked.map((v) => v[1]), { class: 'asked' });
     asked.slice(0, 40).forEach(([x, y]) => el(p.inside, 'circle', { cx: p.x(x), cy: p.y(y), r: 1.8, class: 'asked-dot' }));
   }
+  if (here && here.every(known)) p.marks.push([p.x(here[0]), p.y(here[1])]);
   if (here && here.every(known)) el(p.inside, 'circle', { cx: p.x(here[0]), cy: p.y(here[1]), r: 5, class: view.changed ? 'asked-dot' : 'now-dot' });
 }
 
 function marks(p, view) {
   const entries = [[view.changed ? 'asked' : 'now', view.changed ? 'what if' : 'recorded'], ['dot hollow', 'start: drag it']];
   if (!view.hidden) entries.push(['exact', 'exact']);
-  legend(p, entries, 'top-right');
+  legend(p, entries);
 }
 
 function drawEigen(svg, view, page) {
@@ -159,13 +161,14 @@ function drawEigen(svg, view, page) {
   const start = of(view.from);
   const reach = 1e3 * (Math.abs(start[0]) + Math.abs(start[1]) + 1e-12);
   const seen = [...recorded, ...asked, start, [0, 0]].filter(([x, y]) => Math.abs(x) + Math.abs(y) < reach);
-  const [x0, x1] = range(seen.map((v) => v[0]), 0.16);
-  const [y0, y1] = range(seen.map((v) => v[1]), 0.16);
+  let [x0, x1] = range(seen.map((v) => v[0]), 0.16);
+  let [y0, y1] = range(seen.map((v) => v[1]), 0.16);
+  if (page.held) [x0, x1, y0, y1] = [...page.held.x, ...page.held.y];
   const p = plot(svg, { x: { low: x0, high: x1 }, y: { low: y0, high: y1 }, xName: `along the flattest direction`, yName: 'along the steepest', left: 58 });
   const form = { H: [s.values[flat], 0, s.values[steep]], det: s.values[flat] * s.values[steep], center: [0, 0] };
   if (!view.hidden) rings(p, form, start, here);
   drawTrace(p, recorded, asked, here, view);
-  if (!view.hidden) cross(p.inside, p.x(0), p.y(0));
+  if (!view.hidden) cross(p, p.x(0), p.y(0));
   page.handle(p, start, ([x, y]) => {
     const c = s.components(s.toTraining(view.from));
     const moved = [...c];

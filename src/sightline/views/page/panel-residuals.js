@@ -28,7 +28,7 @@ const table = (view, header, columns) => ({
 
 export const residualPanels = [
   {
-    letter: 'F', title: 'Residuals against fitted: is the model straight?', applies: has('residual'), controls: () => [],
+    letter: 'F', title: 'Residuals against fitted', applies: has('residual'), controls: () => [],
     draw(svg, view, page) {
       const r = view.scene.residuals;
       const [x, y] = [range(r.fitted), range(r.residual, 0.12)];
@@ -43,7 +43,7 @@ export const residualPanels = [
     },
   },
   {
-    letter: 'G', title: 'Normal quantiles: are the tails heavy?', applies: has('quantile'), controls: () => [],
+    letter: 'G', title: 'Normal quantiles', applies: has('quantile'), controls: () => [],
     draw(svg, view, page) {
       const r = view.scene.residuals;
       const [x, y] = [range(r.quantile), range(r.standardized, 0.12)];
@@ -56,7 +56,7 @@ export const residualPanels = [
     },
   },
   {
-    letter: 'H', title: 'Scale and location: is the spread even?', applies: has('standardized'), controls: () => [],
+    letter: 'H', title: 'Scale and location', applies: has('standardized'), controls: () => [],
     draw(svg, view, page) {
       const r = view.scene.residuals;
       const root = r.standardized.map((v) => (known(v) ? Math.sqrt(Math.abs(v)) : null));
@@ -70,7 +70,7 @@ export const residualPanels = [
     },
   },
   {
-    letter: 'I', title: 'Leverage: does a single row decide?', applies: has('leverage'), controls: () => [],
+    letter: 'I', title: 'Leverage', applies: has('leverage'), controls: () => [],
     draw(svg, view, page) {
       const r = view.scene.residuals;
       const ys = r.standardized || r.residual;

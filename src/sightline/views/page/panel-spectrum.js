@@ -89,7 +89,7 @@ function drawDots(p, found) {
     el(p.svg, 'circle', { cx: p.x(d.curvature), cy: p.box.top + (tall * (i + 0.5)) / found.length, r: found.length > 150 ? 2 : 3.2, class: `bar ${d.state}` });
   });
   const present = ['done', 'moving', 'crawling', 'frozen', 'diverging'].filter((s) => found.some((d) => d.state === s));
-  legend(p, present.map((s) => [`dot bar ${s}`, `${s}: ${found.filter((d) => d.state === s).length}`]), 'bottom-right');
+  legend(p, present.map((s) => [`dot bar ${s}`, `${s}: ${found.filter((d) => d.state === s).length}`]));
 }
 
 function say(view, found) {

@@ -59,7 +59,7 @@ export class RunList {
     const [low, high] = positive ? [Math.min(...all) / 1.5, Math.max(...all) * 1.5] : range(all);
     const p = plot(svg, { x: { kind: 'epochs', low: 0, high: last }, y: { kind: positive ? 'log' : 'linear', low, high }, xName: 'epoch', yName: 'loss', left: 60 });
     curves.forEach((ys, i) => line(p, tables[i].number, ys, { class: `layer l${i % 6}` }));
-    legend(p, runs.map((r, i) => [`layer l${i % 6}`, r.run]), 'top-right');
+    legend(p, runs.map((r, i) => [`layer l${i % 6}`, r.run]));
     const names = [...new Set(runs.flatMap((r) => (r.settings || []).map(([n]) => n)))];
     const of = (r, n) => ((r.settings || []).find(([m]) => m === n) || ['', ''])[1];
     const differ = names.filter((n) => new Set(runs.map((r) => of(r, n))).size > 1);

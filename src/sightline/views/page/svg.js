@@ -63,7 +63,7 @@ export function scale(kind, low, high, from, to) {
     return Object.assign(f, { low: 0, high, kind });
   }
   const f = (v) => from + ((v - low) / (high - low || 1)) * (to - from);
-  f.ticks = ticks(low, high, Math.max(2, Math.abs(to - from) / 70)).map((v) => [v, label(v)]);
+  f.ticks = ticks(low, high, Math.max(3, Math.abs(to - from) / (to < from ? 38 : 64))).map((v) => [v, label(v)]);
   f.invert = (p) => low + ((p - from) / (to - from)) * (high - low);
   return Object.assign(f, { low, high, kind });
 }
@@ -113,17 +113,21 @@ export function plot(svg, { x, y, xName = '', yName = '', left = 52, bottom = 34
   const clip = el(svg, 'clipPath', { id });
   el(clip, 'rect', { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top });
   const inside = el(svg, 'g', { 'clip-path': `url(#${id})` });
-  return { svg, box, x: sx, y: sy, inside };
+  return { svg, box, x: sx, y: sy, inside, marks: [] };
 }
 
 /** A line through points; gaps where a number is missing. */
 export function line(p, xs, ys, attributes) {
   let d = '';
   let pen = false;
+  let last = null;
   for (let i = 0; i < xs.length; i += 1) {
     const [a, b] = [p.x(xs[i]), p.y(ys[i])];
     if (!Number.isFinite(a) || !Number.isFinite(b)) { pen = false; continue; }
     const held = Math.max(-1e4, Math.min(1e4, b));
+    p.marks.push([a, held]);
+    if (pen && last && Math.abs(a - last[0]) > 24) for (let t = 1; t < 8; t += 1) p.marks.push([last[0] + ((a - last[0]) * t) / 8, last[1] + ((held - last[1]) * t) / 8]);
+    last = [a, held];
     d += `${pen ? 'L' : 'M'}${a.toFixed(1)} ${held.toFixed(1)}`;
     pen = true;
   }
@@ -131,19 +135,25 @@ export function line(p, xs, ys, attributes) {
 }
 
 /** The mark of the exact answer: a cross. */
-export const cross = (parent, x, y, size = 7) =>
-  el(parent, 'path', { d: `M${x - size} ${y}h${2 * size}M${x} ${y - size}v${2 * size}`, class: 'exact cross' });
+export function cross(p, x, y, size = 7) {
+  for (let i = 0; i < 6; i += 1) p.marks.push([x, y]);
+  return el(p.inside, 'path', { d: `M${x - size} ${y}h${2 * size}M${x} ${y - size}v${2 * size}`, class: 'exact cross' });
+}
 
-/** What the marks mean, inside the plot where it is free. */
-export function legend(p, entries, corner = 'top-right') {
+/** What the marks mean, in the corner of the plot that has the fewest of them. */
+export function legend(p, entries) {
   const g = el(p.svg, 'g', { class: 'legend', 'aria-hidden': 'true' });
-  const widest = Math.max(...entries.map(([, text]) => text.length)) * 6.1 + 30;
-  const leftwards = corner.includes('right');
-  const x0 = leftwards ? p.box.right - widest : p.box.left + 6;
-  const y0 = corner.includes('bottom') ? p.box.bottom - 15 * entries.length + 6 : p.box.top + 12;
-  el(g, 'rect', { x: x0 - 4, y: y0 - 11, width: widest, height: 15 * entries.length + 2, class: 'ground' });
+  const big = document.documentElement.hasAttribute('data-present') ? 1.8 : 1;
+  const row = 15 * big;
+  const width = Math.max(...entries.map(([, text]) => text.length)) * 6.1 * big + 34;
+  const height = row * entries.length + 4;
+  const corners = [[p.box.right - width, p.box.top], [p.box.left + 2, p.box.top], [p.box.right - width, p.box.bottom - height], [p.box.left + 2, p.box.bottom - height]];
+  const crowd = corners.map(([x, y]) => p.marks.filter(([a, b]) => a > x - 4 && a < x + width + 4 && b > y - 4 && b < y + height + 4).length);
+  const [left, top] = corners[crowd.indexOf(Math.min(...crowd))];
+  const [x0, y0] = [left + 4, top + row - 3];
+  el(g, 'rect', { x: left, y: top, width, height, class: 'ground' });
   entries.forEach(([kind, text], i) => {
-    const y = y0 + 15 * i;
+    const y = y0 + row * i;
     if (kind.startsWith('dot')) el(g, 'circle', { cx: x0 + 9, cy: y - 3, r: 3.5, class: kind.slice(4) || 'point' });
     else if (kind.startsWith('area')) el(g, 'rect', { x: x0, y: y - 8, width: 18, height: 9, class: kind.slice(5) });
     else el(g, 'line', { x1: x0, x2: x0 + 18, y1: y - 3.5, y2: y - 3.5, class: kind });

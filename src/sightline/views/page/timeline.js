@@ -15,11 +15,11 @@ export class Timeline {
       node.addEventListener('click', act);
       return node;
     };
-    button('⏮', 'First epoch (Home)', () => page.goTo(0));
-    button('◀', 'One epoch back (left)', () => page.stepBy(-1));
+    button('«', 'First epoch (Home)', () => page.goTo(0));
+    button('‹', 'One epoch back (left)', () => page.stepBy(-1));
     this.play = button('▶', 'Play (space)', () => page.playPause());
-    button('▶|', 'One epoch further (right)', () => page.stepBy(1));
-    button('⏭', 'Last epoch (End)', () => page.goTo(page.view.last));
+    button('›', 'One epoch further (right)', () => page.stepBy(1));
+    button('»', 'Last epoch (End)', () => page.goTo(page.view.last));
     const label = html(place, 'label', { for: 'epoch' }, 'epoch');
     this.input = html(place, 'input', { type: 'range', id: 'epoch', min: 0, max: STEPS, step: 1 });
     this.input.addEventListener('input', () => page.goTo(this.#epochAt(Number(this.input.value) / STEPS)));
