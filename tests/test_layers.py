@@ -73,6 +73,8 @@ LAYERS = [
         "ejected_table",
         "ejection",
         "resuming",
+        "scenes",
+        "live",
     ],
     ["cli", "__main__"],
 ]

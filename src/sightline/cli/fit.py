@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..account import Account
     from ..job import Job
     from ..run import Run
+    from .beside import LivePage
 
 
 EPILOG = """\b
@@ -76,6 +77,7 @@ COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yel
 @click.option("--show", is_flag=True, help="Open the figure in a window, where there is a screen.")
 @inference_options
 @output_option
+@click.option("--live", is_flag=True, help="Show the run on a local web page while it trains; Ctrl-C ends the page.")
 @click.option("--log", is_flag=True, help="Print one line for every epoch.")
 @result_options
 @click.option("--require-converged", is_flag=True, help="Exit with code 4 unless the run has converged.")
@@ -89,7 +91,7 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
     from ..runs.store import default_output
     from ..settings import RunSettings
 
-    names = ("show", "log", "as_json", "quiet", "require_converged", "output", "folds", "fold_seed")
+    names = ("show", "live", "log", "as_json", "quiet", "require_converged", "output", "folds", "fold_seed")
     ways = {name: options.pop(name) for name in names}
     read = {name: read_options(f"--{name.replace('_', '-')}", options[name]) for name in ("opt", "schedule_opt")}
     settings = RunSettings.of(
@@ -111,7 +113,9 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
     silent = ways["as_json"] or ways["quiet"]
     if not silent:
         announce(job)
-    run, signalled = train_with_signals(job, output, sinks=[] if silent else [progress(job, every=ways["log"])])
+    sinks = [] if silent else [progress(job, every=ways["log"])]
+    watched = live_page(output) if ways["live"] else None
+    run, signalled = train_with_signals(job, output, sinks=[watched, *sinks] if watched else sinks)
     findings, ended = Findings(), signalled
     try:
         ended = ended or ask_folds(folding, findings, silent=silent)
@@ -121,10 +125,19 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
         draw(run, every=settings.figures == "every", silent=silent)
     if ways["show"]:
         show_window(run)
+    if watched:
+        watched.stay(run.folder)
     if ended:
         return 128 + ended
     failed = run.verdict.name == "DIVERGED" or (ways["require_converged"] and run.verdict.name != "CONVERGED")
     return 4 if failed else 0
+
+
+def live_page(output: Path) -> LivePage:
+    """The page beside the run that begins now."""
+    from .beside import LivePage
+
+    return LivePage(output)
 
 
 def progress(job: Job, *, every: bool) -> Any:

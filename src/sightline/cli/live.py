@@ -34,7 +34,7 @@ Examples:
 @click.argument("what", metavar="RUN|FOLDER|DATA")
 @click.argument("formula", required=False)
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Port (default 8765, or the next free one).")
-@click.option("--host", default="127.0.0.1", metavar="H", help="Address to listen on (default 127.0.0.1: this machine).")
+@click.option("--host", default="127.0.0.1", metavar="H", help="Address to listen on (default: this machine).")
 @click.option("--token", metavar="T", help="What others must know to see the page; needed with another --host.")
 @click.option("--no-browser", is_flag=True, help="Print the address, open nothing.")
 @click.option("--present", is_flag=True, help="For a projector: large type, five stories (Page Down).")
@@ -49,10 +49,7 @@ def live_command(
     from ..live.server import serve
     from ..live.shelf import Shelf
 
-    if formula is not None:
-        folder, run = _fitted(what, formula)
-    else:
-        folder, run = _place(what)
+    folder, run = _place(what) if formula is None else _fitted(what, formula)
     shelf = Shelf(folder, only=None if run is None or formula is not None else run)
 
     def ready(address: Address, note: str) -> None:
@@ -76,7 +73,8 @@ def _place(what: str) -> tuple[Path, str | None]:
     path = Path(what)
     if path.is_dir() and not (path / "run.json").is_file():
         if not any(path.glob("*/run.json")) and any(p.is_file() for p in path.iterdir()):
-            raise RunError(f"{shown(path, quote=False, limit=200)} holds no runs: give the folder that runs are written to")
+            where = shown(path, quote=False, limit=200)
+            raise RunError(f"{where} holds no runs: give the folder that runs are written to")
         return path, None
     if path.suffix and path.is_file():
         raise UsageError(f'{what} is data: give a formula too, as in sightline live {shlex.quote(what)} "y ~ x"')
@@ -84,7 +82,7 @@ def _place(what: str) -> tuple[Path, str | None]:
     return found.parent, found.name
 
 
-def _fitted(data: str, formula: str) -> tuple[Path, str]:
+def _fitted(data: str, formula: str) -> tuple[Path, str | None]:
     """The run of a fit that is started in a process of its own; what that says is said here."""
     from ..runs.store import default_output
 

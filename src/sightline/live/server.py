@@ -33,7 +33,7 @@ class Address:
     @property
     def url(self) -> str:
         """The address for a browser on this machine, with the token that starting runs needs."""
-        name = "127.0.0.1" if self.host in ("0.0.0.0", "localhost") else self.host  # noqa: S104 - what was asked for
+        name = "127.0.0.1" if self.host in ("0.0.0.0", "localhost") else self.host
         name = f"[{name}]" if ":" in name else name
         return f"http://{name}:{self.port}/?token={self.token}"
 
@@ -79,8 +79,9 @@ def _listen(host: str, port: int) -> tuple[socket.socket, str]:
             if getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES) and port + step < 65535:
                 continue
             why = getattr(error, "strerror", None) or error
-            raise UsageError(f"cannot listen on {host}, port {port + step}: {why}; give another --host or --port") from None
+            raise UsageError(
+                f"cannot listen on {host}, port {port + step}: {why}; give another --host or --port"
+            ) from None
         listener.listen(128)
         return listener, f"port {port} is in use, so this is the next one that is free" if step else ""
     raise UsageError(f"no port from {port} to {port + TRIES - 1} is free on {host}: give another with --port")
-

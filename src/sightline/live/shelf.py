@@ -28,7 +28,13 @@ class Shelf:
         self.folder, self.only = folder, only
         self._series: dict[str, Series] = {}
         self._scenes: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
-        self._lock = threading.RLock()
+        self._locks: dict[str, threading.RLock] = {}
+        self._all = threading.Lock()
+
+    def _lock(self, run: str) -> threading.RLock:
+        """One for each run: a large one keeps nobody waiting who asks for another."""
+        with self._all:
+            return self._locks.setdefault(run, threading.RLock())
 
     def runs(self) -> list[Path]:
         """The folders of the runs, by name."""
@@ -77,7 +83,7 @@ class Shelf:
 
     def series(self, path: Path, *, whole: bool = True) -> Series:
         """The records of a run, read on to their end, or a part of the way."""
-        with self._lock:
+        with self._lock(path.name):
             series = self._series.setdefault(path.name, Series(path))
             series.read(None if whole else MOST_BLOCKS)
             return series
@@ -86,7 +92,7 @@ class Shelf:
         """Records after that number as columns, thinned."""
         path = self.find(run)
         scene = self.scene(run)
-        with self._lock:
+        with self._lock(run):
             series = self.series(path)
             table = series.table(series.places(after=after), [c["term"] for c in scene["coef"]])
             return {**table, "generation": series.generation, "of": len(series)}
@@ -95,7 +101,7 @@ class Shelf:
         """What a page shows of a run, made anew where the run folder has changed."""
         path = self.find(run)
         stamp = _stamp(path)
-        with self._lock:
+        with self._lock(run):
             kept = self._scenes.get(run)
             if kept is None or kept[0] != stamp:
                 kept = (stamp, {**scene_of(path), "id": run})

@@ -33,6 +33,7 @@ from ..stopping import time_limit as limit_of
 from ..training import Training
 from ..version import versions
 from ..words import count
+from .layers import LayerSizes
 from .run import KIND, ModuleRun, load_module
 from .settings import check_same, told
 from .verdict import Curvature, judge_module, result_of
@@ -221,6 +222,8 @@ class ModuleFit:
         """Every record to everyone who reads; what a signal cuts short is saved at its step."""
         checkpoints = Checkpoints(folder, self.state_dict) if folder else None
         keepers: list[Sink] = [folder.append, checkpoints] if folder and checkpoints else []
+        if folder:
+            keepers.append(LayerSizes(folder.path, self.training.problem.module, done[-1].number if done else -1))
         readers: list[Sink] = [self.best, self.curvature, *keepers, *sinks]
 
         def after_step() -> None:

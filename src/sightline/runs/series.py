@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -100,7 +101,7 @@ class Series:
         loss = self.columns["train_loss"]
         if any(math.isnan(loss[i]) for i in ordered):
             loss = self.columns["running_loss"]
-        for low, high in zip(ordered, ordered[1:], strict=False):
+        for low, high in itertools.pairwise(ordered):
             inside = [i for i in range(low, high) if not math.isnan(loss[i])]
             if len(inside) > 2:
                 chosen |= {min(inside, key=loss.__getitem__), max(inside, key=loss.__getitem__)}

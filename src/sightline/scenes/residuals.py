@@ -1,4 +1,4 @@
-"""The data panels of least squares: points, added variables, and the four pictures of residuals, of the exact answer."""
+"""The data panels of least squares: points, added variables, four pictures of residuals, of the exact answer."""
 
 from __future__ import annotations
 

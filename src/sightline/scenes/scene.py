@@ -11,14 +11,14 @@ from ..data.design import Design
 from ..errors import RunError, SightlineError
 from ..job import Job
 from ..records import Verdict
-from ..run import Run, load
+from ..run import load
 from ..runs.files import finite
 from ..runs.store import read_manifest, status_of
 from ..settings import RunSettings
 from .commands import commands_of, said_settings
 from .modules import module_scene
 
-__all__ = ["FORMAT", "scene_of"]
+__all__ = ["FORMAT", "scene_of", "verdict_of"]
 
 FORMAT = 1
 
@@ -60,6 +60,12 @@ def _verdict(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"name": result["verdict"], "sentence": manifest.get("sentence", ""), "warnings": result["warnings"]}
 
 
+def verdict_of(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as plain values."""
+    warnings = [{"code": w.code, "text": w.text, "fix": list(w.fix)} for w in verdict.warnings]
+    return {"name": verdict.name, "sentence": verdict.sentence, "warnings": warnings}
+
+
 def _table_scene(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """A linear, logistic or softmax model of a table."""
     from .truths import truth_scene
@@ -77,8 +83,7 @@ def _table_scene(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "missing": missing,
     }  # fmt: skip
     if job is not None:
-        before = Verdict("RUNNING", "the run is going on", tuple(job.warnings))
-        scene["before"] = [{"code": w.code, "text": w.text, "fix": list(w.fix)} for w in before.warnings]
+        scene["before"] = verdict_of(Verdict("RUNNING", "", tuple(job.warnings)))["warnings"]
     return {**scene, **truth_scene(job, run, settings, design)}
 
 
@@ -92,10 +97,3 @@ def _job(
         return Job.of(prepared, settings), None
     except SightlineError as error:
         return None, error.message
-
-
-def of_run(run: Run) -> dict[str, Any]:
-    """The scene of a run that is in a folder."""
-    if run.folder is None:
-        raise RunError("this run was written to no folder: fit it with output, or with sightline fit")
-    return scene_of(run.folder)

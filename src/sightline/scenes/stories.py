@@ -13,6 +13,7 @@ from ..run import Run
 from ..runs.files import finite
 from ..settings import RunSettings
 from .commands import said_settings
+from .scene import verdict_of
 from .truths import truth_scene
 
 __all__ = ["stories"]
@@ -38,26 +39,27 @@ def stories() -> dict[str, Any]:
             RunSettings(lr=0.2, epochs=100),
         ),
         "leverage": _scene(
-            "twelve rows", "y ~ x", {"x": x.tolist(), "y": np.append(near, 14.0).tolist()}, RunSettings(lr=0.2, epochs=20)
+            "twelve rows", "y ~ x", {"x": x.tolist(), "y": np.append(near, 14.0).tolist()},
+            RunSettings(lr=0.2, epochs=20),
         ),
     }  # fmt: skip
 
 
 def _scene(name: str, formula: str, data: dict[str, list[float]], settings: RunSettings) -> dict[str, Any]:
     job = Job.of(prepare_for(settings, data, formula, target=None), settings)
+    run: Run = job.run(output=None)
     scene = {
         "format": 1, "id": "story", "status": "story", "started": None, "finished": None, "versions": {},
-        "verdict": None, "before": [], "kind": "line", "name": name, "formula": formula,
+        "verdict": verdict_of(run.verdict), "before": [], "kind": "line", "name": name, "formula": formula,
         "target": job.prepared.design.target, "rows": len(job.prepared.rows), "fingerprint": None,
         "settings": said_settings(settings), "dtype": settings.dtype, "commands": [], "missing": None,
         **truth_scene(job, None, settings, job.prepared.design),
     }  # fmt: skip
-    return {"scene": finite(scene), "table": _run(job, settings)}
+    return {"scene": finite(scene), "table": _records(run)}
 
 
-def _run(job: Job, settings: RunSettings) -> dict[str, Any]:
+def _records(run: Run) -> dict[str, Any]:
     """The records of the story's own training."""
-    run: Run = job.run(output=None)
     terms = [c.term for c in run.coefficients]
     return {
         "number": [e.number for e in run.epochs],

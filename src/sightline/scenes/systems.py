@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..job import Job
+from ..objectives import objective_of
+from ..parameters import Layout
 from ..prepare import Prepared
 from ..run import Run
-from ..settings import RunSettings
 from ..squared_truth import SquaredTruth
-from ..truths import truth_of
+from ..truth import Truth
 
 __all__ = ["systems_of"]
 
@@ -29,16 +30,14 @@ def systems_of(job: Job | None, run: Run | None) -> dict[str, Any]:
     """
     reason = _obstacle(job, run)
     if reason is not None:
-        return {"systems": [], "whatif": reason}
+        return {"systems": _near_the_optimum(job), "whatif": reason}
     if job is None:
         return {"systems": [_of_directions(run)] if run is not None else [], "whatif": None}
     assert isinstance(job.truth, SquaredTruth)
     systems = [_of_truth(job.truth, job.settings.standardize)]
     if not job.truth.objective.penalized and job.prepared.rows.X.size <= MOST_CELLS:
         other = not job.settings.standardize
-        truth = truth_of(_in_other_coordinates(job.prepared, standardize=other), _other(job.settings, other))
-        assert isinstance(truth, SquaredTruth)
-        systems.append(_of_truth(truth, other))
+        systems.append(_of_truth(_other_truth(_in_other_coordinates(job.prepared, standardize=other), job), other))
     return {"systems": systems, "whatif": None}
 
 
@@ -56,8 +55,9 @@ def _obstacle(job: Job | None, run: Run | None) -> str | None:
     return None
 
 
-def _of_truth(truth: SquaredTruth, standardized: bool) -> dict[str, Any]:
-    c, design = truth.curvature, truth.design
+def _of_truth(truth: Truth, standardized: bool) -> dict[str, Any]:
+    c, design = truth.curvature, truth.layout.design
+    assert truth.optimum is not None
     r = min(c.rank, len(c.directions))
     return {
         "standardize": standardized,
@@ -67,6 +67,16 @@ def _of_truth(truth: SquaredTruth, standardized: bool) -> dict[str, Any]:
         "penalty": truth.objective.ridge.tolist() if truth.objective.penalized else None,
         "center": design.center.tolist(), "scale": design.scale.tolist(), "intercept": design.intercept,
     }  # fmt: skip
+
+
+def _near_the_optimum(job: Job | None) -> list[dict[str, Any]]:
+    """The quadratic that a loss with another shape is like near its optimum, of a model with one output."""
+    if job is None or job.truth.optimum is None or not job.truth.smooth or job.truth.layout.outputs > 1:
+        return []
+    c = job.truth.curvature
+    if len(job.truth.layout.names) > MOST_COLUMNS or c.rank > len(c.directions) or not c.rank:
+        return []
+    return [{**_of_truth(job.truth, job.settings.standardize), "near": True}]
 
 
 def _of_directions(run: Run) -> dict[str, Any]:
@@ -84,11 +94,14 @@ def _of_directions(run: Run) -> dict[str, Any]:
 
 def _rounded(vectors: Array) -> list[list[float]]:
     """Short enough to be sent where they are many."""
-    return vectors.tolist() if vectors.size <= 2500 else [[float(f"{v:.10g}") for v in row] for row in vectors.tolist()]
+    return vectors.tolist() if vectors.size <= 2500 else [[float(f"{v:.13g}") for v in row] for row in vectors.tolist()]
 
 
-def _other(settings: RunSettings, standardize: bool) -> RunSettings:
-    return replace(settings, standardize=standardize)
+def _other_truth(prepared: Prepared, job: Job) -> SquaredTruth:
+    """In float64, which is all that a picture shows."""
+    layout = Layout(prepared.design, prepared.loss)
+    objective = objective_of(layout, prepared.rows, job.settings)
+    return SquaredTruth.of(layout, objective, prepared.rows, job.settings, pairs=None)
 
 
 def _in_other_coordinates(prepared: Prepared, *, standardize: bool) -> Prepared:

@@ -60,7 +60,8 @@ def _loss(job: Job | None, run: Run | None, settings: RunSettings) -> dict[str, 
     """The loss by name, its exact value and that of the best constant; `floor` is whether it is a lower bound."""
     if job is not None:
         truth = job.truth
-        exact, baseline, name = float(truth.loss), float(truth.baseline), truth.layout.loss
+        exact, name = float(truth.loss), truth.layout.loss
+        baseline: float | None = float(truth.baseline)
         attained = truth.optimum is not None
     elif run is not None:
         exact, name = run.result["exact_loss"], run.result["loss_name"]

@@ -54,16 +54,15 @@ def report_html(data: Mapping[str, Any], title: str) -> str:
     for character, escaped in (("<", "\\u003c"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029")):
         written = written.replace(character, escaped)
     escaped_title = title.replace("&", "&amp;").replace("<", "&lt;")
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    element = f'<script type="application/json" id="data">{written}</script>'
     return (
         page_file("index.html")
         .replace("<title>sightline</title>", f"<title>{escaped_title}</title>")
-        .replace('<link rel="icon" href="icon.svg">\n', f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n')
+        .replace('<link rel="icon" href="icon.svg">', meta)
         .replace('<link rel="stylesheet" href="style.css">', f"<style>{style}</style>")
         .replace('<script type="module" src="main.js"></script>\n', "")
-        .replace(
-            "</body>",
-            f'<script type="application/json" id="data">{written}</script>\n<script type="module">{script}</script>\n</body>',
-        )
+        .replace("</body>", f'{element}\n<script type="module">{script}</script>\n</body>')
     )
 
 

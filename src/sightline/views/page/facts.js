@@ -19,7 +19,7 @@ export const gradientPanel = {
     const seconds = table.seconds[table.seconds.length - 1];
     const rows = table.rows[table.rows.length - 1];
     const pace = known(seconds) && seconds > 0 && rows ? ` ${whole(rows)} rows were used in ${num(seconds, 3)} s of training.` : '';
-    return { sentence: `From ${num(first)} to ${num(end)}, ${end < first ? `${num(first / end, 3)} times smaller` : `${num(end / first, 3)} times larger`}.${pace}` };
+    return { sentence: `From ${num(first)} to ${num(end)}, ${end < first ? `${num(first / end, 3)} times smaller` : `${num(end / first, 3)} times larger`}.${pace}`, header: ['epoch', 'gradient norm'], rows: table.number.map((k, i) => [whole(k), num(table.gradient_norm[i], 5)]) };
   },
 };
 

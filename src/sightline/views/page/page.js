@@ -61,6 +61,7 @@ export class Page {
 
   async #load(id) {
     if (this.scene && this.opened === id) return this.draw();
+    $('what').textContent = 'reading the run …';
     const [scene, table] = await Promise.all([this.source.scene(id), this.source.records(id)]);
     this.opened = id;
     this.show(scene, table);
@@ -252,6 +253,14 @@ export class Page {
     node.act = act;
     node.addEventListener('change', () => node.act(node.value));
     node.takeOver = (other) => { node.value = other.value; node.act = other.act; };
+    return node;
+  }
+
+  slider(name, value, act) {
+    const node = html(null, 'input', { type: 'range', min: 0, max: 1, step: 0.01, 'aria-label': name, title: name, 'data-key': name });
+    node.value = value;
+    node.addEventListener('input', () => act(Number(node.value)));
+    node.takeOver = (other) => { if (document.activeElement !== node) node.value = other.value; };
     return node;
   }
 

@@ -41,7 +41,7 @@ export const classPanels = [
     },
   },
   {
-    letter: 'F', title: 'Calibration: do the probabilities hold?', applies: scored, controls: () => [],
+    letter: 'F', title: 'Calibration', applies: scored, controls: () => [],
     draw(svg, view) {
       const bins = view.scene.scored.calibration;
       const p = plot(svg, { x: { low: 0, high: 1 }, y: { low: 0, high: 1 }, xName: 'stated probability', yName: 'share observed' });
@@ -57,7 +57,7 @@ export const classPanels = [
     },
   },
   {
-    letter: 'G', title: 'ROC: how well are the classes told apart?', applies: scored, controls: (view, page) => (view.scene.scored.roc.length > 1 ? classChoice(view, page) : []),
+    letter: 'G', title: 'ROC curve', applies: scored, controls: (view, page) => [...(view.scene.scored.roc.length > 1 ? classChoice(view, page) : []), page.slider('threshold', view.state.cut ?? 0.5, (v) => page.set({ cut: v === 0.5 ? undefined : v }))],
     draw(svg, view) {
       const curves = view.scene.scored.roc;
       const k = curves.length > 1 ? shownClass(view) : 0;
@@ -83,8 +83,9 @@ export const classPanels = [
       html(head, 'th', { scope: 'col' }, 'observed ↓ predicted →');
       classes.forEach((c) => html(head, 'th', { scope: 'col', class: 'number' }, short(c, 14)));
       const body = html(table, 'tbody');
-      const most = Math.max(...s.confusion.flat());
-      s.confusion.forEach((row, i) => {
+      const counts = classes.length === 2 ? atThreshold(s, view.state.cut ?? 0.5) : s.confusion;
+      const most = Math.max(...counts.flat());
+      counts.forEach((row, i) => {
         const tr = html(body, 'tr');
         html(tr, 'th', { scope: 'row' }, short(classes[i], 14));
         row.forEach((n, j) => {
@@ -92,10 +93,21 @@ export const classPanels = [
           td.style.setProperty('--share', String(Math.sqrt(n / most)));
         });
       });
-      return { sentence: `Right for ${percent(s.accuracy)} of rows; always guessing the largest class would be right for ${percent(s.guessing)}.` };
+      const right = counts.reduce((sum, r, i) => sum + r[i], 0) / counts.flat().reduce((a, b) => a + b, 0);
+      return { sentence: `${classes.length === 2 ? `At threshold ${num(view.state.cut ?? 0.5, 3)} right` : 'Right'} for ${percent(right)} of rows; always guessing the largest class would be right for ${percent(s.guessing)}.` };
     },
   },
 ];
+
+/** The matrix of two classes at another threshold, from the ROC curve. */
+function atThreshold(s, cut) {
+  if (cut === 0.5) return s.confusion;
+  const [no, yes] = s.confusion.map((r) => r[0] + r[1]);
+  const c = s.roc[0];
+  const at = Math.max(0, c.threshold.findLastIndex((t) => t === null || t >= cut));
+  const [hits, alarms] = [Math.round(c.y[at] * yes), Math.round(c.x[at] * no)];
+  return [[no - alarms, alarms], [yes - hits, hits]];
+}
 
 function drawSigmoid(svg, view, page) {
   const { scene, now, exact } = view;
@@ -143,7 +155,7 @@ function drawMap(svg, view) {
         const chance = probabilities(scene, values, [x0 + (i + 0.5) * w, y0 + (j + 0.5) * h])[k];
         const far = Math.abs(chance - 0.5);
         if (far < 0.02) continue;
-        el(p.inside, 'rect', { x: p.x(x0 + i * w), y: p.y(y0 + (j + 1) * h), width: p.x(w + x0) - p.x(x0) + 0.6, height: p.y(y0) - p.y(y0 + h) + 0.6, class: chance > 0.5 ? 'heat yes' : 'heat no', 'fill-opacity': (0.75 * far).toFixed(3) });
+        el(p.inside, 'rect', { x: p.x(x0 + i * w), y: p.y(y0 + (j + 1) * h), width: p.x(w + x0) - p.x(x0), height: p.y(y0) - p.y(y0 + h), class: chance > 0.5 ? 'heat yes' : 'heat no', 'fill-opacity': (0.75 * far).toFixed(3) });
       }
     }
   }

@@ -94,12 +94,13 @@ function drawPair(svg, view, page) {
   const ratio = ratioOf(form);
   const slice = view.terms.length > 2 ? `, a slice with the other ${view.terms.length - 2 === 1 ? 'coefficient' : 'coefficients'} held where they are` : '';
   const shape = `The valley is ${ratio >= 100 ? whole(Number(ratio.toPrecision(4))) : num(ratio, 3)} times longer than wide${isTrue ? '' : ', drawn stretched to fit'}${slice}.`;
-  return { sentence: `${sayWay(view)} ${shape}`, ...tableOf(view, [a, b]) };
+  const local = view.system.near ? ' The ellipses are those of the loss near its optimum.' : '';
+  return { sentence: `${sayWay(view)} ${shape}${local}`, ...tableOf(view, [a, b]) };
 }
 
 /** Axes on which one unit is as long across as up, as far as they differ in units: by the room of the picture. */
 function square(svg, [x0, x1, y0, y1]) {
-  const [w, h] = [(svg.clientWidth || 400) - 68, (svg.clientHeight || 240) - 42];
+  const [w, h] = [(Number(svg.dataset.width) || 400) - 68, (Number(svg.dataset.height) || 240) - 42];
   const unit = Math.max((x1 - x0) / w, (y1 - y0) / h);
   const [cx, cy] = [(x0 + x1) / 2, (y0 + y1) / 2];
   return [cx - (unit * w) / 2, cx + (unit * w) / 2, cy - (unit * h) / 2, cy + (unit * h) / 2];
@@ -143,7 +144,7 @@ function drawTrace(p, recorded, asked, here, view) {
 }
 
 function marks(p, view) {
-  const entries = [[view.changed ? 'asked' : 'now', view.changed ? 'what if' : 'recorded'], ['dot hollow', 'start: drag it']];
+  const entries = [[view.changed ? 'asked' : 'now', view.changed ? 'what if' : 'recorded'], ['dot hollow', view.scene.whatif ? 'start' : 'start: drag it']];
   if (!view.hidden) entries.push(['exact', 'exact']);
   legend(p, entries);
 }

@@ -12,7 +12,7 @@ function cloud(p, page, view, xs, ys, extreme) {
     if (known(v) && known(ys[i])) page.point(p, i, p.x(v), p.y(ys[i]), xs.length > 200 ? 2.2 : 3.5);
   });
   for (const i of extreme) {
-    if (!known(xs[i]) || !known(ys[i])) continue;
+    if (!known(xs[i]) || !known(ys[i]) || view.state.row === i) continue;
     const right = p.x(xs[i]) < p.box.right - 60;
     const [x, y] = [p.x(xs[i]) + (right ? 7 : -7), Math.max(p.box.top + 9, p.y(ys[i]) - 5)];
     el(p.svg, 'text', { x, y, 'text-anchor': right ? 'start' : 'end', class: 'row-name' }, places[i]);
@@ -81,7 +81,7 @@ export const residualPanels = [
       if (r.standardized) cookCurves(p, q, most);
       cloud(p, page, view, r.leverage, ys, r.extreme.cook || []);
       const top = (r.extreme.cook || [])[0];
-      if (top === undefined) return { sentence: 'Standardized residuals are not defined here.' };
+      if (top === undefined) return { sentence: 'Standardized residuals are not defined here.', header: [] };
       const size = r.cook[top];
       const say = size > 1 ? 'the fit hangs on it' : size > 0.5 ? 'look at it' : 'no row decides the fit';
       return { sentence: `Largest Cook's distance: ${view.scene.sample.places[top]} with ${num(size, 3)}; ${say}.`, ...table(view, ['leverage', 'standardized', "Cook's distance"], [r.leverage, ys, r.cook]) };

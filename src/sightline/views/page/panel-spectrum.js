@@ -1,6 +1,6 @@
 // D: one bar for each direction of the loss: how steep it is, how long it takes, and how it is doing.
 
-import { el, plot, legend } from './svg.js';
+import { el, plot, legend, enlarged } from './svg.js';
 import { num, known, whole, about, power, short } from './numbers.js';
 import { epochsTo, shrinks } from './closed.js';
 
@@ -9,7 +9,7 @@ const CRAWLING = 1e5; // epochs to 1 %
 
 export const spectrumPanel = {
   letter: 'D',
-  title: 'Curvature: one bar for each direction',
+  title: (scene) => (scene.systems[0].near ? 'Curvature at the optimum' : 'Curvature: one bar for each direction'),
   applies: (scene) => scene.systems.length > 0,
   controls: () => [],
 
@@ -77,9 +77,12 @@ function drawBars(p, found) {
     }
     el(p.svg, 'text', { x: p.box.left - 6, y: y + 4, 'text-anchor': 'end' }, nameOf(i, found.length));
     const words = d.state === 'diverging' ? 'grows' : d.state === 'frozen' ? `frozen from ${d.needs.slice(10)} on` : `${d.needs} ${d.needs === '1' ? 'epoch' : 'epochs'} to 1 %`;
-    const g = el(p.svg, 'text', { x: p.box.right + 8, y: y - 2 });
+    const high = 13 * enlarged();
+    const two = room > 2.2 * high;
+    const g = el(p.svg, 'text', { x: p.box.right + 8, y: two ? y - 2 : y + 4 });
     el(g, 'tspan', { class: `word ${d.state}` }, d.state.toUpperCase());
-    el(p.svg, 'text', { x: p.box.right + 8, y: y + 11 }, words);
+    if (two) el(p.svg, 'text', { x: p.box.right + 8, y: y - 2 + high }, words);
+    else el(g, 'tspan', { dx: 6 }, words);
   });
 }
 
@@ -96,6 +99,7 @@ function say(view, found) {
   const [low, high] = [found[found.length - 1].curvature, found[0].curvature];
   const lead = `Curvature ${num(low, 3)} to ${num(high, 4)}, condition number ${num(high / low, 3)}: the largest stable rate is ${num(view.limit, 4)}`;
   const slow = found[found.length - 1];
+  if (view.system.near) return `Near the optimum: curvature ${num(low, 3)} to ${num(high, 4)}, condition number ${num(high / low, 3)}. Farther away the loss has another shape.`;
   const tail = found.some((d) => d.state === 'diverging') ? `; rate ${num(view.step.lr, 4)} is beyond it` : slow.state === 'done' ? '; every direction has arrived' : slow.state === 'frozen' ? `; rounding stops the flattest at epoch ${slow.needs.slice(10)}` : `; the flattest needs ${about(slow.epochs)} epochs to lose 99 % of its error`;
   const stretch = found.every((d) => d.left <= 0.01) ? '; every direction has arrived' : tail;
   return `${lead}${stretch}.`;

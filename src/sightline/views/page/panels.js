@@ -62,10 +62,21 @@ export class Panels {
       const off = hidden.has(panel.letter) || (big ? big !== panel.letter : presenting && !'AC'.includes(panel.letter) && !(panel.letter === 'B' && !this.made.some((o) => o.panel.letter === 'A')));
       one.section.hidden = off;
       one.section.classList.toggle('big', big === panel.letter);
-      if (off) continue;
-      const isStatic = 'FGHI'.includes(panel.letter) || panel.letter === 'K';
-      const key = `${fresh}|${view.state.row}|${view.state.class}|${view.state.cut}|${big}|${presenting}|${one.stage.clientWidth}x${one.stage.clientHeight}`;
-      if (isStatic && one.key === key) continue;
+      one.stage.hidden = false;
+    }
+    const seen = this.made.filter((one) => !one.section.hidden);
+    for (const one of seen) { // all sizes first: a size that is read after something was drawn makes the browser lay out the page again
+      const { clientWidth, clientHeight } = one.stage;
+      one.size = [clientWidth, clientHeight];
+      if (one.svg) Object.assign(one.svg.dataset, { width: clientWidth, height: clientHeight });
+    }
+    for (const one of seen) {
+      const isStatic = 'FGHIK'.includes(one.panel.letter);
+      const key = `${fresh}|${view.state.row}|${view.state.class}|${view.state.cut}|${big}|${presenting}|${one.size}`;
+      if (isStatic && one.key === key) {
+        one.stage.hidden = Boolean(one.empty);
+        continue;
+      }
       one.key = key;
       this.#one(one, view);
     }
@@ -82,6 +93,8 @@ export class Panels {
       found = { sentence: `This panel could not be drawn: ${error.message}.` };
     }
     one.said.textContent = found.sentence || '';
+    one.empty = one.svg && !found.header;
+    if (one.empty) { one.svg.replaceChildren(); one.stage.hidden = true; }
     one.found = found;
     if (one.fold) {
       one.fold.hidden = !(found.rows && found.rows.length);

@@ -63,7 +63,7 @@ export function scale(kind, low, high, from, to) {
     return Object.assign(f, { low: 0, high, kind });
   }
   const f = (v) => from + ((v - low) / (high - low || 1)) * (to - from);
-  f.ticks = ticks(low, high, Math.max(3, Math.abs(to - from) / (to < from ? 38 : 64))).map((v) => [v, label(v)]);
+  f.ticks = ticks(low, high, Math.max(3, Math.abs(to - from) / ((to < from ? 38 : 64) * enlarged()))).map((v) => [v, label(v)]);
   f.invert = (p) => low + ((p - from) / (to - from)) * (high - low);
   return Object.assign(f, { low, high, kind });
 }
@@ -77,11 +77,18 @@ export function range(values, room = 0.06) {
   return [low - pad, high + pad];
 }
 
+/** How much larger text is on a projector. */
+export const enlarged = () => (document.documentElement.hasAttribute('data-present') ? 1.8 : 1);
+
 /** An empty plot with axes in `svg`: `x`, `y` are scales, `inside` is what is clipped to the frame. */
-export function plot(svg, { x, y, xName = '', yName = '', left = 52, bottom = 34, top = 8, right = 10 }) {
+export function plot(svg, { x, y, xName = '', yName = '', left: l = 52, bottom: b = 34, top = 8, right: r = 10 }) {
   svg.replaceChildren();
-  const width = Math.max(120, svg.clientWidth || Number(svg.dataset.width) || 400);
-  const height = Math.max(80, svg.clientHeight || Number(svg.dataset.height) || 240);
+  const big = enlarged();
+  const yLabels = y.ticks || scale(y.kind || 'linear', y.low, y.high, 200, 0).ticks;
+  const widest = Math.max(0, ...yLabels.map(([, text]) => String(text).length));
+  const [left, bottom, right] = [Math.max(l * big, (6.4 * widest + 26) * big), b * big, r > 20 ? r * big : r];
+  const width = Math.max(120, Number(svg.dataset.width) || svg.clientWidth || 400);
+  const height = Math.max(80, Number(svg.dataset.height) || svg.clientHeight || 240);
   svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
   const box = { left, right: width - right, top, bottom: height - bottom, width, height };
   const sx = scale(x.kind || 'linear', x.low, x.high, box.left, box.right);
@@ -92,9 +99,9 @@ export function plot(svg, { x, y, xName = '', yName = '', left = 52, bottom = 34
     const at = sx(v);
     if (at < box.left - 1 || at > box.right + 1) continue;
     el(axes, 'line', { x1: at, x2: at, y1: box.top, y2: box.bottom, class: 'grid' });
-    const half = 3.6 * String(text).length;
+    const half = 3.6 * big * String(text).length;
     if (at - half > beyond + 4) {
-      el(axes, 'text', { x: at, y: box.bottom + 13, 'text-anchor': 'middle' }, text);
+      el(axes, 'text', { x: at, y: box.bottom + 13 * big, 'text-anchor': 'middle' }, text);
       beyond = at + half;
     }
   }
@@ -102,12 +109,12 @@ export function plot(svg, { x, y, xName = '', yName = '', left = 52, bottom = 34
     const at = sy(v);
     if (at < box.top - 1 || at > box.bottom + 1) continue;
     el(axes, 'line', { x1: box.left, x2: box.right, y1: at, y2: at, class: 'grid' });
-    el(axes, 'text', { x: box.left - 5, y: at + 3.5, 'text-anchor': 'end' }, text);
+    el(axes, 'text', { x: box.left - 5, y: at + 3.5 * big, 'text-anchor': 'end' }, text);
   }
   if (xName) el(axes, 'text', { x: (box.left + box.right) / 2, y: height - 4, 'text-anchor': 'middle', class: 'name' }, xName);
   if (yName) {
     const middle = (box.top + box.bottom) / 2;
-    el(axes, 'text', { x: 11, y: middle, 'text-anchor': 'middle', transform: `rotate(-90 11 ${middle})`, class: 'name' }, yName);
+    el(axes, 'text', { x: 11 * big, y: middle, 'text-anchor': 'middle', transform: `rotate(-90 ${11 * big} ${middle})`, class: 'name' }, yName);
   }
   const id = `clip-${svg.id}`;
   const clip = el(svg, 'clipPath', { id });
@@ -143,7 +150,7 @@ export function cross(p, x, y, size = 7) {
 /** What the marks mean, in the corner of the plot that has the fewest of them. */
 export function legend(p, entries) {
   const g = el(p.svg, 'g', { class: 'legend', 'aria-hidden': 'true' });
-  const big = document.documentElement.hasAttribute('data-present') ? 1.8 : 1;
+  const big = enlarged();
   const row = 15 * big;
   const width = Math.max(...entries.map(([, text]) => text.length)) * 6.1 * big + 34;
   const height = row * entries.length + 4;
@@ -156,7 +163,7 @@ export function legend(p, entries) {
     const y = y0 + row * i;
     if (kind.startsWith('dot')) el(g, 'circle', { cx: x0 + 9, cy: y - 3, r: 3.5, class: kind.slice(4) || 'point' });
     else if (kind.startsWith('area')) el(g, 'rect', { x: x0, y: y - 8, width: 18, height: 9, class: kind.slice(5) });
-    else el(g, 'line', { x1: x0, x2: x0 + 18, y1: y - 3.5, y2: y - 3.5, class: kind });
+    else el(g, 'line', { x1: x0, x2: x0 + 18, y1: y - 3.5 * big, y2: y - 3.5 * big, class: kind });
     el(g, 'text', { x: x0 + 23, y }, text);
   });
 }

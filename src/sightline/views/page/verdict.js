@@ -31,6 +31,7 @@ export function askedVerdict(view) {
 /** What the run itself says, or what can be said of it while it goes on. */
 export function recordedVerdict(view) {
   const { scene, table } = view;
+  if (view.hidden) return { kind: 'going', word: 'GUESS FIRST', sentence: `at epoch ${whole(Math.max(view.k, 0))} the loss is ${num(view.loss, 6)}; where is the exact answer? h shows it` };
   if (scene.status === 'running') return goingOn(view);
   if (!scene.verdict) {
     const words = { killed: 'the process that wrote the run is gone', failed: 'training ended with an error', interrupted: 'the run was interrupted' };
@@ -75,7 +76,7 @@ export function drawVerdict(place, view, page) {
   html(said, 'strong', {}, ` ${view.changed ? 'What if: ' : ''}${verdict.word}`);
   said.append(`  ${verdict.sentence}.`);
   const warnings = verdict.warnings || [];
-  const main = warnings.find((w) => w.code === 'SL-FROZEN') || warnings.find((w) => w.code !== 'SL-COND') || warnings[0];
+  const main = view.hidden ? null : warnings.find((w) => w.code === 'SL-FROZEN') || warnings.find((w) => w.code !== 'SL-COND') || warnings[0];
   if (main) html(place, 'p', { class: 'why' }, `${main.text}.`);
   const tools = html(place, 'p', { class: 'fixes' });
   for (const [text, act, title] of page.buttonsFor(view)) {

@@ -29,7 +29,7 @@ export class View {
     this.recordedStep = stepOf(scene);
     const trained = scene.systems[0];
     this.trained = trained ? new System(trained) : null;
-    this.recorded = this.trained && scene.step.closed !== false && known(this.recordedStep.lr)
+    this.recorded = this.trained && !scene.whatif && scene.step.closed !== false && known(this.recordedStep.lr)
       ? new Path(this.trained, this.startUnits, this.recordedStep, scene.dtype) : null;
     this.#asked();
     this.#moment();

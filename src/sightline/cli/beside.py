@@ -1,0 +1,52 @@
+"""The page beside a fit: a process of its own, which reads the run folder and nothing else."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from ..records import Epoch
+
+__all__ = ["LivePage"]
+
+
+class LivePage:
+    """A sink that opens `sightline live` on the new run at the first record, and hears nothing of the others."""
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._before = set(output.glob("*/run.json"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, record: Epoch) -> None:  # noqa: ARG002 - a sink
+        """Start the page, once."""
+        if self._process is None:
+            new = sorted(set(self._output.glob("*/run.json")) - self._before)
+            if new:
+                self._process = _page(new[-1].parent)
+
+    def stay(self, folder: Path | None) -> None:
+        """Wait until the page is ended, by Ctrl-C or by itself."""
+        if self._process is None and folder is not None:
+            self._process = _page(folder)
+        if self._process is None:
+            return
+        click.echo("the page stays open; Ctrl-C ends it", err=True)
+        with suppress(KeyboardInterrupt):
+            self._process.wait()
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+                self._process.wait(5)
+        if self._process.poll() is None:
+            self._process.kill()
+
+
+def _page(folder: Path) -> subprocess.Popen[bytes]:
+    """What it prints goes where messages go, so that the result stays alone on stdout."""
+    return subprocess.Popen([sys.executable, "-m", "sightline", "live", str(folder)], stdout=sys.stderr.fileno())
