@@ -117,13 +117,14 @@ def readable(path: Path) -> Iterator[None]:
         ) from None
 
 
-def read_account(path: Path, values: Mapping[str, Any]) -> Account:
-    """The account in a run.json that `read_finished` found; within `readable`."""
+def read_account(path: Path, values: Mapping[str, Any], *, records: bool = True) -> Account:
+    """The account in a run.json that `read_finished` found, with or without its records; within `readable`."""
     result = values["result"]
     coefficients = [_with_infinity(Coefficient(**c), values.get("infinite", {})) for c in result["coef"]]
     warnings = tuple(Warning(w["code"], w["text"], tuple(w["fix"])) for w in result["warnings"])
     verdict = Verdict(result["verdict"], values["sentence"], warnings)
-    epochs = [e for e in read_epochs(path) if e.number <= result["epochs"]]  # while it is gone on with, there are more
+    seen = read_epochs(path) if records else iter(())
+    epochs = [e for e in seen if e.number <= result["epochs"]]  # while it is gone on with, there are more
     return Account(
         result, Names.of(values["design"], result), coefficients, verdict, epochs, path,
         values.get("source", {}), values["dtype"], RunSettings(**values["settings"]),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
 
-__all__ = ["Run", "load"]
+__all__ = ["Run", "load", "load_without_records"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -202,9 +202,18 @@ def load(folder: str | Path) -> Run:
 
     Raises RunError if the folder is missing, damaged or unfinished, UsageError if it is of a module, with what to do.
     """
+    return _read(folder, records=True)
+
+
+def load_without_records(folder: str | Path) -> Run:
+    """The same with no `epochs`, of which there may be a million."""
+    return _read(folder, records=False)
+
+
+def _read(folder: str | Path, *, records: bool) -> Run:
     path, values = read_finished(folder)
     with readable(path):
-        told = read_account(path, values)
+        told = read_account(path, values, records=records)
         factor = values.get("covariance_factor")
         return Run(
             told.result, Design.from_dict(values["design"]), told.coefficients, told.verdict, told.epochs, path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 START = {"Intercept": -35.0, "height": 0.45}
+AWAY = re.compile("net::ERR_(INCOMPLETE_CHUNKED_ENCODING|CONNECTION)")  # what a browser says of a server that ended
 READY = "() => window.sightline && window.sightline.page.view && !window.sightline.page.waiting"
 
 
@@ -152,7 +154,9 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         contexts.append(context)
         page = context.new_page()
         home = url.split("/", 3)[2]
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on(
+            "console", lambda m: complaints.append(m.text) if m.type == "error" and not AWAY.search(m.text) else None
+        )
         page.on("pageerror", lambda e: complaints.append(str(e)))
         page.on("request", lambda r: complaints.append(f"asked {r.url}") if r.url.split("/", 3)[2] != home else None)
         page.goto(url)

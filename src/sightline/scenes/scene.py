@@ -11,7 +11,7 @@ from ..data.design import Design
 from ..errors import RunError, SightlineError
 from ..job import Job
 from ..records import Verdict
-from ..run import load
+from ..run import load_without_records
 from ..runs.files import finite
 from ..runs.store import read_manifest, status_of
 from ..settings import RunSettings
@@ -72,7 +72,7 @@ def _table_scene(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
     settings, design = RunSettings(**manifest["settings"]), Design.from_dict(manifest["design"])
     source = manifest.get("source", {})
-    run = load(folder) if "result" in manifest else None
+    run = load_without_records(folder) if "result" in manifest else None
     job, missing = _job(folder, manifest, settings, design)
     scene: dict[str, Any] = {
         "kind": "classes" if design.classes else "line",

@@ -41,7 +41,7 @@ export class Panels {
     html(head, 'h2', { id: `${id}-title` }, title);
     one.tools = html(head, 'div', { class: 'tools' });
     one.stage = html(section, 'div', { class: panel.isTable ? 'listing' : 'stage' });
-    if (panel.isTable) Object.entries({ tabindex: '0', role: 'region', 'aria-labelledby': `${id}-title` }).forEach(([k, v]) => one.stage.setAttribute(k, v));
+    if (panel.isTable) Object.entries({ tabindex: '0', role: 'group', 'aria-label': `${title}, the table` }).forEach(([k, v]) => one.stage.setAttribute(k, v));
     else one.svg = el(one.stage, 'svg', { id: `draw-${panel.letter}`, role: 'img', 'aria-labelledby': `${id}-title ${id}-said` });
     one.said = html(section, 'p', { class: 'reading', id: `${id}-said` });
     if (!panel.isTable) {
@@ -116,7 +116,7 @@ export class Panels {
     const old = one.fold.querySelector('.scroll');
     if (old) old.remove();
     if (!one.fold.open || !one.found || !one.found.rows) return;
-    const wrap = html(one.fold, 'div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Data of the picture' });
+    const wrap = html(one.fold, 'div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': 'data of the picture' });
     const table = html(wrap, 'table');
     const head = html(html(table, 'thead'), 'tr');
     one.found.header.forEach((name) => html(head, 'th', { scope: 'col' }, name));

@@ -16,10 +16,10 @@ export class RunList {
   async show(found, state) {
     const { place, page } = this;
     place.replaceChildren();
-    html(place, 'h1', {}, found.runs.length === 1 ? '1 run' : `${found.runs.length} runs`);
+    html(place, 'h2', { class: 'large' }, found.runs.length === 1 ? '1 run' : `${found.runs.length} runs`);
     html(place, 'p', { class: 'reading' }, found.runs.length ? `In ${found.folder}. Choose one to see it, or mark some to lay them over each other.` : `No runs in ${found.folder} yet: train one, and it appears here.`);
     const chosen = (state.with || '').split(',').filter(Boolean);
-    const wrap = html(place, 'div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Runs' });
+    const wrap = html(place, 'div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': 'runs' });
     const table = html(wrap, 'table', { class: 'runs' });
     const head = html(html(table, 'thead'), 'tr');
     for (const name of ['beside', 'run', 'state', 'formula or module', 'loss', 'epochs', 'started', 'loss by epoch']) html(head, 'th', { scope: 'col' }, name);
@@ -48,7 +48,7 @@ export class RunList {
   }
 
   async #beside(place, runs) {
-    html(place, 'h2', {}, 'Beside each other');
+    html(place, 'h3', {}, 'Beside each other');
     const stage = html(place, 'div', { class: 'stage tall' });
     const svg = el(stage, 'svg', { id: 'beside', role: 'img', 'aria-label': 'The loss of the marked runs by epoch' });
     const tables = await Promise.all(runs.map((r) => this.page.source.records(r.run)));
