@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ from .runs.store import RunFolder
 if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
+
+    from .views.scene_figures import Figures
 
 __all__ = ["Run", "load", "load_without_records"]
 
@@ -117,6 +120,13 @@ class Run(Account):
         from .views.figures import overview
 
         return overview(self)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The panels of the page as pictures, each into axes of yours: `run.figures.loss(ax=axes)`; see `Figures`."""
+        from .scenes.figures import figures_of
+
+        return figures_of(self)
 
     def training_rows(self) -> Rows | None:
         """The rows this run was trained on, read again from their file for a loaded run; None where they are gone

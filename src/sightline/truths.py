@@ -4,28 +4,36 @@ loaded.
 
 from __future__ import annotations
 
+from .answer import Pairs
+from .linear.objective import Objective
 from .objectives import objective_of
 from .parameters import Layout
 from .prepare import Prepared
+from .rows import Rows
 from .settings import RunSettings
 from .truth import Truth
 
-__all__ = ["truth_of"]
+__all__ = ["truth_of", "truth_of_rows"]
 
 
 def truth_of(prepared: Prepared, settings: RunSettings) -> Truth:
     """Solve the very objective that is trained."""
     layout = Layout(prepared.design, prepared.loss)
     objective = objective_of(layout, prepared.rows, settings)
-    if prepared.loss == "mse" and not objective.lasso.any():
+    return truth_of_rows(layout, objective, prepared.rows, settings, prepared.pairs)
+
+
+def truth_of_rows(layout: Layout, objective: Objective, rows: Rows, settings: RunSettings, pairs: Pairs) -> Truth:
+    """The same of rows; `pairs` gives columns and target beyond float64."""
+    if layout.loss == "mse" and not objective.lasso.any():
         from .squared_truth import SquaredTruth
 
-        return SquaredTruth.of(layout, objective, prepared.rows, settings, pairs=prepared.pairs)
-    likelihood = prepared.loss in ("bce", "bce-probability", "cross-entropy")
+        return SquaredTruth.of(layout, objective, rows, settings, pairs=pairs)
+    likelihood = layout.loss in ("bce", "bce-probability", "cross-entropy")
     if likelihood and not (settings.decay or objective.lasso.any() or settings.loss_opt):
         from .class_truth import ClassTruth
 
-        return ClassTruth.of(layout, objective, prepared.rows, settings, pairs=prepared.pairs)
+        return ClassTruth.of(layout, objective, rows, settings, pairs=pairs)
     from .general_truth import GeneralTruth
 
-    return GeneralTruth.of(layout, objective, prepared.rows, settings)
+    return GeneralTruth.of(layout, objective, rows, settings)

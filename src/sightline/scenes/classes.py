@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..class_metrics import probabilities_at
-from ..job import Job
 from ..linear.classification import calibration, confusion_matrix, per_class, roc_curve, stated, wilson_interval
-from ..run import Run
+from ..views.subject import Subject
 from .sampling import chosen_rows, short
+from .standpoint import Standpoint
 
 __all__ = ["class_pictures"]
 
@@ -21,11 +21,11 @@ MOST_LABELS = 30
 BINS = 10
 
 
-def class_pictures(job: Job, run: Run | None) -> dict[str, Any]:
+def class_pictures(stand: Standpoint, run: Subject | None) -> dict[str, Any]:
     """`map` with up to two numeric columns, `calibration`, `roc`, `confusion` of the trained model, else of the exact
     one; `separable` where no finite answer exists.
     """
-    design, rows, truth = job.prepared.design, job.prepared.rows, job.truth
+    design, rows, truth = stand.design, stand.rows, stand.truth
     X = rows.X * design.scale + design.center
     codes = rows.y.astype(np.intp)
     kept = chosen_rows(len(rows), most=500)

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ..job import Job
 from ..linear.smooth import lowess
 from ..settings import RunSettings
 from .sampling import EXTREME, chosen_rows, counts, extreme, short
+from .standpoint import Standpoint
 
 __all__ = ["residual_pictures"]
 
@@ -23,12 +23,12 @@ BLOCK = 65_536
 GRID = 41
 
 
-def residual_pictures(job: Job, settings: RunSettings) -> dict[str, Any]:
+def residual_pictures(stand: Standpoint, settings: RunSettings) -> dict[str, Any]:
     """`rows` of the pictures with their names, `points` or `added`, and `residuals`; `band` of one column.
 
     All of the exact answer, whatever training has reached.
     """
-    truth, rows = job.truth, job.prepared.rows
+    truth, rows = stand.truth, stand.rows
     if truth.optimum is None:
         return {}
     theta, y = truth.optimum, rows.y
@@ -37,7 +37,7 @@ def residual_pictures(job: Job, settings: RunSettings) -> dict[str, Any]:
     fitted = _fitted(rows.X, theta, truth.layout.design.intercept)
     residual = y - fitted
     factor = truth.covariance_factor() if truth.layout.loss == "mse" else None
-    measures = _measures(job, residual, factor)
+    measures = _measures(stand, residual, factor)
     named = {name: extreme(np.abs(values)) for name, values in measures.items() if name in ("residual", "cook")}
     named["standardized"] = extreme(np.abs(measures["standardized"])) if "standardized" in measures else []
     always = sorted({i for found in named.values() for i in found})
@@ -46,16 +46,16 @@ def residual_pictures(job: Job, settings: RunSettings) -> dict[str, Any]:
         "sample": {"of": len(y), "places": [rows.place(int(i)) for i in kept], "y": short(y[kept])},
         "residuals": _residual_columns(fitted, measures, kept, named),
     }
-    return {**shown, **_data(job, kept, factor, settings)}
+    return {**shown, **_data(stand, kept, factor, settings)}
 
 
 def _fitted(X: Array, theta: Array, intercept: bool) -> Array:
     return np.asarray(X @ theta[: X.shape[1]] + (theta[-1] if intercept else 0.0))
 
 
-def _measures(job: Job, residual: Array, factor: Array | None) -> dict[str, Array]:
+def _measures(stand: Standpoint, residual: Array, factor: Array | None) -> dict[str, Array]:
     """Residuals, and of least squares leverage, standardized residuals and Cook's distance, by ‖F z‖²."""
-    rows, design, truth = job.prepared.rows, job.prepared.design, job.truth
+    rows, design, truth = stand.rows, stand.design, stand.truth
     found = {"residual": residual}
     df = truth.df
     if factor is None or df <= 0:
@@ -113,38 +113,38 @@ def _normal_scores(values: Array) -> Array:
     return scores
 
 
-def _data(job: Job, kept: NDArray[np.intp], factor: Array | None, settings: RunSettings) -> dict[str, Any]:
+def _data(stand: Standpoint, kept: NDArray[np.intp], factor: Array | None, settings: RunSettings) -> dict[str, Any]:
     """One column: its points; several: observed against predicted, and the added-variable pictures."""
-    design, rows = job.prepared.design, job.prepared.rows
+    design, rows = stand.design, stand.rows
     names = design.encoding.terms
     if len(names) == 1:
         x = rows.X[:, 0] * design.scale[0] + design.center[0]
         found: dict[str, Any] = {"points": {"name": names[0], "x": short(x[kept])}}
         if len(x) > BINNED:
             found["points"]["counts"] = counts(x, rows.y)
-        band = _band(job, x, factor, settings)
+        band = _band(stand, x, factor, settings)
         return {**found, "band": band} if band else found
-    return {"columns": list(names), "added": [_added(job, j) for j in range(min(len(names), ADDED))]}
+    return {"columns": list(names), "added": [_added(stand, j) for j in range(min(len(names), ADDED))]}
 
 
-def _band(job: Job, x: Array, factor: Array | None, settings: RunSettings) -> dict[str, Any] | None:
+def _band(stand: Standpoint, x: Array, factor: Array | None, settings: RunSettings) -> dict[str, Any] | None:
     """ŷ ± t √(σ² + x'Cx): where one new observation lies, of the exact line."""
-    df, design = job.truth.df, job.prepared.design
-    if factor is None or df < 1 or job.prepared.rows.weight is not None:
+    df, design = stand.truth.df, stand.design
+    if factor is None or df < 1 or stand.rows.weight is not None:
         return None
     margin = (x.max() - x.min()) / 7.0 or 1.0
     at = np.linspace(x.min() - margin, x.max() + margin, GRID)
     z = (at - design.center[0]) / design.scale[0]
     Z = np.column_stack([z, np.ones(GRID)]) if design.intercept else z[:, None]
-    sigma = job.truth.statistics["sigma"]
+    sigma = stand.truth.statistics["sigma"]
     t = float(special.stdtrit(df, 0.5 + settings.level / 2.0))
     half = t * float(sigma) * np.sqrt(1.0 + ((Z @ factor.T) ** 2).sum(axis=1))
     return {"x": short(at), "half": short(half), "level": settings.level}
 
 
-def _added(job: Job, j: int) -> dict[str, Any]:
+def _added(stand: Standpoint, j: int) -> dict[str, Any]:
     """Column j and the target, both less what the other columns explain: the slope is the coefficient of j."""
-    design, rows = job.prepared.design, job.prepared.rows
+    design, rows = stand.design, stand.rows
     kept = chosen_rows(len(rows), most=20_000)  # of more rows a sample tells the same
     X = rows.X[kept]
     w = np.ones(len(kept)) if rows.weight is None else rows.weight[kept]

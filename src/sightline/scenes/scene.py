@@ -17,8 +17,10 @@ from ..runs.store import read_manifest, status_of
 from ..settings import RunSettings
 from .commands import commands_of, said_settings
 from .modules import module_scene
+from .standpoint import Standpoint
+from .truths import truth_scene
 
-__all__ = ["FORMAT", "scene_of", "verdict_of"]
+__all__ = ["FORMAT", "scene_of", "stand_of", "verdict_of"]
 
 FORMAT = 1
 
@@ -68,8 +70,6 @@ def verdict_of(verdict: Verdict) -> dict[str, Any]:
 
 def _table_scene(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """A linear, logistic or softmax model of a table."""
-    from .truths import truth_scene
-
     settings, design = RunSettings(**manifest["settings"]), Design.from_dict(manifest["design"])
     source = manifest.get("source", {})
     run = load_without_records(folder) if "result" in manifest else None
@@ -84,7 +84,15 @@ def _table_scene(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     if job is not None:
         scene["before"] = verdict_of(Verdict("RUNNING", "", tuple(job.warnings)))["warnings"]
-    return {**scene, **truth_scene(job, run, settings, design)}
+    stand = None if job is None else stand_of(job)
+    return {**scene, **truth_scene(stand, run, settings, design)}
+
+
+def stand_of(job: Job) -> Standpoint:
+    """From where the page of a fit looks at it."""
+    engine = {"name": job.engine_name, "reason": job.reason}
+    frozen_at = job.freeze.epoch if job.freeze else None
+    return Standpoint(job.truth, job.prepared.rows, job.settings, job.step, job.evidence, engine, frozen_at)
 
 
 def _job(

@@ -13,7 +13,8 @@ from ..run import Run
 from ..runs.files import finite
 from ..settings import RunSettings
 from .commands import said_settings
-from .scene import verdict_of
+from .figures import table_of
+from .scene import stand_of, verdict_of
 from .truths import truth_scene
 
 __all__ = ["stories"]
@@ -53,21 +54,7 @@ def _scene(name: str, formula: str, data: dict[str, list[float]], settings: RunS
         "verdict": verdict_of(run.verdict), "before": [], "kind": "line", "name": name, "formula": formula,
         "target": job.prepared.design.target, "rows": len(job.prepared.rows), "fingerprint": None,
         "settings": said_settings(settings), "dtype": settings.dtype, "commands": [], "missing": None,
-        **truth_scene(job, None, settings, job.prepared.design),
+        **truth_scene(stand_of(job), None, settings, job.prepared.design),
     }  # fmt: skip
-    return {"scene": finite(scene), "table": _records(run)}
-
-
-def _records(run: Run) -> dict[str, Any]:
-    """The records of the story's own training."""
-    terms = [c.term for c in run.coefficients]
-    return {
-        "number": [e.number for e in run.epochs],
-        **{
-            name: [getattr(e, name) for e in run.epochs]
-            for name in ("train_loss", "running_loss", "valid_loss", "gradient_norm", "lr", "rows", "seconds")
-        },
-        "parameters": [[float(e.parameters[t]) for t in terms] for e in run.epochs],
-        "generation": 0,
-        "of": len(run.epochs),
-    }
+    table = {**table_of(run.epochs, [c.term for c in run.coefficients]), "generation": 0, "of": len(run.epochs)}
+    return {"scene": finite(scene), "table": finite(table)}

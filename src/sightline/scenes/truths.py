@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..data.design import Design
-from ..job import Job
 from ..records import Coefficient
-from ..run import Run
 from ..settings import RunSettings
+from ..views.subject import Subject
+from .standpoint import Standpoint
 from .systems import systems_of
 
 __all__ = ["truth_scene"]
@@ -18,37 +18,37 @@ __all__ = ["truth_scene"]
 MOST_COEFFICIENTS = 1000
 
 
-def truth_scene(job: Job | None, run: Run | None, settings: RunSettings, design: Design) -> dict[str, Any]:
-    """Exact coefficients, loss, curvature; panels of the data from the rows, where `job` has them."""
-    table = job.truth.coefficients(None) if job else list(run.coefficients) if run else []
+def truth_scene(stand: Standpoint | None, run: Subject | None, settings: RunSettings, design: Design) -> dict[str, Any]:
+    """Exact coefficients, loss, curvature; panels of the data from the rows, where `stand` has them."""
+    table = stand.truth.coefficients(None) if stand else list(run.coefficients) if run else []
     scene: dict[str, Any] = {
         "coef": [_line(c) for c in table[:MOST_COEFFICIENTS]],
         "level": settings.level,
-        "loss": _loss(job, run, settings),
-        "fit": _fit(job, run),
-        "curvature": _curvature(job, run),
-        "step": _step(job, run),
+        "loss": _loss(stand, run, settings),
+        "fit": _fit(stand, run),
+        "curvature": _curvature(stand, run),
+        "step": _step(stand, run),
         "classes": list(design.classes),
-        **systems_of(job, run),
+        **systems_of(stand, run),
     }
     if run is not None:
         scene["frozen_at"], scene["metrics"] = run.result["frozen_at"], run.result.get("metrics")
         scene["engine"] = run.result["engine"]
-    elif job is not None:
-        scene["frozen_at"] = job.freeze.epoch if job.freeze else None
-        scene["engine"] = {"name": job.engine_name, "reason": job.reason}
-    if job is not None:
-        scene.update(_pictures(job, run, settings))
+    elif stand is not None:
+        scene["frozen_at"] = stand.frozen_at
+        scene["engine"] = dict(stand.engine)
+    if stand is not None:
+        scene.update(_pictures(stand, run, settings))
     return scene
 
 
-def _pictures(job: Job, run: Run | None, settings: RunSettings) -> dict[str, Any]:
+def _pictures(stand: Standpoint, run: Subject | None, settings: RunSettings) -> dict[str, Any]:
     from .classes import class_pictures
     from .residuals import residual_pictures
 
-    if job.prepared.design.classes:
-        return class_pictures(job, run)
-    return residual_pictures(job, settings)
+    if stand.design.classes:
+        return class_pictures(stand, run)
+    return residual_pictures(stand, settings)
 
 
 def _line(c: Coefficient) -> dict[str, Any]:
@@ -56,10 +56,10 @@ def _line(c: Coefficient) -> dict[str, Any]:
     return {"term": c.term, **{k: None if v is None else float(v) for k, v in numbers.items()}}
 
 
-def _loss(job: Job | None, run: Run | None, settings: RunSettings) -> dict[str, Any]:
+def _loss(stand: Standpoint | None, run: Subject | None, settings: RunSettings) -> dict[str, Any]:
     """The loss by name, its exact value and that of the best constant; `floor` is whether it is a lower bound."""
-    if job is not None:
-        truth = job.truth
+    if stand is not None:
+        truth = stand.truth
         exact, name = float(truth.loss), truth.layout.loss
         baseline: float | None = float(truth.baseline)
         attained = truth.optimum is not None
@@ -74,32 +74,32 @@ def _loss(job: Job | None, run: Run | None, settings: RunSettings) -> dict[str, 
     }  # fmt: skip
 
 
-def _fit(job: Job | None, run: Run | None) -> dict[str, Any]:
+def _fit(stand: Standpoint | None, run: Subject | None) -> dict[str, Any]:
     if run is not None:
         return {**run.result["fit"], "df": run.result["df"]}
-    return {} if job is None else {**job.truth.statistics, "df": job.truth.df}
+    return {} if stand is None else {**stand.truth.statistics, "df": stand.truth.df}
 
 
-def _curvature(job: Job | None, run: Run | None) -> dict[str, Any] | None:
-    if job is not None:
-        return job.truth.curvature.summary(job.evidence.lr_limit)
+def _curvature(stand: Standpoint | None, run: Subject | None) -> dict[str, Any] | None:
+    if stand is not None:
+        return stand.truth.curvature.summary(stand.evidence.lr_limit)
     return run.result["curvature"] if run is not None else None
 
 
-def _step(job: Job | None, run: Run | None) -> dict[str, Any]:
+def _step(stand: Standpoint | None, run: Subject | None) -> dict[str, Any]:
     """The optimizer as it is used."""
-    closed = _closed(job, run)
+    closed = _closed(stand, run)
     if run is not None:
         return {**run.result["optimizer"], "closed": closed}
-    if job is None:
+    if stand is None:
         return {}
-    return {"name": job.settings.optimizer, **job.step.options, "reason": job.step.reason, "closed": closed}
+    return {**stand.optimizer, "closed": closed}
 
 
-def _closed(job: Job | None, run: Run | None) -> bool:
+def _closed(stand: Standpoint | None, run: Subject | None) -> bool:
     """Whether its path is one of gradient descent at one rate on all rows."""
-    if job is not None:
-        options = job.step.options
-        return job.evidence.is_gradient_descent and not options.get("dampening") and not options.get("maximize")
+    if stand is not None:
+        options = stand.step.options
+        return stand.evidence.is_gradient_descent and not options.get("dampening") and not options.get("maximize")
     s = run.settings if run is not None else RunSettings()
     return s.optimizer.lower() == "sgd" and s.batch_size is None and s.schedule is None and not (s.warmup or s.opt)

@@ -18,11 +18,12 @@ from ..words import plain
 from .subject import Subject
 
 __all__ = [
-    "EXACT", "INK", "POINT", "TRAINED", "as_text", "draw_loss", "floor_of", "log_epochs", "name_axes", "sample", "save",
-    "single",
+    "CLASSIC", "EXACT", "INK", "OK", "POINT", "TRAINED", "as_text", "draw_loss", "floor_of", "log_epochs", "name_axes",
+    "sample", "save", "single",
 ]  # fmt: skip
 
-POINT, TRAINED, EXACT, INK = "#0e1cae", "#d62728", "#222222", "#444444"
+POINT, TRAINED, EXACT, OK, INK = "#16191d", "#041062", "#bd2e04", "#0f7c7c", "#515c68"  # as on the page
+CLASSIC = "#d62728"  # the red line of the classic exercise
 DRAWN = 1e250  # a logarithmic axis needs room around it
 MOST_POINTS = 5000  # more would only blacken the picture; a seeded sample of them is drawn
 

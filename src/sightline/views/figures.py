@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..records import Epoch
 from .class_figures import class_epoch_figure, class_overview
 from .drawing import (
+    CLASSIC,
     EXACT,
     INK,
     POINT,
@@ -54,7 +55,7 @@ def epoch_figure(run: Subject, epoch: Epoch) -> Figure:
     if run.design.classes:
         return class_epoch_figure(run, epoch)
     figure, axes = single()
-    _draw_fit(axes, run, epoch)
+    _draw_fit(axes, run, epoch, CLASSIC)
     axes.set_title(f"Epoch {epoch.number}")  # the classic title
     return figure
 
@@ -131,7 +132,7 @@ def save_figures(run: Subject, *, every: bool) -> list[Path]:
     return sorted(folder.glob("*.png"))
 
 
-def _draw_fit(axes: Axes, run: Subject, epoch: Epoch | None) -> bool:
+def _draw_fit(axes: Axes, run: Subject, epoch: Epoch | None, color: str = TRAINED) -> bool:
     """One numeric feature: points and lines; else observed against predicted. False if the rows are not at hand."""
     rows = run.training_rows()
     if rows is None:
@@ -141,7 +142,8 @@ def _draw_fit(axes: Axes, run: Subject, epoch: Epoch | None) -> bool:
     trained = _coefficients(run, epoch)[: len(run.design.terms)]  # of the mean alone, where there is a variance too
     exact = [c.exact if c.exact is not None else 0.0 for c in run.coefficients]
     if len(terms) == 1 and len(np.unique(X[:, 0])) > 2:
-        _draw_line(axes, run, X[:, 0], rows.y, trained, exact, run.epochs[-1:] if epoch is None else run.epochs[1:])
+        seen = run.epochs[-1:] if epoch is None else run.epochs[1:]
+        _draw_line(axes, run, X[:, 0], rows.y, trained, exact, seen, color)
     else:
         _draw_predicted(axes, run, X, rows.y, trained)
     return True
@@ -154,7 +156,14 @@ def _coefficients(run: Subject, epoch: Epoch | None) -> list[float]:
 
 
 def _draw_line(
-    axes: Axes, run: Subject, x: Array, y: Array, trained: list[float], exact: list[float], seen: Sequence[Epoch]
+    axes: Axes,
+    run: Subject,
+    x: Array,
+    y: Array,
+    trained: list[float],
+    exact: list[float],
+    seen: Sequence[Epoch],
+    color: str,
 ) -> None:
     """Points and both lines; `seen` are the epochs whose lines the picture leaves room for."""
     points = sample(len(y))
@@ -166,7 +175,7 @@ def _draw_line(
     at = np.linspace(ends[0], ends[1], 101) if _counts(run) else ends
     bottom, top = _heights(run, ends, y, seen)
     for values, name, style in (
-        (trained, "trained", {"color": TRAINED, "linewidth": 2.2}),
+        (trained, "trained", {"color": color, "linewidth": 2.2}),
         (exact, "exact", {"color": EXACT, "linewidth": 1.4, "linestyle": "--"}),
     ):
         line = _line(run, values, at)

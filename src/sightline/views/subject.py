@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..records import Coefficient, Epoch, Verdict
+from ..records import Coefficient, Direction, Epoch, Verdict
 from ..settings import RunSettings
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Subject(Told, Protocol):
     def design(self) -> Design: ...
     @property
     def rank(self) -> int: ...
+    @property
+    def directions(self) -> Sequence[Direction]: ...
     @property
     def covariance_factor(self) -> NDArray[np.float64] | None: ...
     def training_rows(self) -> Rows | None: ...
