@@ -31,6 +31,7 @@ COMMANDS = {
     "runs": ("look", "The runs in a folder."),
     "live": ("live", "A local web page of runs, while they train and afterwards."),
     "report": ("report", "A run as one web page in one file."),
+    "animate": ("animate", "A run as a moving picture."),
     "predict": ("apply", "Predictions of a trained model for the rows of a table."),
     "evaluate": ("apply", "How well a trained model does on other data."),
     "validate": ("validate", "How many digits are right on this machine."),

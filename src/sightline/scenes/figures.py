@@ -28,6 +28,7 @@ def figures_of(run: Subject) -> Figures:
     stand = None if rows is None else Standpoint.of(_truth(run, rows), rows, run.settings)
     scene = {
         "missing": None if rows is not None else "the rows of this run are gone or have changed",
+        "kind": "classes" if run.design.classes else "line",
         "target": run.design.target,
         **truth_scene(stand, run, run.settings, run.design),
     }

@@ -15,6 +15,7 @@ from ..errors import UsageError
 from .drawing import EXACT, INK, OK, POINT, TRAINED, as_text, log_epochs, name_axes
 from .panels import head
 from .readings import READINGS, loss_at, num
+from .way_readings import WAY_READINGS
 
 __all__ = ["Figures"]
 
@@ -38,6 +39,12 @@ class Figures:
 
     def __init__(self, scene: Mapping[str, Any], table: Mapping[str, Any]) -> None:
         self._scene, self._table = scene, table
+
+    def reading(self, name: str) -> str:
+        """The sentence of a picture, as the page has it below the panel."""
+        if (reason := self._reason(name)) is not None:
+            raise UsageError(f"there is no picture {name!r} of this run: {reason}")
+        return {**READINGS, **WAY_READINGS}[name](self._scene, self._table)
 
     def __dir__(self) -> list[str]:
         """Those that there are."""
@@ -215,6 +222,8 @@ class Figures:
     def _reason(self, name: str) -> str | None:
         """Why there is no such picture; None where there is."""
         scene = self._scene
+        if name not in PICTURES:
+            return f"there are {', '.join(PICTURES)}"
         lacks = scene.get("missing") or "the rows of the run are not at hand"
         if name == "fit":
             return None if "points" in scene else f"it is for one column: {lacks}" if scene.get("missing") else (
@@ -243,8 +252,7 @@ class Figures:
 
     def _end(self, name: str, axes: Axes, title: str, x: str, y: str) -> Axes:
         name_axes(axes, x, y, "")
-        reading = READINGS[name](self._scene, self._table) if name in READINGS else ""
-        head(axes, title, reading)
+        head(axes, title, self.reading(name))
         if axes.get_legend_handles_labels()[1]:
             axes.legend(fontsize=9, frameon=False)
         return axes
