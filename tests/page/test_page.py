@@ -375,3 +375,25 @@ def test_a_report_is_the_same_page(runs, open_page, tmp_path, server):
     addresses = re.findall(r"\w+://[^\s'\"]*", Path(path).read_text(encoding="utf-8"))
     assert set(addresses) == {"http://www.w3.org/2000/svg"}  # a namespace, which nobody asks for
     assert page.pdf()[:4] == b"%PDF"
+
+
+@pytest.mark.parametrize("name", ["example", "many", "logistic", "softmax", "apart", "adam", "diverged"])
+def test_figures_have_the_sentences_of_the_page(server, runs, open_page, name):
+    import sightline
+
+    page = open_page(f"{server.base}#run={getattr(runs, name)}", height=1600)
+    figures = sightline.load(runs.folder / getattr(runs, name)).figures
+    panels = {
+        "loss": "B", "path": "C", "spectrum": "D", "coefficients": "E", "residuals": "F", "qq": "G",
+        "scale_location": "H", "leverage": "I", "fit": "A", "calibration": "F", "roc": "G",
+    }  # fmt: skip
+    compared = 0
+    for picture in dir(figures):
+        said = page.locator(f"#panel-{panels[picture]} .reading").inner_text()
+        mine = figures.reading(picture)
+        if picture in ("spectrum", "roc", "loss", "path"):  # where the page goes on with what it alone draws
+            assert said.startswith(mine.rstrip(".")), (said, mine)
+        else:
+            assert said == mine
+        compared += 1
+    assert compared >= 3

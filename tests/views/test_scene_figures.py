@@ -73,7 +73,7 @@ def test_the_line_and_the_loss_are_those_of_the_records(run):
 
 
 def test_leverage_is_that_of_the_hat_matrix(run):
-    points = run.figures.leverage().collections[0].get_offsets()
+    points = np.asarray(run.figures.leverage().collections[0].get_offsets())
     assert points[:, 0] == pytest.approx(np.diag(X @ np.linalg.inv(X.T @ X) @ X.T), rel=1e-6)
 
 

@@ -44,10 +44,16 @@ def fit_command(data: str, formula: str, settings: RunSettings) -> str:
 
 
 def _of_mapping(flag: str, values: Mapping[str, Any]) -> list[str]:
-    pairs = [f"{name}={value!r}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()]
+    pairs = [f"{name}={_typed(value)}" for name, value in values.items()]
     if flag == "--start":
         return [flag, shlex.quote(",".join(pairs))]
     return [part for pair in pairs for part in (flag, shlex.quote(pair))]
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_typed, value))
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def commands_of(folder: Path, source: Mapping[str, Any], formula: str, settings: RunSettings) -> list[dict[str, str]]:
@@ -61,6 +67,12 @@ def commands_of(folder: Path, source: Mapping[str, Any], formula: str, settings:
         ("predictions", f"sightline predict {run} new.csv"),
     ]
     return [{"what": what, "command": command} for what, command in found]
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_typed(v)}" for name, v in value.items())
+    return plain(value) if isinstance(value, float) else str(value)
 
 
 def said_settings(settings: RunSettings) -> list[list[str]]:
@@ -82,7 +94,7 @@ def said_settings(settings: RunSettings) -> list[list[str]]:
     told = {"optimizer", "lr", "momentum", "epochs", "batch_size", "standardize", "dtype", "seed", "figures", "engine"}
     default = RunSettings()
     more = {
-        f.name.replace("_", " "): str(dict(value) if isinstance(value, Mapping) else value)
+        f.name.replace("_", " "): _said(value)
         for f in fields(settings)
         if f.name not in told and (value := getattr(settings, f.name)) != getattr(default, f.name)
     }

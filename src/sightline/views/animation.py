@@ -27,7 +27,7 @@ def frames_of(numbers: Sequence[int], most: int = MOST_FRAMES) -> list[int]:
     """The places of the records that are shown: all of few; of many the first ones and then ever farther apart.
 
     >>> frames_of(range(4)), frames_of(range(1000), 5)
-    ([0, 1, 2, 3], [0, 1, 5, 31, 177, 999])
+    ([0, 1, 2, 3], [0, 1, 6, 32, 178, 999])
     """
     n = len(numbers)
     if n <= most:

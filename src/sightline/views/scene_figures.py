@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from ..errors import UsageError
 from .drawing import EXACT, INK, OK, POINT, TRAINED, as_text, log_epochs, name_axes
 from .panels import head
 from .readings import READINGS, loss_at, num
+from .scene_marks import BAD, all_finite, as_array, draw_rings, draw_smooth, hessian_of_pair, line_at
 from .way_readings import WAY_READINGS
 
 __all__ = ["Figures"]
 
-Array = NDArray[np.float64]
 TINY = 1e-12  # of the start: where a picture of the excess ends
-RINGS = 7
 
 
 class Figures:
@@ -53,21 +50,21 @@ class Figures:
     def fit(self, ax: Axes | None = None) -> Axes:
         """The data with the line of the last record, the exact line and the band for new rows."""
         scene, axes = self._begin("fit", ax)
-        x, y = _array(scene["points"]["x"]), _array(scene["sample"]["y"])
+        x, y = as_array(scene["points"]["x"]), as_array(scene["sample"]["y"])
         band, b = scene.get("band"), self._now()
         margin = (x.max() - x.min()) / 7.0 or 1.0
         ends = np.array([x.min() - margin, x.max() + margin])
         exact = [c["exact"] for c in scene["coef"]]
-        if band and _finite(exact):
-            at = _array(band["x"])
-            center, half = _line(exact, at), _array(band["half"])
+        if band and all_finite(exact):
+            at = as_array(band["x"])
+            center, half = line_at(exact, at), as_array(band["half"])
             label = f"{100 * band['level']:g} % of new rows"
             axes.fill_between(at, center - half, center + half, color=EXACT, alpha=0.09, linewidth=0, label=label)
         axes.scatter(x, y, s=26, facecolors="none", edgecolors=POINT, linewidths=1.2, zorder=3)
         if b is not None:
-            axes.plot(ends, _line(b, ends), color=TRAINED, linewidth=2.2, label="now")
-        if _finite(exact):
-            axes.plot(ends, _line(exact, ends), color=EXACT, linestyle="--", linewidth=1.6, label="exact")
+            axes.plot(ends, line_at(b, ends), color=TRAINED, linewidth=2.2, label="now")
+        if all_finite(exact):
+            axes.plot(ends, line_at(exact, ends), color=EXACT, linestyle="--", linewidth=1.6, label="exact")
         spread = float(np.ptp(y)) or 1.0
         axes.set_ylim(y.min() - spread, y.max() + spread)
         return self._end("fit", axes, "Data and line", scene["points"]["name"], scene["target"])
@@ -77,12 +74,12 @@ class Figures:
         scene, axes = self._begin("loss", ax)
         table, exact = self._table, scene["loss"]["exact"]
         numbers = list(table["number"])
-        losses = _array([loss_at(table, i) for i in range(len(numbers))])
+        losses = as_array([loss_at(table, i) for i in range(len(numbers))])
         floor = bool(scene["loss"]["floor"] and exact is not None and scene["loss"]["attained"] is not False)
         values = np.maximum(losses - exact, 4e-16 * np.abs(losses)) if floor else losses
         marker = "o" if len(numbers) <= 40 else ""
         axes.plot(numbers, values, color=TRAINED, linewidth=2.0, marker=marker, markersize=3.5, label="recorded")
-        held = _array(table["valid_loss"])
+        held = as_array(table["valid_loss"])
         if np.isfinite(held).any():
             axes.plot(numbers, held - exact if floor else held, color=OK, linewidth=1.6, label="validation rows")
         positive = values[np.isfinite(values) & (values > 0)]
@@ -105,8 +102,8 @@ class Figures:
         center = np.array([scene["coef"][a]["exact"], scene["coef"][b]["exact"]], dtype=np.float64)
         rows = [row for row in self._table["parameters"] if row]
         seen = np.array([[row[a], row[b]] for row in rows], dtype=np.float64).reshape(-1, 2)
-        H = _hessian_of_pair(scene["systems"][0], a, b)
-        _rings(axes, H, center, seen)
+        H = hessian_of_pair(scene["systems"][0], a, b)
+        draw_rings(axes, H, center, seen)
         axes.plot(seen[:, 0], seen[:, 1], color=TRAINED, linewidth=2.0, marker="o", markersize=2.5, label="recorded")
         axes.plot(*seen[:1].T, marker="o", markersize=9, color=TRAINED, fillstyle="none", linestyle="", label="start")
         axes.plot(*center, marker="+", markersize=13, markeredgewidth=2.4, color=EXACT, linestyle="", label="exact")
@@ -120,7 +117,7 @@ class Figures:
     def spectrum(self, ax: Axes | None = None) -> Axes:
         """The curvature of each direction, and up to which one the rate is stable."""
         scene, axes = self._begin("spectrum", ax)
-        values = _array(scene["systems"][0]["values"])
+        values = as_array(scene["systems"][0]["values"])
         places = np.arange(len(values))[::-1]
         if len(values) <= 24:
             axes.barh(places, values, color=OK, height=0.6)
@@ -155,7 +152,7 @@ class Figures:
         scene, axes = self._begin("residuals", ax)
         r = scene["residuals"]
         axes.axhline(0.0, color=EXACT, linestyle="--", linewidth=1.2)
-        _smooth(axes, r["smooth"])
+        draw_smooth(axes, r["smooth"])
         self._cloud(axes, r["fitted"], r["residual"], r["extreme"]["residual"])
         return self._end("residuals", axes, "Residuals against fitted", "fitted (exact answer)", "residual")
 
@@ -163,7 +160,7 @@ class Figures:
         """Standardized residuals against normal quantiles."""
         scene, axes = self._begin("qq", ax)
         r = scene["residuals"]
-        quantiles = _array(r["quantile"])
+        quantiles = as_array(r["quantile"])
         ends = [float(np.nanmin(quantiles)), float(np.nanmax(quantiles))]
         axes.plot(ends, ends, color=EXACT, linestyle="--", linewidth=1.2)
         self._cloud(axes, r["quantile"], r["standardized"], r["extreme"]["standardized"])
@@ -173,8 +170,8 @@ class Figures:
         """The root of the absolute standardized residuals against fitted values."""
         scene, axes = self._begin("scale_location", ax)
         r = scene["residuals"]
-        root = np.sqrt(np.abs(_array(r["standardized"]))).tolist()
-        _smooth(axes, r.get("spread"))
+        root = np.sqrt(np.abs(as_array(r["standardized"]))).tolist()
+        draw_smooth(axes, r.get("spread"))
         self._cloud(axes, r["fitted"], root, r["extreme"]["standardized"])
         axes.set_ylim(bottom=0.0)
         name = "√|standardized residual|"
@@ -262,58 +259,14 @@ class Figures:
 
     def _cloud(self, axes: Axes, x: Sequence[Any], y: Sequence[Any], extreme: Sequence[int]) -> None:
         size = 12 if len(x) > 200 else 24
-        axes.scatter(_array(x), _array(y), s=size, facecolors="none", edgecolors=POINT, linewidths=1.1, zorder=3)
+        axes.scatter(as_array(x), as_array(y), s=size, facecolors="none", edgecolors=POINT, linewidths=1.1, zorder=3)
         for i in extreme:
             if x[i] is not None and y[i] is not None:
                 place = as_text(self._scene["sample"]["places"][i], 20)
                 axes.annotate(place, (x[i], y[i]), xytext=(5, 4), textcoords="offset points", fontsize=8.5, color=INK)
 
 
-BAD = "#3a040e"
 PICTURES = (
     "fit", "loss", "path", "spectrum", "coefficients", "residuals", "qq", "scale_location", "leverage", "calibration",
     "roc",
 )  # fmt: skip
-
-
-def _array(values: Sequence[Any]) -> Array:
-    return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
-
-
-def _finite(values: Sequence[Any]) -> bool:
-    return all(v is not None and math.isfinite(v) for v in values)
-
-
-def _line(b: Sequence[float], x: Array) -> Array:
-    return b[-1] * x + (b[0] if len(b) > 1 else 0.0)
-
-
-def _smooth(axes: Axes, line: Mapping[str, Any] | None) -> None:
-    if line:
-        axes.plot(line["x"], line["y"], color=OK, linewidth=1.8)
-
-
-def _hessian_of_pair(system: Mapping[str, Any], a: int, b: int) -> Array:
-    """The Hessian in two coefficients of the table, from its eigenvectors in training coordinates."""
-    V, scale, center = np.array(system["vectors"]), _array(system["scale"]), _array(system["center"])
-
-    def along(i: int) -> Array:
-        if not system["intercept"]:
-            return np.asarray(V[:, i] * scale[i])
-        return np.asarray(V[:, -1] if i == 0 else V[:, i - 1] * scale[i - 1] + V[:, -1] * center[i - 1])
-
-    U = np.column_stack([along(a), along(b)])
-    return np.asarray(U.T @ (_array(system["values"])[:, None] * U))
-
-
-def _rings(axes: Axes, H: Array, center: Array, seen: Array) -> None:
-    """Ellipses of equal loss around the exact answer, up to the one through the start."""
-    away = seen - center
-    top = float(np.einsum("ij,jk,ik->i", away, H, away).max(initial=0.0))
-    if not (np.isfinite(top) and top > 0) or np.linalg.det(H) <= 0:
-        return
-    angle = np.linspace(0.0, 2.0 * math.pi, 181)
-    unit = np.linalg.solve(np.linalg.cholesky(H).T, np.array([np.cos(angle), np.sin(angle)]))
-    for i in range(RINGS):
-        ring = center[:, None] + math.sqrt(top * 10.0 ** (-i / 1.5)) * unit
-        axes.plot(*ring, color="#cdd4dc", linewidth=1.0, zorder=1)

@@ -87,7 +87,7 @@ def epochs_to(share: float, curvature: float, step: Mapping[str, Any]) -> float:
     """Epochs in which SGD shrinks an error along a direction of this curvature to that share; infinite where it grows.
 
     >>> epochs_to(0.01, 2.0, {"lr": 0.1, "momentum": 0.0, "nesterov": False})
-    21.0
+    21
     """
     lr, beta = float(step["lr"]), float(step.get("momentum") or 0.0)
     al = lr * curvature

@@ -11,10 +11,14 @@ function cloud(p, page, view, xs, ys, extreme) {
   xs.forEach((v, i) => {
     if (known(v) && known(ys[i])) page.point(p, i, p.x(v), p.y(ys[i]), xs.length > 200 ? 2.2 : 3.5);
   });
+  const taken = [];
   for (const i of extreme) {
     if (!known(xs[i]) || !known(ys[i]) || view.state.row === i) continue;
     const right = p.x(xs[i]) < p.box.right - 60;
-    const [x, y] = [p.x(xs[i]) + (right ? 7 : -7), Math.max(p.box.top + 9, p.y(ys[i]) - 5)];
+    const x = p.x(xs[i]) + (right ? 7 : -7);
+    const beside = [-5, 12, -17, 24].map((dy) => Math.max(p.box.top + 9, p.y(ys[i]) + dy));
+    const y = beside.find((at) => !taken.some(([a, b]) => Math.abs(a - x) < 56 && Math.abs(b - at) < 11)) ?? beside[0];
+    taken.push([x, y]);
     el(p.svg, 'text', { x, y, 'text-anchor': right ? 'start' : 'end', class: 'row-name' }, places[i]);
   }
 }
