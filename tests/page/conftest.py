@@ -149,10 +149,14 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     """Open an address in a context of its own; an error in the console, or a request elsewhere, fails the test."""
     contexts, complaints = [], []
 
-    def opened(url: str, *, width: int = 1280, height: int = 800, ready: bool = True, **options: Any) -> Any:
+    def opened(
+        url: str, *, width: int = 1280, height: int = 800, ready: bool = True, before: str = "", **options: Any
+    ) -> Any:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
+        if before:
+            page.add_init_script(before)
         home = url.split("/", 3)[2]
         page.on(
             "console", lambda m: complaints.append(m.text) if m.type == "error" and not AWAY.search(m.text) else None

@@ -397,3 +397,33 @@ def test_figures_have_the_sentences_of_the_page(server, runs, open_page, name):
             assert said == mine
         compared += 1
     assert compared >= 3
+
+
+def test_five_hundred_columns_answer_at_once(tmp_path, open_page):
+    import sightline
+
+    from .conftest import Server
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(800, 499)).round(3)
+    y = (X @ rng.normal(size=499) + rng.normal(size=800)).round(3)
+    names = [f"x{j}" for j in range(499)]
+    np.savetxt(
+        tmp_path / "w.csv",
+        np.column_stack([X, y]),
+        delimiter=",",
+        header=",".join([*names, "y"]),
+        comments="",
+        fmt="%.3f",
+    )
+    run = sightline.fit(tmp_path / "w.csv", target="y", lr=0.1, epochs=30, output=tmp_path / "runs", figures="none")
+    server = Server(str(run.folder))
+    try:
+        page = open_page(server.base)
+        assert page.locator("#draw-D > circle.bar").count() == 500
+        drags = [page.evaluate(DRAG) for _ in range(3)]
+        assert min(np.median(times) for times in drags) < 50.0
+        page.locator("#panel-E input[type=search]").fill("x123")
+        assert page.locator(".coefficients tbody tr").count() == 1
+    finally:
+        server.stop()

@@ -409,3 +409,23 @@ def test_runs_beside_each_other(server, runs, open_page):
     page.get_by_role("link", name=runs.plain).click()
     page.wait_for_function(READY)
     assert page.locator("#what").inner_text().endswith("5 rows")
+
+
+def test_without_locks_a_page_that_cannot_be_seen_holds_no_stream(tmp_path, runs, open_page):
+    """Under a name that is no secure place a browser has no locks."""
+    folder = copied(runs, "plain", tmp_path)
+    with served(str(folder)) as server:
+
+        def streams():
+            return json.loads(ask(server, "/api/streams")[1])["streams"]
+
+        page = open_page(server.base, before="delete Navigator.prototype.locks")
+        page.wait_for_timeout(600)
+        assert streams() == 1
+        hide = "(h) => { Object.defineProperty(document, 'hidden', {value: h, configurable: true}); document.dispatchEvent(new Event('visibilitychange')); }"
+        page.evaluate(hide, True)
+        page.wait_for_timeout(900)
+        assert streams() == 0
+        page.evaluate(hide, False)
+        page.wait_for_timeout(600)
+        assert streams() == 1

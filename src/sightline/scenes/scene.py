@@ -50,6 +50,7 @@ def _head(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "started": manifest.get("started"),
         "finished": manifest.get("finished"),
         "versions": manifest.get("versions", {}),
+        "resumed": [at.get("epoch") for at in manifest.get("resumed", []) if isinstance(at, dict)],
         "verdict": _verdict(manifest),
     }
 

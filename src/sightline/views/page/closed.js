@@ -111,7 +111,16 @@ export class System {
 
   /** The error along each eigenvector. */
   components(theta) {
-    return this.vectors.map((v) => v.reduce((sum, x, j) => sum + x * (theta[j] - this.optimum[j]), 0));
+    const error = this.optimum.map((v, j) => theta[j] - v);
+    return this.vectors.map((v) => {
+      let sum = 0;
+      for (let j = 0; j < error.length; j += 1) sum += v[j] * error[j];
+      return sum;
+    });
+  }
+
+  component(i, theta) {
+    return this.vectors[i].reduce((sum, x, j) => sum + x * (theta[j] - this.optimum[j]), 0);
   }
 
   /** θ with these errors; what the data leave open stays as it was at `base`. */
@@ -141,7 +150,6 @@ export class Path {
     this.step = step;
     this.start = system.toTraining(startUnits);
     this.from = system.components(this.start);
-    this.scaled = system.values.map((l) => l);
     this.rounded = dtype === 'float32' ? roundedPath(this) : null;
   }
 
@@ -158,6 +166,13 @@ export class Path {
 
   components(k) {
     return this.system.values.map((l, i) => this.from[i] * remains(l, this.step, k));
+  }
+
+  /** The error along one direction. */
+  along(i, k) {
+    const seen = this.rounded;
+    if (seen && (k < seen.length || seen.frozenAt !== null)) return this.system.component(i, this.theta(k));
+    return this.from[i] * remains(this.system.values[i], this.step, k);
   }
 
   /** The objective above its optimum. */

@@ -40,6 +40,7 @@ export const factsPanel = {
     if (scene.fit && known(scene.fit.r2)) pair('fit', `R² ${num(scene.fit.r2, 4)}, σ ${num(scene.fit.sigma)}, AIC ${num(scene.fit.aic, 6)}`);
     pair('versions', Object.entries(scene.versions).map(([k, v]) => `${k} ${v}`).join(', '));
     pair('started', `${scene.started || 'unknown'}${scene.finished ? `, ended ${scene.finished}` : ''}`);
+    if ((scene.resumed || []).length) pair('gone on with', `after epoch ${scene.resumed.join(', ')}`);
     if (scene.missing) pair('rows', scene.missing);
     if (scene.commands.length) html(place, 'h3', {}, 'Do it again');
     for (const c of scene.commands) {

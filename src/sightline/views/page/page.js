@@ -194,7 +194,8 @@ export class Page {
     root.toggleAttribute('data-present', state.present === 1);
     if (state.dark === undefined) delete root.dataset.theme;
     else root.dataset.theme = state.dark ? 'dark' : 'light';
-    this.view = new View(this.scene, this.table, state);
+    if (this.remembers !== this.scene) { this.remembers = this.scene; this.memory = new Map(); }
+    this.view = new View(this.scene, this.table, state, this.memory);
     this.#header(this.view);
     this.verdict = drawVerdict($('verdict'), this.view, this);
     $('whatif').hidden = this.scene.kind === 'module' && state.present === 1;

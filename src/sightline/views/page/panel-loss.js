@@ -30,9 +30,9 @@ function drawAbove(svg, view) {
   const { table, recorded, path, scene } = view;
   const seen = recordedAbove(view);
   const far = view.horizon;
-  const ks = logEpochs(far);
+  const ks = logEpochs(far, path && path.system.r > 100 ? 90 : 240);
   const lines = [];
-  if (recorded) lines.push(['predicted', ks.map((k) => recorded.envelope(k))]);
+  if (recorded) lines.push(['predicted', view.remembered(`envelope ${far} ${ks.length}`, () => ks.map((k) => recorded.envelope(k)))]);
   if (view.changed && path) lines.push(['asked', ks.map((k) => path.envelope(k))]);
   const values = [...seen, ...lines.flatMap(([, ys]) => ys)].filter((v) => known(v) && v > 0);
   const first = seen.find(known) || Math.max(...values, 1);
@@ -72,11 +72,10 @@ function parting(view) {
     if (!scene.systems.length) return '';
     return `No closed form for ${step.name || 'this optimizer'}${step.closed === false ? ' as it was used' : ''}: only what was recorded is drawn.`;
   }
-  let worst = 0;
-  table.number.forEach((k, i) => {
+  const worst = view.remembered(`parting ${table.number.length}`, () => table.number.reduce((most, k, i) => {
     const seen = view.aboveAt(i);
-    if (known(seen) && seen > 1e-9 * scene.loss.exact) worst = Math.max(worst, Math.abs(seen - recorded.excess(k)) / seen);
-  });
+    return known(seen) && seen > 1e-9 * scene.loss.exact ? Math.max(most, Math.abs(seen - recorded.excess(k)) / seen) : most;
+  }, 0));
   if (recorded.frozenAt !== null) return `In float32 the steps are swallowed by rounding from epoch ${whole(recorded.frozenAt)} on.`;
   if (worst < 1e-3) return 'Recorded and computed agree.';
   if (scene.dtype === 'float32') return 'Recorded and computed part where float32 rounds the steps.';
@@ -158,7 +157,7 @@ function sayPlain(view, losses) {
 
 function tableOf(view) {
   const { table } = view;
-  const rows = table.number.map((k, i) => [whole(k), num(lossAt(table, i), 7), ...(view.hasFloor ? [num(view.aboveAt(i), 4)] : []), num(table.gradient_norm[i], 4), num(table.lr[i], 4)]);
+  const rows = () => table.number.map((k, i) => [whole(k), num(lossAt(table, i), 7), ...(view.hasFloor ? [num(view.aboveAt(i), 4)] : []), num(table.gradient_norm[i], 4), num(table.lr[i], 4)]);
   const header = ['epoch', 'loss', ...(view.hasFloor ? ['above exact'] : []), 'gradient', 'rate'];
   return { header, rows };
 }

@@ -125,11 +125,11 @@ function rings(p, { H, det, center }, start, here) {
 }
 
 /** Parameters by epoch in the settings asked for. */
-function curve(view) {
+function curve(view, place = (k) => view.path.units(k)) {
   const most = view.path.rounded ? Math.min(view.horizon, view.path.rounded.length * 2) : view.horizon;
   const early = Array.from({ length: 60 }, (_, k) => k);
   const ks = [...new Set([...early, ...logEpochs(Math.max(most, 60), 300)])].sort((x, y) => x - y);
-  return ks.filter((k) => k <= Math.max(view.k, 60) || !view.path.diverges).map((k) => view.path.units(k));
+  return ks.filter((k) => k <= Math.max(view.k, 60) || !view.path.diverges).map(place);
 }
 
 function drawTrace(p, recorded, asked, here, view) {
@@ -153,11 +153,11 @@ function drawEigen(svg, view, page) {
   const s = view.system;
   const [steep, flat] = [0, s.r - 1];
   const of = (units) => {
-    const c = s.components(s.toTraining(units));
-    return [c[flat], c[steep]];
+    const theta = s.toTraining(units);
+    return [s.component(flat, theta), s.component(steep, theta)];
   };
   const recorded = view.table.parameters.filter(Boolean).map(of);
-  const asked = view.changed ? curve(view).map(of) : [];
+  const asked = view.changed ? curve(view, (k) => [view.path.along(flat, k), view.path.along(steep, k)]) : [];
   const here = view.now ? of(view.now) : null;
   const start = of(view.from);
   const reach = 1e3 * (Math.abs(start[0]) + Math.abs(start[1]) + 1e-12);
@@ -197,5 +197,5 @@ function sayWay(view) {
 
 function tableOf(view, [a, b]) {
   const rows = view.table.number.map((k, i) => [k, view.table.parameters[i]]).filter(([, row]) => row);
-  return { header: ['epoch', view.terms[a], view.terms[b]], rows: rows.map(([k, row]) => [whole(k), num(row[a], 7), num(row[b], 7)]) };
+  return { header: ['epoch', view.terms[a], view.terms[b]], rows: () => rows.map(([k, row]) => [whole(k), num(row[a], 7), num(row[b], 7)]) };
 }

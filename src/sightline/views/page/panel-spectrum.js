@@ -30,7 +30,7 @@ export const spectrumPanel = {
       el(p.svg, 'line', { x1: p.x(limit), x2: p.x(limit), y1: p.box.top, y2: p.box.bottom, class: 'limit' });
       el(p.svg, 'text', { x: p.x(limit), y: p.box.top + 9, 'text-anchor': limit > Math.sqrt(low * high) ? 'end' : 'start', dx: limit > Math.sqrt(low * high) ? -4 : 4, class: 'limit-text' }, 'stable up to here');
     }
-    return { sentence: say(view, found), header: ['direction', 'curvature', 'epochs to 1 %', 'state', 'mostly'], rows: found.map((d, i) => [nameOf(i, found.length), num(d.curvature, 5), d.needs, d.state, d.mix]) };
+    return { sentence: say(view, found), header: ['direction', 'curvature', 'epochs to 1 %', 'state', 'mostly'], rows: () => found.map((d, i) => [nameOf(i, found.length), num(d.curvature, 5), d.needs, d.state, mixOf(view, i)]) };
   },
 };
 
@@ -51,7 +51,7 @@ export function directionStates(view) {
     else if (frozenAt !== null && path.rounded && Math.abs(atFreeze(path, i) / (start[i] || 1)) > 0.01) state = 'frozen';
     if (diverging) state = 'diverging';
     const needs = diverging ? 'never' : state === 'frozen' ? `frozen at ${whole(frozenAt)}` : about(epochs1);
-    return { curvature, state, needs, epochs: epochs1, left, mix: mixOf(view, i) };
+    return { curvature, state, needs, epochs: epochs1, left };
   });
 }
 

@@ -97,7 +97,7 @@ export class Panels {
     if (one.empty) { one.svg.replaceChildren(); one.stage.hidden = true; }
     one.found = found;
     if (one.fold) {
-      one.fold.hidden = !(found.rows && found.rows.length);
+      one.fold.hidden = !found.rows || (typeof found.rows !== 'function' && !found.rows.length);
       if (one.fold.open) this.#fill(one);
     }
   }
@@ -121,7 +121,7 @@ export class Panels {
     const head = html(html(table, 'thead'), 'tr');
     one.found.header.forEach((name) => html(head, 'th', { scope: 'col' }, name));
     const body = html(table, 'tbody');
-    const { rows } = one.found;
+    const rows = typeof one.found.rows === 'function' ? one.found.rows() : one.found.rows;
     const step = Math.max(1, Math.ceil(rows.length / MOST_TABLE));
     for (let i = 0; i < rows.length; i += step) {
       const tr = html(body, 'tr');

@@ -18,8 +18,8 @@ export function placeOf(table, k) {
 }
 
 export class View {
-  constructor(scene, table, state) {
-    Object.assign(this, { scene, table, state });
+  constructor(scene, table, state, memory = new Map()) {
+    Object.assign(this, { scene, table, state, memory });
     this.terms = scene.coef.map((c) => c.term);
     this.exact = scene.coef.length && scene.coef.every((c) => known(c.exact)) ? scene.coef.map((c) => c.exact) : null;
     this.last = table.number.length ? table.number[table.number.length - 1] : -1;
@@ -28,11 +28,17 @@ export class View {
     this.changed = asks(state) && !scene.whatif;
     this.recordedStep = stepOf(scene);
     const trained = scene.systems[0];
-    this.trained = trained ? new System(trained) : null;
-    this.recorded = this.trained && !scene.whatif && scene.step.closed !== false && known(this.recordedStep.lr)
-      ? new Path(this.trained, this.startUnits, this.recordedStep, scene.dtype) : null;
+    this.trained = trained ? this.remembered('trained', () => new System(trained)) : null;
+    this.recorded = this.remembered(`recorded ${this.startUnits}`, () => (this.trained && !scene.whatif && scene.step.closed !== false && known(this.recordedStep.lr)
+      ? new Path(this.trained, this.startUnits, this.recordedStep, scene.dtype) : null));
     this.#asked();
     this.#moment();
+  }
+
+  /** What does not change while the run stays the same is worked out once. */
+  remembered(name, make) {
+    if (!this.memory.has(name)) this.memory.set(name, make());
+    return this.memory.get(name);
   }
 
   /** The step, coordinates and start in question: those of the run unless the page was asked for others. */
@@ -40,7 +46,7 @@ export class View {
     const { state, scene } = this;
     this.standardized = state.std === undefined ? Boolean(this.trained && this.trained.standardize) : state.std === 1;
     const system = scene.systems.find((s) => s.standardize === this.standardized) || scene.systems[0];
-    this.system = system ? new System(system) : null;
+    this.system = system ? this.remembered(`system ${system.standardize}`, () => new System(system)) : null;
     this.dtype = state.dt || scene.dtype;
     const r = this.recordedStep;
     this.step = {
