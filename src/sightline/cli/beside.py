@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +15,9 @@ import click
 
 from ..records import Epoch
 
-__all__ = ["LivePage"]
+__all__ = ["BESIDE", "LivePage", "end_with"]
+
+BESIDE = "SIGHTLINE_BESIDE"  # in the environment of a page: the process that it belongs to
 
 
 class LivePage:
@@ -48,5 +53,20 @@ class LivePage:
 
 
 def _page(folder: Path) -> subprocess.Popen[bytes]:
-    """What it prints goes where messages go, so that the result stays alone on stdout."""
-    return subprocess.Popen([sys.executable, "-m", "sightline", "live", str(folder)], stdout=sys.stderr.fileno())
+    """In a session of its own, so that Ctrl-C ends the training first; what it prints goes where messages go, so that
+    the result stays alone on stdout.
+    """
+    words = [sys.executable, "-m", "sightline", "live", str(folder)]
+    beside = {**os.environ, BESIDE: str(os.getpid())}
+    return subprocess.Popen(words, stdout=sys.stderr.fileno(), env=beside, start_new_session=True)
+
+
+def end_with(process: int) -> None:
+    """End this process when that one has gone, however it went."""
+
+    def watch() -> None:
+        while os.getppid() == process:
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()

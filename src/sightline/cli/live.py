@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import RunError, UsageError, shown
+from .beside import BESIDE, end_with
 from .sections import Sectioned
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def live_command(
         if not no_browser:
             _open(url)
 
+    if owner := os.environ.get(BESIDE):
+        end_with(int(owner))
     serve(shelf, host=host, port=port, token=token, default=run, ready=ready)
     return 0
 
