@@ -381,7 +381,7 @@ def test_a_run_is_started_from_the_page(tmp_path, open_page):
 
     (tmp_path / "h.csv").write_text("height,weight\n150,55\n160,70\n170,64\n175,80\n185,75\n")
     run = sightline.fit(tmp_path / "h.csv", "weight ~ height", output=tmp_path / "runs", figures="none")
-    with served(str(tmp_path / "runs")) as server:
+    with served(str(run.folder)) as server:
         page = open_page(f"{server.url}#run={run.folder.name}")
         page.evaluate("() => window.sightline.page.set({lr: 0.125, k: 12})")
         page.get_by_role("button", name="start a run with these …").click()

@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from ..errors import RunError
-from .sections import Sectioned
 
 
-@click.command("animate", cls=Sectioned, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("animate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run")
 @click.option("-o", "--output", "to", metavar="FILE", help="A .gif, or .mp4 where ffmpeg is (default RUN.gif).")
 @click.option("--fps", type=click.IntRange(1, 60), default=10, metavar="N", help="Frames in a second (default 10).")

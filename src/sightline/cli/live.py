@@ -16,7 +16,6 @@ import click
 
 from ..errors import RunError, UsageError, shown
 from .beside import BESIDE, end_with
-from .sections import Sectioned
 
 if TYPE_CHECKING:
     from ..live.server import Address
@@ -31,7 +30,7 @@ Examples:
 """
 
 
-@click.command("live", cls=Sectioned, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("live", epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("what", metavar="RUN|FOLDER|DATA")
 @click.argument("formula", required=False)
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Port (default 8765, or the next free one).")

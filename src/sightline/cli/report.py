@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from ..errors import RunError
-from .sections import Sectioned
 
 
-@click.command("report", cls=Sectioned, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("report", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run")
 @click.option("-o", "--output", "to", metavar="FILE", help="Where to write it (default RUN.html).")
 def report_command(run: str, to: str | None) -> int:

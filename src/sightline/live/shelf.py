@@ -22,10 +22,13 @@ MOST_BLOCKS = 2  # of 4 MB, read of a growing file at a time
 
 
 class Shelf:
-    """One run, or all runs in a folder; an id is only ever looked up among them, so that it can be no path."""
+    """One run and those that are started from its page, or all runs in a folder; an id is only ever looked up among
+    them, so that it can be no path.
+    """
 
     def __init__(self, folder: Path, only: str | None = None) -> None:
-        self.folder, self.only = folder, only
+        self.folder = folder
+        self._only = None if only is None else [only]
         self._series: dict[str, Series] = {}
         self._scenes: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
         self._locks: dict[str, threading.RLock] = {}
@@ -38,12 +41,17 @@ class Shelf:
 
     def runs(self) -> list[Path]:
         """The folders of the runs, by name."""
-        if self.only is not None:
-            return [self.folder / self.only]
+        if self._only is not None:
+            return [self.folder / name for name in self._only]
         try:
             return sorted(path.parent for path in self.folder.glob("*/run.json"))
         except OSError:
             return []
+
+    def include(self, run: str) -> None:
+        """Show a run that was started from the page."""
+        if self._only is not None:
+            self._only = [*self._only, run]
 
     def find(self, run: str) -> Path:
         """The folder of a run; raises RunError where there is none of that id, with near names."""

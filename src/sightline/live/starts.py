@@ -47,7 +47,9 @@ class Starts:
             raise UsageError("this run was trained on data that are in no file: save them to a file and fit that")
         settings = _changed(RunSettings(**manifest["settings"]), asked)
         command = fit_command(str(path), manifest["design"]["formula"], settings)
-        return {"run": self._launch(command, folder.parent), "command": command}
+        run = self._launch(command, folder.parent)
+        self.shelf.include(run)
+        return {"run": run, "command": command}
 
     def _launch(self, command: str, output: Path) -> str:
         before = set(output.glob("*/run.json"))
