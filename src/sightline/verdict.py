@@ -170,7 +170,8 @@ def _too_few(e: Evidence, remedies: tuple[str, ...]) -> Warning:
             "around the answer, and more epochs will not bring it closer"
         )
     else:
-        text = f"{count(e.last.number, 'epoch')} of {name} were not enough"
+        was = "was" if e.last.number == 1 else "were"
+        text = f"{count(e.last.number, 'epoch')} of {name} {was} not enough"
     return Warning("SL-SLOW", text, remedies)
 
 

@@ -57,8 +57,11 @@ def live_command(
         if note:
             click.echo(note, err=True)
         click.echo(url)
-        click.echo(f"showing {run or folder}; Ctrl-C ends it; from another machine:", err=True)
-        click.echo(f"  ssh -L {address.port}:127.0.0.1:{address.port} {socket.gethostname()}", err=True)
+        if address.elsewhere:
+            click.echo(f"showing {run or folder}; Ctrl-C ends it; for others: {address.elsewhere}", err=True)
+        else:
+            click.echo(f"showing {run or folder}; Ctrl-C ends it; from another machine:", err=True)
+            click.echo(f"  ssh -L {address.port}:127.0.0.1:{address.port} {socket.gethostname()}", err=True)
         if not no_browser:
             _open(url)
 
@@ -90,7 +93,7 @@ def _fitted(data: str, formula: str) -> tuple[Path, str | None]:
 
     output = default_output()
     before = set(output.glob("*/run.json"))
-    words = [sys.executable, "-m", "sightline", "fit", data, formula, "--quiet"]
+    words = [sys.executable, "-m", "sightline", "fit", "--quiet", "--", data, formula]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:

@@ -11,13 +11,16 @@ from ..errors import RunError
 
 @click.command("report", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run")
-@click.option("-o", "--output", "to", metavar="FILE", help="Where to write it (default RUN.html).")
+@click.option("-o", "--output", "to", metavar="FILE", help="Where to write it (default RUN.html; - is stdout).")
 def report_command(run: str, to: str | None) -> int:
     """One self-contained page of RUN: it opens from the disk without a network, and prints."""
     from ..runs.store import find_run
-    from ..scenes.report import write_report
+    from ..scenes.report import report_of, write_report
 
     folder = find_run(run)
+    if to == "-":
+        click.echo(report_of(folder), nl=False)
+        return 0
     path = Path(to or f"{folder.name}.html")
     try:
         size = write_report(folder, path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -38,7 +40,7 @@ def make_app(shelf: Shelf, starts: Starts, *, default: str | None, token: str, s
         answer = Response(page_file(name), headers={"Content-Type": TYPES[name.rpartition(".")[2]]})
         answer.headers["Cache-Control"] = "no-cache"
         if shared and name == "index.html":
-            answer.set_cookie("sightline-token", token, httponly=True, samesite="strict")
+            answer.set_cookie("sightline-token", quote(token, safe=""), httponly=True, samesite="strict")
         return answer
 
     async def runs(_: Request) -> Response:
@@ -50,7 +52,7 @@ def make_app(shelf: Shelf, starts: Starts, *, default: str | None, token: str, s
 
     async def records(request: Request) -> Response:
         after = request.query_params.get("after", "-1")
-        if not after.lstrip("-").isdigit():
+        if not re.fullmatch(r"-?\d{1,15}", after):
             return _error(400, "after is no whole number: give the number of the last record that is known")
         return await _asked(shelf.records, request.path_params["run"], int(after))
 
@@ -65,7 +67,7 @@ def make_app(shelf: Shelf, starts: Starts, *, default: str | None, token: str, s
             return _error(413, "the settings are too long: at most a megabyte")
         try:
             asked = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _error(400, "the settings are no JSON: start runs from the page")
         return await _asked(starts.start, asked)
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 __all__ = ["Guard", "is_loopback"]
 
@@ -85,25 +85,19 @@ class Guard:
 
     def _knows(self, host: str) -> bool:
         """Names of this machine; a server for others knows by their tokens who asks, under whatever name."""
-        return is_loopback(host) or host == self.host or (not is_loopback(self.host) and _is_address(host))
+        return is_loopback(host) or not is_loopback(self.host)
 
     def _has_token(self, scope: Scope, headers: dict[str, str]) -> bool:
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
         cookie = headers.get("cookie", "")
-        kept = next((c.strip()[16:] for c in cookie.split(";") if c.strip().startswith("sightline-token=")), "")
+        kept = unquote(
+            next((c.strip()[16:] for c in cookie.split(";") if c.strip().startswith("sightline-token=")), "")
+        )
         return any(
             hmac.compare_digest(given.encode(), self.token.encode())
             for given in (headers.get("x-sightline-token", ""), asked, kept)
             if given
         )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _name(host: str) -> str:

@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import uvicorn
 
@@ -33,9 +34,16 @@ class Address:
     @property
     def url(self) -> str:
         """The address for a browser on this machine, with the token that starting runs needs."""
-        name = "127.0.0.1" if self.host in ("0.0.0.0", "localhost") else self.host
+        return self._at("127.0.0.1" if self.host in ("0.0.0.0", "localhost") else self.host)
+
+    @property
+    def elsewhere(self) -> str | None:
+        """The address for other machines, where they may ask."""
+        return None if is_loopback(self.host) else self._at(socket.gethostname())
+
+    def _at(self, name: str) -> str:
         name = f"[{name}]" if ":" in name else name
-        return f"http://{name}:{self.port}/?token={self.token}"
+        return f"http://{name}:{self.port}/?token={quote(self.token, safe='')}"
 
 
 def serve(
@@ -55,7 +63,7 @@ def serve(
     address = Address(host, int(listener.getsockname()[1]), token or secrets.token_urlsafe(16))
     app = make_app(shelf, Starts(shelf), default=default, token=address.token, shared=not is_loopback(host))
     guarded = Guard(app, host, address.token)
-    config = uvicorn.Config(guarded, log_level="error", lifespan="off", timeout_graceful_shutdown=1, ws="none")
+    config = uvicorn.Config(guarded, log_level="critical", lifespan="off", timeout_graceful_shutdown=1, ws="none")
     server = uvicorn.Server(config)
     ready(address, note)
     try:

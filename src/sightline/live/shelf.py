@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunError, nearest
+from ..errors import RunError, SightlineError, nearest
 from ..runs.files import finite, read_json
+from ..runs.lock import is_held
 from ..runs.series import Series
 from ..runs.store import status_of
 from ..scenes.commands import said_settings
@@ -33,6 +34,7 @@ class Shelf:
         self._scenes: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
         self._locks: dict[str, threading.RLock] = {}
         self._all = threading.Lock()
+        self._said: dict[str, tuple[Any, ...]] = {}
 
     def _lock(self, run: str) -> threading.RLock:
         """One for each run: a large one keeps nobody waiting who asks for another."""
@@ -66,8 +68,8 @@ class Shelf:
         for path in self.runs():
             try:
                 found.append(self._short(path))
-            except (RunError, KeyError, TypeError, ValueError, AttributeError):
-                continue
+            except (SightlineError, OSError, KeyError, TypeError, ValueError, AttributeError):
+                found.append({"run": path.name, "status": "damaged", "started": "", "formula": "", "spark": []})
         return sorted(found, key=lambda run: str(run["started"]), reverse=True)
 
     def _short(self, path: Path) -> dict[str, Any]:
@@ -116,6 +118,21 @@ class Shelf:
                 self._scenes[run] = kept
             return kept[1]
 
+    def _stamps(self, path: Path) -> tuple[Any, Any] | None:
+        """What tells that a run has changed, and that it has grown; of one that says that it is running, too whether
+        somebody writes it.
+        """
+        try:
+            run = (path / "run.json").stat()
+            records = (path / "epochs.jsonl").stat()
+            written = (run.st_mtime_ns, run.st_ino)
+            if self._said.get(path.name, (None,))[0] != written:
+                self._said[path.name] = (written, read_json(path / "run.json").get("status"))
+        except (OSError, RunError):
+            return None
+        writing = self._said[path.name][1] == "running" and is_held(path)
+        return (*written, writing), (records.st_size, records.st_ino)
+
     def news(self, seen: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """What has changed since the last call with the same `seen`: runs that came or went, grew or ended."""
         names = [path.name for path in self.runs()]
@@ -126,7 +143,7 @@ class Shelf:
                     yield {"type": "gone", "run": gone}
             seen[""] = names
         for path in self.runs():
-            before, now = seen.get(path.name), _stamps(path)
+            before, now = seen.get(path.name), self._stamps(path)
             if now is None and before is not None:
                 yield {"type": "gone", "run": path.name}
             seen[path.name] = now
@@ -153,12 +170,3 @@ def _stamp(path: Path) -> tuple[int, ...]:
     layers = path / "layers.jsonl"
     status = status_of(path, read_json(path / "run.json"))
     return at.st_mtime_ns, at.st_ino, hash(status), layers.stat().st_size if layers.exists() else 0
-
-
-def _stamps(path: Path) -> tuple[Any, Any] | None:
-    try:
-        run = (path / "run.json").stat()
-        records = (path / "epochs.jsonl").stat()
-    except OSError:
-        return None
-    return (run.st_mtime_ns, run.st_ino), (records.st_size, records.st_ino)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -33,6 +33,7 @@ class Starts:
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._one_at_a_time = threading.Lock()
 
     def start(self, asked: Any) -> dict[str, str]:
         """The id and the command of the new run, once its folder is there."""
@@ -52,6 +53,10 @@ class Starts:
         return {"run": run, "command": command}
 
     def _launch(self, command: str, output: Path) -> str:
+        with self._one_at_a_time:
+            return self._begun(command, output)
+
+    def _begun(self, command: str, output: Path) -> str:
         before = set(output.glob("*/run.json"))
         words = [sys.executable, "-m", *shlex.split(command), "--quiet", "--output", str(output)]
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
@@ -78,12 +83,14 @@ def _changed(settings: RunSettings, asked: Mapping[str, Any]) -> RunSettings:
     changed = replace(
         settings, lr=_number(asked, "lr", low=0.0, high=1e300), momentum=momentum, auto_momentum=False,
         nesterov=bool(asked.get("nesterov")) and momentum > 0, standardize=bool(asked.get("standardize")),
-        dtype=asked["dtype"], epochs=int(epochs), optimizer="sgd", batch_size=None, figures="none",
-        patience=None, target_loss=None, time_limit=None,
+        dtype=asked["dtype"], epochs=int(epochs), optimizer="sgd", opt={}, batch_size=None, engine="auto",
+        schedule=None, schedule_opt={}, warmup=None, clip_norm=None, clip_value=None, accumulate=None,
+        patience=None, min_improvement=None, target_loss=None, time_limit=None, restore_best=True, figures="final",
+        start={},
     )  # fmt: skip
     if not isinstance(start, list):
         return changed
-    if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in start):
+    if not all(isinstance(v, (int, float)) and abs(v) < 1e300 for v in start):
         raise UsageError("the start has something that is no number: start runs from the page")
     return replace(changed, start=_start(asked, start))
 

@@ -38,13 +38,15 @@ def class_pictures(stand: Standpoint, run: Subject | None) -> dict[str, Any]:
     if X.shape[1] == 1:
         found["shares"] = _shares(X[:, 0], codes, rows.weight, len(design.classes))
     if run is not None:
-        values, of = [c.estimate for c in run.coefficients], "trained"
+        of = "exact" if run.result["engine"]["name"] == "exact" else "trained"
+        values = [c.estimate for c in run.coefficients]
     else:
         values, of = [c.exact for c in truth.coefficients(None)], "exact"
     probability = None if any(v is not None and not np.isfinite(v) for v in values) else (
         probabilities_at(design, X, values)
     )  # fmt: skip
-    if probability is None or len(design.classes) > MOST_LABELS:
+    scores_only = truth.layout.loss == "hinge"
+    if probability is None or len(design.classes) > MOST_LABELS or scores_only:
         return found
     return {**found, "scored": {"of": of, **_scores(codes, probability, rows.weight)}}
 

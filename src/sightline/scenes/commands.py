@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 from ..settings import RunSettings
 from ..words import plain
 
-__all__ = ["commands_of", "fit_command", "said_settings"]
+__all__ = ["commands_of", "fit_command", "said_settings", "solve_command"]
 
 FLAGS = {"auto_momentum": None, "min_improvement": "--min-improvement", "restore_best": None, "device": None}
 SWITCHES = ("nesterov", "standardize")
+SOLVES = ("loss", "loss_opt", "class_weight", "weights", "l1", "l2", "robust", "cluster", "level")
 
 
 def fit_command(data: str, formula: str, settings: RunSettings) -> str:
@@ -23,9 +24,21 @@ def fit_command(data: str, formula: str, settings: RunSettings) -> str:
     >>> fit_command("heights.csv", "weight ~ height", RunSettings(lr=3e-6, epochs=20, standardize=False))
     "sightline fit heights.csv 'weight ~ height' --lr 3e-06 --epochs 20 --no-standardize"
     """
-    parts = ["sightline", "fit", shlex.quote(data), shlex.quote(formula)]
+    return _command(["sightline", "fit", shlex.quote(data), shlex.quote(formula)], settings)
+
+
+def solve_command(data: str, formula: str, settings: RunSettings) -> str:
+    """The command line of the exact answer to the very problem that these settings train.
+
+    >>> solve_command("heights.csv", "weight ~ height", RunSettings(lr=0.1, l2=0.5))
+    "sightline solve heights.csv 'weight ~ height' --l2 0.5"
+    """
+    return _command(["sightline", "solve", shlex.quote(data), shlex.quote(formula)], settings, SOLVES)
+
+
+def _command(parts: list[str], settings: RunSettings, names: Sequence[str] = ()) -> str:
     default = RunSettings()
-    for name in (f.name for f in fields(settings)):
+    for name in names or [f.name for f in fields(settings)]:
         value = getattr(settings, name)
         if value == getattr(default, name) or name in FLAGS:
             continue
@@ -36,6 +49,8 @@ def fit_command(data: str, formula: str, settings: RunSettings) -> str:
             parts += _of_mapping(flag, value)
         else:
             parts += [flag, shlex.quote(f"{value!r}" if isinstance(value, float) else str(value))]
+    if names:
+        return " ".join(parts)
     if settings.auto_momentum:
         parts += ["--momentum", "auto"]
     if not settings.restore_best:
@@ -50,6 +65,13 @@ def _of_mapping(flag: str, values: Mapping[str, Any]) -> list[str]:
     return [part for pair in pairs for part in (flag, shlex.quote(pair))]
 
 
+def _solved(data: str, formula: str, settings: RunSettings) -> list[tuple[str, str]]:
+    """Nothing where rows were held out or a decay of the optimizer was on: solve knows neither."""
+    if settings.validation is not None or settings.weight_decay:
+        return []
+    return [("the exact answer alone", solve_command(data, formula, settings))]
+
+
 def _typed(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(map(_typed, value))
@@ -61,7 +83,7 @@ def commands_of(folder: Path, source: Mapping[str, Any], formula: str, settings:
     data, run = str(source.get("path") or source.get("name") or "DATA"), shlex.quote(folder.name)
     found = [
         ("train it again", fit_command(data, formula, settings)),
-        ("the exact answer alone", f"sightline solve {shlex.quote(data)} {shlex.quote(formula)}"),
+        *_solved(data, formula, settings),
         ("one epoch, number by number", f"sightline explain {run}"),
         ("as plain PyTorch", f"sightline eject {run} -o loop.py"),
         ("predictions", f"sightline predict {run} new.csv"),

@@ -35,6 +35,10 @@ def residual_pictures(stand: Standpoint, settings: RunSettings) -> dict[str, Any
     if len(theta) != rows.X.shape[1] + int(truth.layout.design.intercept):
         return {}
     fitted = _fitted(rows.X, theta, truth.layout.design.intercept)
+    counts_of = truth.layout.loss == "poisson-nll"
+    if counts_of:
+        with np.errstate(over="ignore"):
+            fitted = np.exp(fitted)
     residual = y - fitted
     factor = truth.covariance_factor() if truth.layout.loss == "mse" else None
     measures = _measures(stand, residual, factor)
@@ -44,13 +48,24 @@ def residual_pictures(stand: Standpoint, settings: RunSettings) -> dict[str, Any
     kept = chosen_rows(len(y), always)
     shown: dict[str, Any] = {
         "sample": {"of": len(y), "places": [rows.place(int(i)) for i in kept], "y": short(y[kept])},
-        "residuals": _residual_columns(fitted, measures, kept, named),
+        "residuals": {
+            **_residual_columns(fitted, measures, kept, named),
+            "rounding": _is_rounding(residual, y),
+            "penalized": truth.objective.penalized,
+        },
+        "link": "log" if counts_of else None,
     }
     return {**shown, **_data(stand, kept, factor, settings)}
 
 
 def _fitted(X: Array, theta: Array, intercept: bool) -> Array:
     return np.asarray(X @ theta[: X.shape[1]] + (theta[-1] if intercept else 0.0))
+
+
+def _is_rounding(residual: Array, y: Array) -> bool:
+    """Whether the fit goes through every row, as far as float64 can tell."""
+    largest = float(np.abs(y).max(initial=0.0))
+    return float(np.abs(residual).max(initial=0.0)) <= 1e-11 * largest
 
 
 def _measures(stand: Standpoint, residual: Array, factor: Array | None) -> dict[str, Array]:
@@ -67,7 +82,7 @@ def _measures(stand: Standpoint, residual: Array, factor: Array | None) -> dict[
         Z = np.column_stack([rows.X[part], np.ones(len(rows.X[part]))]) if design.intercept else rows.X[part]
         leverage[part] = w[part] * ((Z @ factor.T) ** 2).sum(axis=1)
     sigma2 = float(w @ residual**2) / df
-    if not sigma2 > 0.0:
+    if not sigma2 > 0.0 or _is_rounding(residual, rows.y):
         return {**found, "leverage": leverage}
     left = np.where(leverage < 1.0 - 1e-10, 1.0 - leverage, np.nan)
     standardized = np.sqrt(w) * residual / np.sqrt(sigma2 * left)
@@ -154,9 +169,10 @@ def _added(stand: Standpoint, j: int) -> dict[str, Any]:
     both = np.column_stack([X[:, j], rows.y[kept]])
     solution = np.linalg.lstsq(root * Z, root * both, rcond=None)[0]
     left = both - Z @ solution
+    alone = float(np.linalg.norm(left[:, 0])) > 1e-8 * float(np.linalg.norm(both[:, 0]))
     picked = chosen_rows(len(kept), most=ADDED_ROWS)
     return {
-        "name": design.encoding.terms[j],
+        "name": design.encoding.terms[j], "alone": alone,
         "x": short(left[picked, 0] * design.scale[j]), "y": short(left[picked, 1]),
         "places": [rows.place(int(i)) for i in kept[picked]],
     }  # fmt: skip

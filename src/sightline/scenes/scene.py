@@ -8,7 +8,7 @@ from typing import Any
 
 from ..again import prepare_again
 from ..data.design import Design
-from ..errors import RunError, SightlineError
+from ..errors import RunError, SightlineError, UsageError
 from ..job import Job
 from ..records import Verdict
 from ..run import load_without_records
@@ -35,7 +35,7 @@ def scene_of(folder: Path) -> dict[str, Any]:
     try:
         of = module_scene if manifest.get("kind") == "module" else _table_scene
         scene = {**_head(folder, manifest), **of(folder, manifest)}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
         path = folder / "run.json"
         raise RunError(f"{path} is damaged ({error}): restore the folder from a copy or train again") from None
     plain: dict[str, Any] = finite(scene)

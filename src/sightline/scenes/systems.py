@@ -44,6 +44,8 @@ def _obstacle(stand: Standpoint | None, run: Subject | None) -> str | None:
     loss = stand.truth.layout.loss if stand else run.result["loss_name"] if run else None
     if loss is None:
         return "the exact answer is not known before the run ends, as its data are not at hand"
+    if loss == "mse" and stand is not None and not isinstance(stand.truth, SquaredTruth):
+        return "the lasso's penalty has kinks, so its path has no closed form"
     if loss != "mse" or (stand is not None and not isinstance(stand.truth, SquaredTruth)):
         return f"only the squared error has a closed form, and this is the {loss} loss"
     columns = len(stand.truth.layout.names) if stand else len(run.coefficients) if run else 0

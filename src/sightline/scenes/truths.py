@@ -29,11 +29,14 @@ def truth_scene(stand: Standpoint | None, run: Subject | None, settings: RunSett
         "curvature": _curvature(stand, run),
         "step": _step(stand, run),
         "classes": list(design.classes),
+        "intercept": design.intercept,
+        "rank": stand.truth.rank if stand else None,
         **systems_of(stand, run),
     }
     if run is not None:
         scene["frozen_at"], scene["metrics"] = run.result["frozen_at"], run.result.get("metrics")
         scene["engine"] = run.result["engine"]
+        scene["kept"] = run.result.get("kept_epoch")
     elif stand is not None:
         scene["frozen_at"] = stand.frozen_at
         scene["engine"] = dict(stand.engine)

@@ -39,8 +39,12 @@ def num(x: float | None, digits: int = 4) -> str:
     elif size >= 1e6 or size < 1e-3:
         mantissa, exponent = f"{x:.{digits - 1}e}".split("e")
         text = f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
+    elif size >= 10.0**digits:
+        text = f"{float(f'{x:.{digits}g}'):.0f}"
     else:
         text = f"{x:#.{digits}g}".rstrip(".")
+        if "e" in text:  # rounded up to one more digit
+            text = f"{float(text):.0f}"
     return text.replace("-", "−", 1) if text.startswith("-") else text
 
 
@@ -75,20 +79,22 @@ def _fit(scene: Scene, table: Table) -> str:
     exact = [c["exact"] for c in scene["coef"]]
     if now is None:
         return "No record yet."
-    beside = f"; exact: {_equation(terms, exact)}" if all(map(known, exact)) else ""
+    link = scene.get("link")
+    beside = f"; exact: {_equation(terms, exact, link)}" if all(map(known, exact)) else ""
     rows = scene["sample"]["of"]
     seen = f" {rows:,} rows, {len(scene['points']['x'])} of them drawn over how many there are."
     binned = seen if "counts" in scene["points"] else ""
-    return f"Now: {scene['target']} = {_equation(terms, now)}{beside}.{binned}"
+    return f"Now: {scene['target']} = {_equation(terms, now, link)}{beside}.{binned}"
 
 
 def _now(table: Table) -> list[float] | None:
     return next((row for row in reversed(table["parameters"]) if row), None)
 
 
-def _equation(terms: Sequence[str], values: Sequence[float]) -> str:
-    slope = f"{num(values[-1])} × {_short(terms[-1], 16)}"
-    return slope if len(terms) == 1 else f"{slope} {'−' if values[0] < 0 else '+'} {num(abs(values[0]))}"
+def _equation(terms: Sequence[str], values: Sequence[float], link: str | None = None) -> str:
+    line = f"{num(values[-1])} × {_short(terms[-1], 16)}"
+    line = line if len(terms) == 1 else f"{line} {'−' if values[0] < 0 else '+'} {num(abs(values[0]))}"
+    return f"exp({line})" if link == "log" else line
 
 
 def _short(text: str, most: int = 24) -> str:
@@ -97,6 +103,8 @@ def _short(text: str, most: int = 24) -> str:
 
 def _coefficients(scene: Scene, table: Table) -> str:
     now = _now(table)
+    if now is None and any(known(c["exact"]) for c in scene["coef"]):
+        return "Solved without training: the exact answer, and what it is uncertain by."
     offs = [
         ((now[i] - c["exact"]) / c["std_error"], c["term"])
         for i, c in enumerate(scene["coef"])
@@ -122,12 +130,16 @@ def _coefficients(scene: Scene, table: Table) -> str:
 
 def _residuals(scene: Scene, _: Table) -> str:
     r = scene["residuals"]
+    if r["rounding"]:
+        return "The exact answer goes through every row: what is left is rounding."
     values = [abs(v) for v in r["residual"] if known(v)]
     spread = max(values, default=0.0) or 1.0
     bend = max(r["smooth"]["y"]) - min(r["smooth"]["y"]) if r["smooth"] else 0.0
     shape = "the smooth line stays near zero"
     if bend > 0.5 * spread:
         shape = "the smooth line bends: something is missing from the formula"
+    if r["penalized"]:
+        shape = "the penalty tilts the smooth line"
     if len(r["fitted"]) < 10:
         shape = "too few rows to see a bend"
     return f"Farthest from their prediction: {_named(scene, r['extreme']['residual'])}; {shape}."
@@ -149,7 +161,7 @@ def _quantiles(scene: Scene, _: Table) -> str:
 def _scale_location(scene: Scene, _: Table) -> str:
     spread = scene["residuals"].get("spread")
     if not spread:
-        return "By the smooth line too few rows for a smooth line."
+        return "There are too few rows for a smooth line."
     first, last = spread["y"][0], spread["y"][-1]
     if max(first, last) > 1.6 * min(first, last):
         way = "grows" if last > first else "falls"

@@ -53,18 +53,19 @@ class Figures:
         x, y = as_array(scene["points"]["x"]), as_array(scene["sample"]["y"])
         band, b = scene.get("band"), self._now()
         margin = (x.max() - x.min()) / 7.0 or 1.0
-        ends = np.array([x.min() - margin, x.max() + margin])
+        link = scene.get("link")
+        wide = np.linspace(x.min() - margin, x.max() + margin, 101 if link else 2)
         exact = [c["exact"] for c in scene["coef"]]
         if band and all_finite(exact):
             at = as_array(band["x"])
-            center, half = line_at(exact, at), as_array(band["half"])
+            center, half = line_at(exact, at, link), as_array(band["half"])
             label = f"{100 * band['level']:g} % of new rows"
             axes.fill_between(at, center - half, center + half, color=EXACT, alpha=0.09, linewidth=0, label=label)
         axes.scatter(x, y, s=26, facecolors="none", edgecolors=POINT, linewidths=1.2, zorder=3)
         if b is not None:
-            axes.plot(ends, line_at(b, ends), color=TRAINED, linewidth=2.2, label="now")
+            axes.plot(wide, line_at(b, wide, link), color=TRAINED, linewidth=2.2, label="now")
         if all_finite(exact):
-            axes.plot(ends, line_at(exact, ends), color=EXACT, linestyle="--", linewidth=1.6, label="exact")
+            axes.plot(wide, line_at(exact, wide, link), color=EXACT, linestyle="--", linewidth=1.6, label="exact")
         spread = float(np.ptp(y)) or 1.0
         axes.set_ylim(y.min() - spread, y.max() + spread)
         return self._end("fit", axes, "Data and line", scene["points"]["name"], scene["target"])
@@ -186,7 +187,7 @@ class Figures:
         end = 1.1 * max((v for v in r["leverage"] if v is not None), default=1.0)
         h = np.linspace(end / 200.0, min(end, 0.999), 200)
         for distance in (0.5, 1.0):
-            curve = np.sqrt(distance * len(scene["coef"]) * (1.0 - h) / h)
+            curve = np.sqrt(distance * (scene["rank"] or len(scene["coef"])) * (1.0 - h) / h)
             for sign in (1.0, -1.0):
                 axes.plot(h, sign * curve, color=INK, linestyle=":", linewidth=1.0)
         axes.set_xlim(0.0, end)

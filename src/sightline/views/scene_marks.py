@@ -27,8 +27,11 @@ def all_finite(values: Sequence[Any]) -> bool:
     return all(v is not None and math.isfinite(v) for v in values)
 
 
-def line_at(b: Sequence[float], x: Array) -> Array:
-    return b[-1] * x + (b[0] if len(b) > 1 else 0.0)
+def line_at(b: Sequence[float], x: Array, link: str | None = None) -> Array:
+    """The prediction at x: a line, of counts e to its power."""
+    line = b[-1] * x + (b[0] if len(b) > 1 else 0.0)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.exp(line) if link == "log" else line)
 
 
 def draw_smooth(axes: Axes, line: Mapping[str, Any] | None) -> None:

@@ -29,7 +29,7 @@ def _loss(scene: Scene, table: Table) -> str:
         return "No loss was measured yet."
     above, base = max(loss - exact, 4e-16 * abs(loss)), scene["loss"]["baseline"]
     lead = f"{num(above, 3)} above the exact loss {num(exact, 6)} {at}"
-    if known(base) and base > exact:
+    if scene["intercept"] and scene["loss"]["name"] == "mse" and known(base) and base > exact * (1.0 + 1e-9):
         share = num(100.0 * above / (base - exact), 2)
         lead += f", {share} % of what there is to gain over always predicting the mean"
     return f"{lead}."
@@ -77,7 +77,7 @@ def _path(scene: Scene, table: Table) -> str:
 
 def _done(share: float) -> str:
     if share < 0:
-        return "moved away"
+        return "going the wrong way"
     if share > 0.9995:
         return "done"
     return f"{num(100.0 * share, 2 if share < 5e-5 else 3)} % done"
@@ -113,6 +113,8 @@ def _spectrum(scene: Scene, _: Table) -> str:
     lead = f"urvature {num(low, 3)} to {num(high, 4)}, condition number {num(high / low, 3)}"
     if system.get("near"):
         return f"Near the optimum: c{lead}. Farther away the loss has another shape."
+    if not step.get("lr") or step.get("closed") is False:
+        return f"C{lead}: plain gradient descent is stable up to the rate {num(2.0 / high, 4)}."
     beta = step.get("momentum") or 0.0
     limit = 2.0 * (1.0 + beta) / ((1.0 + 2.0 * beta if step.get("nesterov") and beta else 1.0) * high)
     return f"C{lead}: the largest stable rate is {num(limit, 4)}."

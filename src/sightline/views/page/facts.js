@@ -15,11 +15,12 @@ export const gradientPanel = {
       y: { kind: 'log', low: Math.min(...values) / 2, high: Math.max(...values) * 2 }, xName: 'epoch', yName: 'gradient norm',
     });
     line(p, table.number, table.gradient_norm, { class: 'now' });
-    const [first, end] = [values[0], values[values.length - 1]];
+    const seen = table.gradient_norm.filter(known);
+    const [first, end] = [values[0], seen[seen.length - 1]];
     const seconds = table.seconds[table.seconds.length - 1];
     const rows = table.rows[table.rows.length - 1];
     const pace = known(seconds) && seconds > 0 && rows ? ` ${whole(rows)} rows were used in ${num(seconds, 3)} s of training.` : '';
-    return { sentence: `From ${num(first)} to ${num(end)}, ${end < first ? `${num(first / end, 3)} times smaller` : `${num(end / first, 3)} times larger`}.${pace}`, header: ['epoch', 'gradient norm'], rows: table.number.map((k, i) => [whole(k), num(table.gradient_norm[i], 5)]) };
+    return { sentence: `From ${num(first)} to ${num(end)}${end === 0 ? '' : ', '}${end === 0 ? '' : end < first ? `${num(first / end, 3)} times smaller` : `${num(end / first, 3)} times larger`}.${pace}`, header: ['epoch', 'gradient norm'], rows: table.number.map((k, i) => [whole(k), num(table.gradient_norm[i], 5)]) };
   },
 };
 
@@ -37,7 +38,7 @@ export const factsPanel = {
     scene.settings.forEach(([name, value]) => pair(name, value));
     if (scene.fingerprint) pair('data', `${scene.name}, SHA-256 ${scene.fingerprint.slice(0, 16)}…`);
     if (scene.engine) pair('engine', `${scene.engine.name}: ${scene.engine.reason}`);
-    if (scene.fit && known(scene.fit.r2)) pair('fit', `R² ${num(scene.fit.r2, 4)}, σ ${num(scene.fit.sigma)}, AIC ${num(scene.fit.aic, 6)}`);
+    if (scene.fit && known(scene.fit.r2)) pair('fit', `R² ${num(scene.fit.r2, 4)}, σ ${num(scene.fit.sigma)}${known(scene.fit.aic) ? `, AIC ${num(scene.fit.aic, 6)}` : ''}`);
     pair('versions', Object.entries(scene.versions).map(([k, v]) => `${k} ${v}`).join(', '));
     pair('started', `${scene.started || 'unknown'}${scene.finished ? `, ended ${scene.finished}` : ''}`);
     if ((scene.resumed || []).length) pair('gone on with', `after epoch ${scene.resumed.join(', ')}`);

@@ -16,7 +16,8 @@ export function num(x, digits = 4) {
     const [mantissa, exponent] = x.toExponential(digits - 1).split('e');
     return minus(`${mantissa.includes('.') ? mantissa.replace(/\.?0+$/, '') : mantissa}e${Number(exponent)}`);
   }
-  return minus(x.toPrecision(digits));
+  const text = x.toPrecision(digits);
+  return minus(text.includes('e') ? String(Number(text)) : text);
 }
 
 export const minus = (text) => String(text).replace(/^-/, '−');

@@ -14,6 +14,7 @@ import { Stories } from './present.js';
 import { bindKeys, KEYS } from './keys.js';
 
 const TOO_MANY = 3800; // records held: then they are thinned again
+const COMMANDS = { solve: 'the exact answer alone', fit: 'train it again' };
 const SPOKEN = 10000; // ms between sentences to a screen reader
 const $ = (id) => document.getElementById(id);
 
@@ -47,13 +48,21 @@ export class Page {
 
   // The run, or the list of runs, that the state names.
 
+  async reopen() {
+    await this.#open();
+  }
+
   async #open() {
     try {
-      this.found = await this.source.runs();
-      const id = this.state.run || (this.found.default && this.state.run !== '' ? this.found.default : null);
+      let id = this.state.run;
+      if (!id && !this.state.story) {
+        this.found = await this.source.runs();
+        id = this.state.run === '' ? null : this.found.default;
+      }
       if (this.state.story) await this.stories.open();
       else if (id) await this.#load(id);
       else this.#showList();
+      $('trouble').hidden = true;
     } catch (error) {
       this.#fail(error);
     }
@@ -94,16 +103,13 @@ export class Page {
     const place = $('trouble');
     place.hidden = false;
     place.textContent = `${error.message}.`.replace(/\.\.$/, '.');
-    if (!this.scene) { $('run').hidden = true; $('list').hidden = true; }
+    if (!this.scene) { $('run').hidden = true; $('list').hidden = true; $('what').textContent = ''; }
   }
 
   // News from the server.
 
   async #heard(news) {
-    if (news.type === 'runs' && !this.scene && !this.state.story) {
-      this.found = await this.source.runs();
-      this.#showList();
-    }
+    if (!this.scene && !this.state.story) this.#listLater();
     if (!this.scene || news.run !== this.opened) return;
     if (news.type === 'changed') {
       this.changedScene = true;
@@ -114,6 +120,21 @@ export class Page {
     } else if (news.type === 'gone') {
       this.#fail(new Error('The folder of this run is gone; what was read of it is still shown'));
     }
+  }
+
+  /** The list again, at most every second. */
+  #listLater() {
+    if (this.listing) return;
+    this.listing = setTimeout(async () => {
+      this.listing = null;
+      if (this.scene || document.hidden) return;
+      try {
+        this.found = await this.source.runs();
+        this.#showList();
+      } catch (error) {
+        if (error.status) this.#fail(error);
+      }
+    }, 1000);
   }
 
   /** Fetch what this page lacks; one question at a time, none while it cannot be seen. */
@@ -171,7 +192,7 @@ export class Page {
     else Object.assign(this.state, change);
     for (const [name, value] of Object.entries(this.state)) if (value === undefined) delete this.state[name];
     this.#remember();
-    if (!this.scene) this.list.show(this.found, this.state);
+    if (!this.scene) { if (this.found) this.list.show(this.found, this.state); }
     else this.schedule();
   }
 
@@ -399,10 +420,14 @@ export class Page {
     this.set({ dark: dark ? 0 : 1 });
   }
 
+  hasCommand(kind) {
+    return this.scene.commands.some((c) => c.what === COMMANDS[kind]);
+  }
+
   /** The command line for what the page was asked; a run starts only from there. */
   showCommand(kind) {
     const { scene, view } = this;
-    const base = scene.commands.find((c) => c.what === (kind === 'solve' ? 'the exact answer alone' : 'train it again'));
+    const base = scene.commands.find((c) => c.what === COMMANDS[kind]);
     const text = kind === 'solve' || !view.changed ? base.command : commandOf(scene, view, base.command);
     $('command-text').textContent = text;
     $('command-error').textContent = '';
@@ -457,7 +482,7 @@ export class Page {
 
 /** The command of the run with the settings asked for in place of its own. */
 export function commandOf(scene, view, base) {
-  const drop = /\s--(lr|momentum|epochs|dtype|start)\s+('[^']*'|\S+)|\s--(no-)?(nesterov|standardize)(?=\s|$)/g;
+  const drop = /\s--(lr|momentum|epochs|dtype|start|optimizer|opt|batch-size|schedule|schedule-opt|warmup|clip-norm|clip-value|accumulate|patience|min-improvement|time-limit|target-loss|engine|figures)\s+('[^']*'|\S+)|\s--(no-)?(nesterov|standardize|restore-best)(?=\s|$)/g;
   const { step } = view;
   const parts = [base.replace(drop, ''), `--lr ${step.lr}`];
   if (step.momentum) parts.push(`--momentum ${step.momentum}`);

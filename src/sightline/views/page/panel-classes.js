@@ -70,7 +70,7 @@ export const classPanels = [
       const at = Math.max(0, c.threshold.findLastIndex((t) => t === null || t >= cut));
       el(p.inside, 'circle', { cx: p.x(c.x[at]), cy: p.y(c.y[at]), r: 5, class: 'now-dot' });
       const name = view.scene.classes[curves.length > 1 ? k : 1];
-      return { sentence: `The area is ${num(c.area, 4)}: the chance that a row of ${name} scores above another. At threshold ${num(cut, 3)}: ${percent(c.y[at])} of ${name} found, ${percent(c.x[at])} of the others taken for it.`, header: ['threshold', 'false positives', 'true positives'], rows: c.x.map((x, i) => [num(c.threshold[i], 3), num(x, 3), num(c.y[i], 3)]) };
+      return { sentence: `The area is ${num(c.area, 4)}: the chance that a row of ${name} scores above another. At threshold ${num(cut, 3)}: ${percent(c.y[at])} of ${name} found, ${percent(c.x[at])} of the others taken for it.`, header: ['threshold', 'false positives', 'true positives'], rows: c.x.map((x, i) => [c.threshold[i] === null ? '∞' : num(c.threshold[i], 3), num(x, 3), num(c.y[i], 3)]) };
     },
   },
   {
@@ -134,11 +134,13 @@ const saySeparation = (view) => (view.scene.separable ? 'A line separates the cl
 
 function sayCrossing(view) {
   const { scene, now } = view;
-  if (!now || scene.classes.length > 2 || now.length !== 2) return `Right for ${scene.scored ? percent(scene.scored.accuracy) : 'an unknown share'} of rows.`;
+  if (!now || scene.classes.length > 2 || now.length !== 2) return rightAtTheEnd(scene);
   const cut = -now[0] / now[1];
   const above = now[1] > 0 ? scene.classes[1] : scene.classes[0];
   return known(cut) ? `Both classes are equally likely at ${scene.columns[0]} = ${num(cut)}; above it the model says ${above}.` : 'The curve is flat: the column does not tell the classes apart.';
 }
+
+const rightAtTheEnd = (scene) => (scene.scored ? `The ${scene.scored.of} model is right for ${percent(scene.scored.accuracy)} of rows.` : 'How often it is right is not known.');
 
 function drawMap(svg, view) {
   const { scene, now, exact } = view;
@@ -168,7 +170,8 @@ function drawMap(svg, view) {
   }
   x.forEach((v, i) => mark(p, p.x(v), p.y(y[i]), scene.sample.y[i] === k));
   legend(p, [['dot class-yes', short(scene.classes[k], 16)], ['dot class-no', scene.classes.length === 2 ? short(scene.classes[1 - k], 16) : 'the others'], ...(scene.classes.length === 2 ? [['now', 'boundary now'], ...(exact && !view.hidden ? [['exact', 'exact']] : [])] : [])]);
-  const right = scene.scored ? `Right for ${percent(scene.scored.accuracy)} of rows.` : '';
+  const right = scene.scored ? rightAtTheEnd(scene) : '';
+  if (scene.loss.name === 'hinge') return { sentence: 'Darker is farther from the border; the hinge loss gives scores, not probabilities.', header: [scene.columns[0], scene.columns[1], 'class'], rows: x.map((v, i) => [num(v), num(y[i]), scene.classes[scene.sample.y[i]]]) };
   return { sentence: saySeparation(view) || `Darker is surer; the border is where ${scene.classes[k]} has an even chance. ${right}`, header: [scene.columns[0], scene.columns[1], 'class'], rows: x.map((v, i) => [num(v), num(y[i]), scene.classes[scene.sample.y[i]]]) };
 }
 

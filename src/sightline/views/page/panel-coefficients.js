@@ -79,6 +79,7 @@ function whisker(cell, view, i, off) {
 function say(view) {
   const { scene } = view;
   if (view.hidden) return 'The exact answer is hidden: guess first, then press h.';
+  if (!view.now && scene.coef.some((c) => known(c.exact))) return 'Solved without training: the exact answer, and what it is uncertain by.';
   const offs = scene.coef.map((_, i) => [view.offBy(i), i]).filter(([v]) => known(v));
   if (!offs.length) return known(scene.coef[0]?.exact) ? 'Standard errors are not known here.' : 'No finite exact answer is known.';
   const [worst, at] = offs.reduce((a, b) => (Math.abs(b[0]) > Math.abs(a[0]) ? b : a));

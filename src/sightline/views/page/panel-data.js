@@ -20,18 +20,18 @@ export const dataPanel = {
   draw(svg, view, page) {
     const { scene } = view;
     if (scene.points) return drawLine(svg, view, page);
-    if (scene.added && (view.state.col ?? 0) >= 0) return drawAdded(svg, view, page);
+    if (scene.added && scene.added.length && (view.state.col ?? 0) >= 0) return drawAdded(svg, view, page);
     if (scene.residuals) return drawPredicted(svg, view, page);
-    return { sentence: scene.missing ? `Without its rows this panel is empty: ${scene.missing}.` : 'This panel needs the rows of the run.' };
+    return { sentence: scene.missing ? `Without its rows this panel is empty: ${scene.missing}.` : `There is no picture of the rows for the ${scene.loss.name || ''} loss.` };
   },
 };
 
 function equation(view, values) {
   const { terms } = view;
   const at = terms.length - 1;
-  const slope = `${num(values[at])} × ${short(terms[at], 16)}`;
-  if (terms.length === 1) return slope;
-  return `${slope} ${values[0] < 0 ? '−' : '+'} ${num(Math.abs(values[0]))}`;
+  let line = `${num(values[at])} × ${short(terms[at], 16)}`;
+  if (terms.length > 1) line = `${line} ${values[0] < 0 ? '−' : '+'} ${num(Math.abs(values[0]))}`;
+  return view.scene.link === 'log' ? `exp(${line})` : line;
 }
 
 function drawLine(svg, view, page) {
@@ -39,7 +39,8 @@ function drawLine(svg, view, page) {
   const { x, name, counts } = scene.points;
   const { y } = scene.sample;
   const [x0, x1] = scene.band ? [scene.band.x[0], scene.band.x[scene.band.x.length - 1]] : range(x, 1 / 7);
-  const at = (values, v) => values[values.length - 1] * v + (values.length > 1 ? values[0] : 0);
+  const score = (values, v) => values[values.length - 1] * v + (values.length > 1 ? values[0] : 0);
+  const at = (values, v) => (scene.link === 'log' ? Math.exp(score(values, v)) : score(values, v));
   const [dataLow, dataHigh] = range(y, 0);
   const spread = dataHigh - dataLow || 1;
   const ends = [];
@@ -52,11 +53,12 @@ function drawLine(svg, view, page) {
   const p = plot(svg, { x: { low: x0, high: x1 }, y: { low, high }, xName: name, yName: scene.target });
   if (scene.band && exact && !view.hidden) drawBand(p, scene.band, (v) => at(exact, v));
   if (counts) drawCounts(p, counts);
-  if (exact && !view.hidden) line(p, [x0, x1], [at(exact, x0), at(exact, x1)], { class: 'exact' });
+  const along = scene.link === 'log' ? Array.from({ length: 81 }, (_, i) => x0 + ((x1 - x0) * i) / 80) : [x0, x1];
+  if (exact && !view.hidden) line(p, along, along.map((v) => at(exact, v)), { class: 'exact' });
   if (now) {
     const few = x.length <= 60;
     if (few) x.forEach((v, i) => drawResidual(p, v, y[i], at(now, v), view.state.sq === 1));
-    line(p, [x0, x1], [at(now, x0), at(now, x1)], { class: view.changed ? 'asked' : 'now' });
+    line(p, along, along.map((v) => at(now, v)), { class: view.changed ? 'asked' : 'now' });
   }
   const radius = x.length > 200 ? 2.2 : 4;
   x.forEach((v, i) => page.point(p, i, p.x(v), p.y(y[i]), radius));
@@ -112,10 +114,11 @@ function drawAdded(svg, view, page) {
   if (now && place >= 0) line(p, [x0, x1], [now[place] * x0, now[place] * x1], { class: view.changed ? 'asked' : 'now' });
   legend(p, [[view.changed ? 'asked' : 'now', 'slope now'], ...(known1 ? [['exact', 'exact slope']] : [])]);
   const off = place >= 0 ? view.offBy(place) : null;
+  if (one.alone === false) return { sentence: `${one.name} is a combination of the other columns: nothing of it is left to draw.`, header: ['row', one.name, scene.target], rows: [] };
   const beside = known1 ? `; exactly ${num(exact[place])}${known(off) ? `, now ${signed(off)} standard errors off` : ''}` : '';
   const rows = one.x.map((v, i) => [one.places[i], num(v, 5), num(one.y[i], 5)]);
   return {
-    sentence: now && place >= 0 ? `The slope of ${one.name} with all other columns held fixed is ${num(now[place])} now${beside}.` : 'No record yet.',
+    sentence: now && place >= 0 ? `The slope of ${one.name} beside all other columns is ${num(now[place])} now${beside}.` : 'No record yet.',
     header: ['row', one.name, scene.target], rows,
   };
 }

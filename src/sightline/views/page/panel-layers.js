@@ -50,5 +50,5 @@ function byLayer(svg, view, what, name) {
   const sizes = names.map((n) => [value(last, n), n]).filter(([v]) => known(v) && v > 0).sort((a, b) => b[0] - a[0]);
   const say = sizes.length > 1 ? `Largest in ${sizes[0][1]} (${num(sizes[0][0], 2)}), smallest in ${sizes[sizes.length - 1][1]} (${num(sizes[sizes.length - 1][0], 2)}).` : '';
   const judge = what === 'update' && sizes.length ? (sizes[0][0] > 0.1 ? ' A layer that changes by more than a tenth in an epoch is moving fast.' : '') : '';
-  return { sentence: `${say}${judge}` || 'One layer.', header: ['epoch', ...names], rows: rows.map((r) => [whole(r.number), ...names.map((n) => num(value(r, n), 3))]) };
+  return { sentence: `${say}${judge}` || (sizes.length ? 'One layer.' : 'Nothing finite was measured.'), header: ['epoch', ...names], rows: rows.map((r) => [whole(r.number), ...names.map((n) => num(value(r, n), 3))]) };
 }

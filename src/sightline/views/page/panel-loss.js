@@ -58,7 +58,7 @@ function sayAbove(view) {
   const at = view.k < 1 ? 'before any update' : `at epoch ${whole(view.k)}`;
   const base = view.scene.loss.baseline;
   const lead = `${num(view.above, 3)} above the exact loss ${num(view.scene.loss.exact, 6)} ${at}`;
-  const part = known(base) && base > view.scene.loss.exact
+  const part = view.scene.intercept && view.scene.loss.name === 'mse' && known(base) && base > view.scene.loss.exact * (1 + 1e-9)
     ? `, ${num((100 * view.above) / (base - view.scene.loss.exact), 2)} % of what there is to gain over always predicting the mean` : '';
   return `${lead}${part}. ${parting(view)}`;
 }
@@ -69,12 +69,13 @@ function parting(view) {
   if (view.changed) return '';
   if (!recorded) {
     const step = scene.step || {};
+    if (scene.loss.name !== 'mse') return 'The loss is no quadratic: only what was recorded is drawn.';
     if (!scene.systems.length) return '';
     return `No closed form for ${step.name || 'this optimizer'}${step.closed === false ? ' as it was used' : ''}: only what was recorded is drawn.`;
   }
   const worst = view.remembered(`parting ${table.number.length}`, () => table.number.reduce((most, k, i) => {
     const seen = view.aboveAt(i);
-    return known(seen) && seen > 1e-9 * scene.loss.exact ? Math.max(most, Math.abs(seen - recorded.excess(k)) / seen) : most;
+    return known(seen) && seen > Math.max(1e-9 * scene.loss.exact, 1e-12 * (view.aboveAt(0) || 0)) ? Math.max(most, Math.abs(seen - recorded.excess(k)) / seen) : most;
   }, 0));
   if (recorded.frozenAt !== null) return `In float32 the steps are swallowed by rounding from epoch ${whole(recorded.frozenAt)} on.`;
   if (worst < 1e-3) return 'Recorded and computed agree.';

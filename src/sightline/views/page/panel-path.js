@@ -93,6 +93,7 @@ function drawPair(svg, view, page) {
   marks(p, view);
   const ratio = ratioOf(form);
   const slice = view.terms.length > 2 ? `, a slice with the other ${view.terms.length - 2 === 1 ? 'coefficient' : 'coefficients'} held where they are` : '';
+  if (view.hidden) return { sentence: sayWay(view), ...tableOf(view, [a, b]) };
   const shape = `The valley is ${ratio >= 100 ? whole(Number(ratio.toPrecision(4))) : num(ratio, 3)} times longer than wide${isTrue ? '' : ', drawn stretched to fit'}${slice}.`;
   const local = view.system.near ? ' The ellipses are those of the loss near its optimum.' : '';
   return { sentence: `${sayWay(view)} ${shape}${local}`, ...tableOf(view, [a, b]) };
@@ -177,12 +178,14 @@ function drawEigen(svg, view, page) {
     page.set({ start: s.toUnits(s.at(moved, s.toTraining(view.from), c)).map((v) => Number(v.toPrecision(9))) });
   });
   marks(p, view);
+  if (view.hidden) return { sentence: sayWay(view), ...tableOf(view, [0, Math.min(1, view.terms.length - 1)]) };
   const ratio = Math.sqrt(s.values[steep] / s.values[flat]);
   return { sentence: `${sayWay(view)} The flattest direction is ${num(ratio, 4)} times longer than the steepest; the exact answer is at 0.`, ...tableOf(view, [0, Math.min(1, view.terms.length - 1)]) };
 }
 
 /** How much of the way is done. */
 function sayWay(view) {
+  if (view.hidden) return `At epoch ${whole(view.k)}.`;
   if (!view.system || !view.now) return 'No record yet.';
   const s = view.system;
   const c = s.components(s.toTraining(view.now));
@@ -191,7 +194,7 @@ function sayWay(view) {
   if (!(Math.abs(c0[flat]) > 0)) return 'The start has no error along the flattest direction.';
   const done = 1 - Math.abs(c[flat] / c0[flat]);
   const steepest = Math.abs(c0[0]) > 0 ? 1 - Math.abs(c[0] / c0[0]) : 1;
-  const say = (v) => (v < 0 ? 'moved away' : v > 0.9995 ? 'done' : v < 5e-5 ? `${num(100 * v, 2)} % done` : `${num(100 * v, 3)} % done`);
+  const say = (v) => (v < 0 ? 'going the wrong way' : v > 0.9995 ? 'done' : v < 5e-5 ? `${num(100 * v, 2)} % done` : `${num(100 * v, 3)} % done`);
   return `At epoch ${whole(view.k)} the way along the steepest direction is ${say(steepest)}, along the flattest ${say(done)}.`;
 }
 

@@ -42,7 +42,8 @@ export const residualPanels = [
       cloud(p, page, view, r.fitted, r.residual, r.extreme.residual);
       const bend = r.smooth ? Math.max(...r.smooth.y) - Math.min(...r.smooth.y) : 0;
       const spread = Math.max(...r.residual.filter(known).map(Math.abs)) || 1;
-      const shape = r.fitted.length < 10 ? 'too few rows to see a bend' : bend > 0.5 * spread ? 'the smooth line bends: something is missing from the formula' : 'the smooth line stays near zero';
+      if (r.rounding) return { sentence: 'The exact answer goes through every row: what is left is rounding.', header: [], rows: [] };
+      const shape = r.fitted.length < 10 ? 'too few rows to see a bend' : r.penalized ? 'the penalty tilts the smooth line' : bend > 0.5 * spread ? 'the smooth line bends: something is missing from the formula' : 'the smooth line stays near zero';
       return { sentence: `Farthest from their prediction: ${named(view, r.extreme.residual)}; ${shape}.`, ...table(view, ['fitted', 'residual'], [r.fitted, r.residual]) };
     },
   },
@@ -69,7 +70,8 @@ export const residualPanels = [
       if (r.spread) line(p, r.spread.x, r.spread.y, { class: 'smooth' });
       cloud(p, page, view, r.fitted, root, r.extreme.standardized);
       const ends = r.spread ? [r.spread.y[0], r.spread.y[r.spread.y.length - 1]] : null;
-      const say = !ends ? 'too few rows for a smooth line' : Math.max(...ends) > 1.6 * Math.min(...ends) ? `the spread ${ends[1] > ends[0] ? 'grows' : 'falls'} along the fitted values: robust standard errors (--robust hc3) are safer` : 'the spread is about even';
+      if (!ends) return { sentence: 'There are too few rows for a smooth line.', ...table(view, ['fitted', '√|standardized|'], [r.fitted, root]) };
+      const say = Math.max(...ends) > 1.6 * Math.min(...ends) ? `the spread ${ends[1] > ends[0] ? 'grows' : 'falls'} along the fitted values: robust standard errors (--robust hc3) are safer` : 'the spread is about even';
       return { sentence: `By the smooth line ${say}.`, ...table(view, ['fitted', '√|standardized|'], [r.fitted, root]) };
     },
   },
@@ -81,7 +83,7 @@ export const residualPanels = [
       const most = Math.max(...r.leverage.filter(known));
       const [y0, y1] = range(ys, 0.15);
       const p = plot(svg, { x: { low: 0, high: 1.1 * most }, y: { low: y0, high: y1 }, xName: 'leverage', yName: r.standardized ? 'standardized residual' : 'residual' });
-      const q = view.scene.coef.length;
+      const q = view.scene.rank || view.scene.coef.length;
       if (r.standardized) cookCurves(p, q, most);
       cloud(p, page, view, r.leverage, ys, r.extreme.cook || []);
       const top = (r.extreme.cook || [])[0];

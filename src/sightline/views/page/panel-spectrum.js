@@ -16,7 +16,7 @@ export const spectrumPanel = {
   draw(svg, view) {
     const found = directionStates(view);
     const values = view.system.values;
-    const limit = known(view.step.lr) ? (2 * (1 + view.step.momentum)) / ((view.step.nesterov ? 1 + 2 * view.step.momentum : 1) * view.step.lr) : null;
+    const limit = view.descends ? (2 * (1 + view.step.momentum)) / ((view.step.nesterov ? 1 + 2 * view.step.momentum : 1) * view.step.lr) : null;
     const bars = values.length <= BARS;
     const low = 10 ** Math.floor(Math.log10(Math.min(...values)) - 0.3);
     const high = 10 ** Math.ceil(Math.log10(Math.max(...values, limit && limit < 1e4 * Math.max(...values) ? limit : 0)) + 0.05);
@@ -43,7 +43,7 @@ export function directionStates(view) {
   const now = view.theta && view.changed ? system.components(view.theta) : view.now ? system.components(system.toTraining(view.now)) : start;
   const frozenAt = path ? path.frozenAt : null;
   return system.values.map((curvature, i) => {
-    const epochs1 = known(step.lr) ? epochsTo(0.01, curvature, step) : Infinity;
+    const epochs1 = view.descends || system.near ? epochsTo(0.01, curvature, step) : Infinity;
     const left = start[i] ? Math.abs(now[i] / start[i]) : 0;
     const diverging = known(step.lr) && !(shrinks(curvature, step) > 0);
     let state = epochs1 > CRAWLING ? 'crawling' : 'moving';
@@ -76,6 +76,7 @@ function drawBars(p, found) {
       for (let x = p.box.left + 4; x < end - 2; x += 7) el(p.svg, 'line', { x1: x, x2: x + 4, y1: y + tall / 2 - 1, y2: y - tall / 2 + 1, class: 'hatch' });
     }
     el(p.svg, 'text', { x: p.box.left - 6, y: y + 4, 'text-anchor': 'end' }, nameOf(i, found.length));
+    if (!view.descends && !view.system.near) return;
     const words = d.state === 'diverging' ? 'grows' : d.state === 'frozen' ? `frozen from ${d.needs.slice(10)} on` : `${d.needs} ${d.needs === '1' ? 'epoch' : 'epochs'} to 1 %`;
     const high = 13 * enlarged();
     const two = room > 2.2 * high;
@@ -97,7 +98,9 @@ function drawDots(p, found) {
 
 function say(view, found) {
   const [low, high] = [found[found.length - 1].curvature, found[0].curvature];
-  const lead = `Curvature ${num(low, 3)} to ${num(high, 4)}, condition number ${num(high / low, 3)}: the largest stable rate is ${num(view.limit, 4)}`;
+  const base = `Curvature ${num(low, 3)} to ${num(high, 4)}, condition number ${num(high / low, 3)}`;
+  if (!view.descends && !view.system.near) return `${base}: plain gradient descent is stable up to the rate ${num(2 / high, 4)}.`;
+  const lead = `${base}: the largest stable rate is ${num(view.limit, 4)}`;
   const slow = found[found.length - 1];
   if (view.system.near) return `Near the optimum: curvature ${num(low, 3)} to ${num(high, 4)}, condition number ${num(high / low, 3)}. Farther away the loss has another shape.`;
   const tail = found.some((d) => d.state === 'diverging') ? `; rate ${num(view.step.lr, 4)} is beyond it` : slow.state === 'done' ? '; every direction has arrived' : slow.state === 'frozen' ? `; rounding stops the flattest at epoch ${slow.needs.slice(10)}` : `; the flattest needs ${about(slow.epochs)} epochs to lose 99 % of its error`;

@@ -59,7 +59,7 @@ export class Panels {
     const presenting = view.state.present === 1;
     for (const one of this.made) {
       const { panel } = one;
-      const off = hidden.has(panel.letter) || (big ? big !== panel.letter : presenting && !'AC'.includes(panel.letter) && !(panel.letter === 'B' && !this.made.some((o) => o.panel.letter === 'A')));
+      const off = hidden.has(panel.letter) || (view.hidden && view.scene.kind === 'line' && 'FGHI'.includes(panel.letter)) || (big ? big !== panel.letter : presenting && !'AC'.includes(panel.letter) && !(panel.letter === 'B' && !this.made.some((o) => o.panel.letter === 'A')));
       one.section.hidden = off;
       one.section.classList.toggle('big', big === panel.letter);
       one.stage.hidden = false;

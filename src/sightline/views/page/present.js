@@ -20,15 +20,19 @@ export class Stories {
     const { page } = this;
     if (this.on) {
       const story = page.state.story;
+      if (story) for (const name of OWN) delete page.state[name];
       page.set({ present: undefined, story: undefined, scene: undefined, guess: undefined, big: undefined });
-      if (story) location.reload();
+      this.shown = null;
+      if (story) page.reopen();
     } else page.set({ present: 1, guess: page.state.story ? undefined : 1 });
   }
 
   /** The story and the moment that the state names. */
   async open() {
     const { page } = this;
-    const story = STORIES[Math.max(1, Math.min(page.state.story, STORIES.length)) - 1];
+    page.state.story = Math.max(1, Math.min(page.state.story, STORIES.length));
+    const story = STORIES[page.state.story - 1];
+    page.state.scene = Math.max(1, Math.min(page.state.scene || 1, story.moments.length));
     if (!this.data) this.data = await page.source.stories();
     if (this.shown !== story.scene) {
       const { scene, table } = this.data[story.scene];
@@ -76,7 +80,7 @@ export class Stories {
     place.hidden = !this.on;
     if (!this.on) return;
     const [story, moment] = this.#at();
-    const key = `${story} ${moment}`;
+    const key = `${story} ${moment} ${page.state.guess}`;
     if (place.dataset.key === key) return;
     place.dataset.key = key;
     place.replaceChildren();
@@ -90,7 +94,7 @@ export class Stories {
       html(tools, 'button', { type: 'button' }, text).addEventListener('click', act);
     }
     for (const n of [1, 10, 100]) html(tools, 'button', { type: 'button' }, `${n} ${n === 1 ? 'step' : 'steps'}`).addEventListener('click', () => page.stepBy(n));
-    html(tools, 'button', { type: 'button' }, 'show the exact answer').addEventListener('click', () => page.set({ guess: page.state.guess === 1 ? undefined : 1 }));
+    html(tools, 'button', { type: 'button' }, page.state.guess === 1 ? 'show the exact answer' : 'hide the exact answer').addEventListener('click', () => page.set({ guess: page.state.guess === 1 ? undefined : 1 }));
     html(tools, 'button', { type: 'button' }, 'end').addEventListener('click', () => this.toggle());
   }
 }

@@ -1,32 +1,36 @@
 // What the page shows is one object, and the address holds all of it: any moment is a link.
 
+const within = (x, low, high) => (x >= low && x <= high ? x : undefined);
+const whole = (text) => (Number.isInteger(Number(text)) && Number(text) >= 0 ? Number(text) : undefined);
+const flag = (text) => (text === '0' || text === '1' ? Number(text) : undefined);
+
+function numbers(text) {
+  const found = String(text).split(',').map(Number);
+  return found.every(Number.isFinite) ? found : undefined;
+}
+
 const FIELDS = {
   run: String, // the id of the run; empty: the list of runs
-  lr: Number, m: Number, nest: Number, std: Number, dt: String, start: numbers, // what if; absent: as recorded
-  k: Number, // epoch shown; absent: follows the newest
+  lr: (t) => within(Number(t), 1e-300, 1e300), m: (t) => within(Number(t), 0, 0.999999), nest: flag, std: flag, dt: (t) => (['float32', 'float64'].includes(t) ? t : undefined), start: numbers, // what if; absent: as recorded
+  k: whole, // epoch shown; absent: follows the newest
   log: Number, // 1: logarithmic loss above the exact one (default), 0: plain loss
   axes: String, // of the path: stretched, true, eigen
-  pair: numbers, // coefficients of the path, by place
-  col: Number, // column of the data panel, by place; −1: observed against predicted
-  row: Number, // the row that is marked everywhere
+  pair: (t) => (numbers(t) || [0.5]).every(Number.isInteger) ? numbers(t) : undefined, // coefficients of the path, by place
+  col: (t) => (Number.isInteger(Number(t)) ? Number(t) : undefined), // column of the data panel, by place; −1: observed against predicted
+  row: whole, // the row that is marked everywhere
   sq: Number, // 1: squares for residuals
-  class: Number, // class of the panels with one class each
-  cut: Number, // threshold of the confusion matrix
+  class: whole, // class of the panels with one class each
+  cut: (t) => within(Number(t), 0, 1), // threshold of the confusion matrix
   guess: Number, // 1: the exact answer is hidden
   present: Number, // 1: for a projector
-  story: Number, // from 1
-  scene: Number, // of the story, from 1
+  story: whole, // from 1
+  scene: whole, // of the story, from 1
   dark: Number, // 1, 0; absent: as the system
   keys: Number, // 0: shortcuts are off
   big: String, // the panel that fills the page
   hide: String, // letters of panels, separated by commas
   with: String, // other runs, for comparison
 };
-
-function numbers(text) {
-  const found = String(text).split(',').map(Number);
-  return found.every(Number.isFinite) ? found : undefined;
-}
 
 /** The state in the part of an address after #. */
 export function readState(hash) {

@@ -18,7 +18,7 @@ export const STORIES = [
       { say: 'In the data the line fits. In the space of the weights it has hardly left.', state: { ...HEIGHTS, k: 20, axes: 'stretched' } },
       { say: 'A million epochs later: the valley floor is 2,348 times longer than wide.', state: { ...HEIGHTS, k: 1e6 } },
       { say: 'In float32 it never gets there: from epoch 74 on each step is rounded away.', state: { ...HEIGHTS, dt: 'float32', k: 1e6 } },
-      { say: 'Standardized columns make the valley round: one step is enough.', state: { std: 1, lr: 0.5, dt: 'float64', start: [-35, 0.45], k: 1 } },
+      { say: 'Standardized columns make the valley round: one step is enough.', state: { std: 1, lr: 0.5, dt: 'float64', start: [-35, 0.45], k: 1, axes: 'eigen' } },
     ],
   },
   {
@@ -34,13 +34,13 @@ export const STORIES = [
     moments: [
       { say: 'Height in centimeters, and nearly the same in inches: two coefficients, one fact.', state: { k: 0, guess: 1 } },
       { say: 'The sum is known at once; how it is shared between the two takes forever.', state: { k: 100, axes: 'eigen' } },
-      { say: 'The intervals say it: each alone is nearly unknown.', state: { k: 1e6 } },
+      { say: 'The intervals say it: each alone is nearly unknown.', state: { k: 1e6, lr: 0.2, big: 'E' } },
     ],
   },
   {
     title: 'One row with leverage', scene: 'leverage',
     moments: [
-      { say: 'Eleven rows agree. The twelfth is far to the right.', state: { k: 0, guess: 1 } },
+      { say: 'Eleven rows agree. The last one is far to the right.', state: { k: 0, guess: 1 } },
       { say: 'The exact line follows the one row, as squares punish far rows most.', state: { sq: 1 } },
       { say: "Cook's distance names it: without that row the slope is another.", state: { row: 11, big: 'I' } },
     ],

@@ -35,7 +35,7 @@ export class LiveSource {
 
   /** News of runs, by one stream for all pages of this browser; `heard` gets each, `state` whether there is a line. */
   listen(heard, state) {
-    const channel = 'BroadcastChannel' in window ? new BroadcastChannel('sightline') : null;
+    const channel = 'BroadcastChannel' in window ? new BroadcastChannel(`sightline ${location.pathname}`) : null;
     const tell = (news) => { heard(news); };
     if (channel) channel.onmessage = (event) => (event.data.line ? state(event.data.line) : tell(event.data));
     const open = (shares) => {
@@ -55,7 +55,7 @@ export class LiveSource {
     };
     let again;
     if (channel && navigator.locks) {
-      navigator.locks.request('sightline-stream', () => new Promise(() => { again = () => open(true); again(); }));
+      navigator.locks.request(`sightline ${location.pathname}`, () => new Promise(() => { again = () => open(true); again(); }));
     } else { // without locks, one stream for each page that can be seen
       let stream = null;
       again = () => { stream = open(false); };
@@ -77,9 +77,11 @@ export class InlineSource {
 
   async runs() { return { runs: this.data.runs, default: this.data.default }; }
 
-  async scene(id) { return this.data.scenes[id].scene; }
+  #one(id) { return this.data.scenes[id] || this.data.scenes[this.data.default]; }
 
-  async records(id) { return this.data.scenes[id].table; }
+  async scene(id) { return this.#one(id).scene; }
+
+  async records(id) { return this.#one(id).table; }
 
   async stories() { return this.data.stories; }
 

@@ -86,7 +86,7 @@ export function plot(svg, { x, y, xName = '', yName = '', left: l = 52, bottom: 
   const big = enlarged();
   const yLabels = y.ticks || scale(y.kind || 'linear', y.low, y.high, 200, 0).ticks;
   const widest = Math.max(0, ...yLabels.map(([, text]) => String(text).length));
-  const [left, bottom, right] = [Math.max(l * big, (6.4 * widest + 26) * big), b * big, r > 20 ? r * big : r];
+  const [left, bottom, right] = [Math.max(l * big, (6.4 * widest + 26) * big), b * big, r > 20 ? r * big : r * big + (big > 1 ? 14 : 0)];
   const width = Math.max(120, Number(svg.dataset.width) || svg.clientWidth || 400);
   const height = Math.max(80, Number(svg.dataset.height) || svg.clientHeight || 240);
   svg.setAttribute('viewBox', `0 0 ${width} ${height}`);

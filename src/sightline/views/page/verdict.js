@@ -1,9 +1,8 @@
 // The line that says how the run is doing, with buttons that fix it.
 
 import { html } from './svg.js';
-import { num, known, whole, about, epochs, listed } from './numbers.js';
-import { bestRate, bestMomentum, epochsTo } from './closed.js';
-import { directionStates } from './panel-spectrum.js';
+import { num, known, whole, about } from './numbers.js';
+import { epochsTo } from './closed.js';
 import { askNothing } from './state.js';
 
 const CRAWLING = 1e5;
@@ -13,7 +12,7 @@ const SIGNS = { good: '✓', bad: '✕', slow: '!', going: '…' };
 export function askedVerdict(view) {
   const { path, step, system, limit } = view;
   if (path.diverges) {
-    return { kind: 'bad', word: 'DIVERGES', sentence: `rate ${num(step.lr, 4)} is above ${num(limit, 4)}, the largest stable rate${step.momentum ? ' with this momentum' : ''}: the loss grows along the steepest direction` };
+    return { kind: 'bad', word: 'DIVERGES', sentence: `rate ${num(step.lr, 4)} is above ${num(limit, 4)}, the largest stable rate${step.momentum ? ' with this momentum' : ''}: the loss grows along the steepest direction${view.overflow ? `, and from epoch ${whole(view.overflow)} on its numbers are too large to write down` : ''}` };
   }
   const flat = Math.min(...system.values);
   const factor = epochsTo(Math.exp(-1), flat, step);
@@ -25,7 +24,7 @@ export function askedVerdict(view) {
   if (worst > CRAWLING) {
     return { kind: 'slow', word: 'CRAWLS', sentence: `the flattest direction needs ${about(factor)} epochs for each factor e, ${about(worst)} to lose 99 % of its error (condition number ${num(Math.max(...system.values) / flat, 3)})` };
   }
-  return { kind: 'good', word: 'CONVERGES', sentence: `converges: every direction has lost 99 % of its error by epoch ${about(worst)}, and the loss is within 1e-10 of its way by epoch ${about(needed)}` };
+  return { kind: 'good', word: 'CONVERGES', sentence: `the loss converges to within 1e-10 of its way by epoch ${about(needed)}; every direction has lost 99 % of its error by epoch ${about(worst)}` };
 }
 
 /** What the run itself says, or what can be said of it while it goes on. */
@@ -35,7 +34,7 @@ export function recordedVerdict(view) {
   if (scene.status === 'running') return goingOn(view);
   if (!scene.verdict) {
     const words = { killed: 'the process that wrote the run is gone', failed: 'training ended with an error', interrupted: 'the run was interrupted' };
-    return { kind: 'slow', word: scene.status.toUpperCase(), sentence: `${words[scene.status] || 'there is no result yet'}; ${whole(table.number.length)} records are here`, warnings: scene.before || [] };
+    return { kind: 'slow', word: scene.status.toUpperCase(), sentence: `${words[scene.status] || 'there is no result yet'}; ${whole(table.of ?? table.number.length)} records are here`, warnings: scene.before || [] };
   }
   const { name, sentence, warnings } = scene.verdict;
   const kind = { CONVERGED: 'good', DIVERGED: 'bad', NOT_CONVERGED: 'slow', STOPPED_EARLY: 'slow' }[name] || 'slow';
@@ -65,7 +64,7 @@ function goingOn(view) {
 }
 
 export function drawVerdict(place, view, page) {
-  const verdict = view.changed ? askedVerdict(view) : recordedVerdict(view);
+  const verdict = view.changed && !view.hidden ? askedVerdict(view) : recordedVerdict(view);
   place.className = `verdict ${verdict.kind}`;
   const key = JSON.stringify([view.changed, verdict, page.buttonsFor(view).map(([text]) => text)]);
   if (place.dataset.key === key) return verdict;
@@ -73,7 +72,7 @@ export function drawVerdict(place, view, page) {
   place.replaceChildren();
   const said = html(place, 'p', { class: 'said' });
   html(said, 'span', { class: 'sign', 'aria-hidden': 'true' }, SIGNS[verdict.kind]);
-  html(said, 'strong', {}, ` ${view.changed ? 'What if: ' : ''}${verdict.word}`);
+  html(said, 'strong', {}, ` ${view.changed && !view.hidden ? 'What if: ' : ''}${verdict.word}`);
   said.append(`  ${verdict.sentence}.`);
   const warnings = verdict.warnings || [];
   const main = view.hidden ? null : warnings.find((w) => w.code === 'SL-FROZEN') || warnings.find((w) => w.code !== 'SL-COND') || warnings[0];
@@ -98,7 +97,7 @@ export function drawVerdict(place, view, page) {
 /** The buttons that fix what is wrong: text, what it does, and a longer text. */
 export function fixes(view, page) {
   const { scene, state } = view;
-  if (scene.whatif || !view.system) return [];
+  if (scene.whatif || !view.system || view.hidden) return [];
   const found = [];
   const done = !view.changed && scene.verdict && scene.verdict.name === 'CONVERGED';
   if (!done) {
@@ -106,10 +105,10 @@ export function fixes(view, page) {
     found.push(['best rate', () => page.bestRate(), 'The fastest fixed rate, 2 / (λmin + λmax)']);
     if (Math.max(...view.system.values) > 1.5 * Math.min(...view.system.values)) found.push(['best momentum', () => page.bestMomentum(), "Polyak's rate and momentum"]);
     if (view.dtype === 'float32') found.push(['float64', () => page.set({ dt: 'float64', lr: state.lr ?? view.step.lr }), 'Train in double precision']);
-    found.push(['solve exactly', () => page.showCommand('solve'), 'The exact answer needs no epochs']);
+    if (page.hasCommand('solve')) found.push(['solve exactly', () => page.showCommand('solve'), 'The exact answer needs no epochs']);
   }
   if (view.changed) {
-    found.push(['start a run with these …', () => page.showCommand('fit'), 'Shows the command line first']);
+    if (page.hasCommand('fit')) found.push([page.source.live ? 'start a run with these …' : 'the command for these …', () => page.showCommand('fit'), 'Shows the command line first']);
     found.push(['back to the run', () => page.set((s) => { askNothing(s); delete s.k; }), 'What was recorded']);
   }
   return found;

@@ -21,7 +21,7 @@ export class View {
   constructor(scene, table, state, memory = new Map()) {
     Object.assign(this, { scene, table, state, memory });
     this.terms = scene.coef.map((c) => c.term);
-    this.exact = scene.coef.length && scene.coef.every((c) => known(c.exact)) ? scene.coef.map((c) => c.exact) : null;
+    this.exact = scene.coef.some((c) => known(c.exact)) ? scene.coef.map((c) => c.exact ?? 0) : null;
     this.last = table.number.length ? table.number[table.number.length - 1] : -1;
     this.startUnits = table.parameters && table.parameters[0] ? table.parameters[0] : this.terms.map(() => 0);
     this.hidden = state.guess === 1;
@@ -62,9 +62,21 @@ export class View {
   #moment() {
     const { state, table } = this;
     this.following = state.k === undefined;
-    this.k = this.following ? (this.changed ? Math.max(this.last, 0) : this.last) : Math.max(0, Math.min(state.k, this.changed ? FAR : Math.max(this.last, 0)));
+    const newest = known(this.scene.kept) && this.scene.status === 'done' ? this.scene.kept : this.last;
+    this.k = this.following ? (this.changed ? Math.max(this.last, 0) : newest) : Math.max(0, Math.min(Math.floor(state.k), this.changed ? FAR : Math.max(this.last, 0)));
     this.place = table.number.length ? placeOf(table, this.k) : -1;
     if (this.changed) {
+      this.overflow = null;
+      if (!this.path.units(this.k).every(known) || !known(this.path.excess(this.k))) {
+        let [low, high] = [0, this.k];
+        while (high - low > 1) {
+          const middle = Math.floor((low + high) / 2);
+          if (this.path.units(middle).every(known) && known(this.path.excess(middle))) low = middle;
+          else high = middle;
+        }
+        this.overflow = high;
+        this.k = low;
+      }
       this.now = this.path.units(this.k);
       this.theta = this.path.theta(this.k);
       this.above = this.path.excess(this.k);
@@ -72,7 +84,6 @@ export class View {
       if (this.system.penalty) this.loss += this.system.penaltyAt(this.system.optimum) - this.system.penaltyAt(this.theta);
       return;
     }
-    if (this.place >= 0 && !state.k) this.k = this.following ? this.last : this.k;
     this.now = this.place >= 0 ? this.nearestParameters(this.place) : null;
     this.theta = this.now && this.trained ? this.trained.toTraining(this.now) : null;
     this.loss = this.place >= 0 ? lossAt(table, this.place) : null;
@@ -89,6 +100,11 @@ export class View {
     const loss = place >= 0 ? lossAt(this.table, place) : null;
     if (!known(loss) || !this.hasFloor) return null;
     return Math.max(loss - this.scene.loss.exact, 4e-16 * Math.abs(loss));
+  }
+
+  /** Whether the step is one that the closed form and the limit are of. */
+  get descends() {
+    return known(this.step.lr) && (this.changed || (this.scene.step.closed !== false && known(this.recordedStep.lr)));
   }
 
   get hasFloor() {
