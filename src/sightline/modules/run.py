@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UsageError
+from ..markup import bundle
 from ..records import Epoch, Verdict, Warning
 from ..runs.files import finite
 from ..runs.store import find_run, read_epochs, read_manifest, status_of
@@ -41,6 +42,13 @@ class ModuleRun:
 
     def __repr__(self) -> str:
         return self.summary()
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        from ..views.notebook import module_html
+
+        return bundle(repr(self), module_html(self), include, exclude)
 
     def summary(self) -> str:
         """The run and its verdict as text, at most 80 columns wide."""
