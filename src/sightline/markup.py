@@ -42,14 +42,13 @@ def verdict_html(name: str, sentence: str, warnings: Iterable[Any] = ()) -> str:
         f"<strong>{escape(name)}</strong>: {escape(sentence)}"
     )
     style = f"border-left:4px solid {color};padding:.1em .8em;margin:.6em 0;max-width:60em"
-    return f'<div style="{style}"><div>{head}</div>{_warnings_html(list(warnings))}</div>'
+    return f'<div style="{style}"><div>{head}</div>{_warnings_html(name, list(warnings))}</div>'
 
 
-def _warnings_html(warnings: Sequence[Any]) -> str:
-    """All that is to know, then everything that fixes it, once."""
-    told = [
-        f'<div style="margin:.4em 0"><strong>{escape(w.code)}</strong>: {escape(w.text)}</div>' for w in warnings
-    ]
+def _warnings_html(name: str, warnings: Sequence[Any]) -> str:
+    """All that is to know but what divergence proved right, then everything that fixes it, once."""
+    shown = [w for w in warnings if not (name == "DIVERGED" and w.code == "SL-LR-LIMIT")]
+    told = [f'<div style="margin:.4em 0"><strong>{escape(w.code)}</strong>: {escape(w.text)}</div>' for w in shown]
     fixes = list(dict.fromkeys(fix for w in warnings for fix in w.fix))
     lead = "any one of these fixes it:" if len(fixes) > 1 else "this fixes it:"
     style = "background:transparent;color:inherit;white-space:pre-wrap;overflow-wrap:anywhere"

@@ -35,7 +35,8 @@ class ModuleSubject(Protocol):
 
 def module_summary(run: ModuleSubject) -> str:
     """What was trained, some of its epochs, and the verdict."""
-    lines = [*heading(run), "", *table(epoch_columns(run.epochs, run.result["kept_epoch"])), *curvature_lines(run), *_place(run), ""]
+    shown = table(epoch_columns(run.epochs, run.result["kept_epoch"]))
+    lines = [*heading(run), "", *shown, *curvature_lines(run), *_place(run), ""]
     return "\n".join([*lines, *wrapped(str(run.verdict)), *warnings_text(run.verdict).splitlines()])
 
 

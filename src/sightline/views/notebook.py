@@ -7,7 +7,7 @@ from html import escape
 
 from ..markup import table_html, verdict_html
 from ..records import Coefficient
-from ..words import count, plain
+from ..words import count
 from .class_report import metrics_lines
 from .console import column_text, interval_text, or_dash, t_text
 from .module_report import ModuleSubject, curvature_lines, epoch_columns, heading
