@@ -75,6 +75,7 @@ LAYERS = [
         "resuming",
         "scenes",
         "live",
+        "notebook",
     ],
     ["cli", "__main__"],
 ]
