@@ -78,16 +78,16 @@ function subject(scene, table) {
   const { exact, floor, attained } = scene.loss || {};
   const plain = { values: table.loss, valid: table.valid, name: 'loss', above: false };
   if (!known(exact) || !floor || attained === false) return plain;
-  const less = (v) => (known(v) && v > exact ? v - exact : null);
+  const less = (v) => (known(v) ? Math.max(0, v - exact) : null); // below it is rounding, drawn on the floor
   const values = table.loss.map(less);
-  if (values.filter(known).length < 1) return plain;
+  if (!values.some((v) => v > 0)) return plain;
   return { values, valid: table.valid.map(less), name: `loss above ${num(exact, 5)}`, above: true };
 }
 
 function axisOf(of, exact) {
   const all = [...of.values, ...of.valid].filter(known);
-  const first = of.values.find(known);
-  if (of.above) return { kind: 'log', low: Math.max(Math.min(...all) / 2, first * TINY), high: Math.min(Math.max(...all) * 2, first * 1e6) };
+  const first = of.values.find((v) => known(v) && (v > 0 || !of.above));
+  if (of.above) return { kind: 'log', low: Math.max(Math.min(...all.filter((v) => v > 0)) / 2, first * TINY), high: Math.min(Math.max(...all) * 2, first * 1e6) };
   const near = all.filter((v) => Math.abs(v) <= 1e6 * Math.max(Math.abs(first), 1e-300));
   const [low, high] = [Math.min(...near), Math.max(...near)];
   if (low > 0 && high > 20 * low && !known(exact)) return { kind: 'log', low: low / 1.5, high: high * 1.5 };
@@ -137,24 +137,27 @@ function drawLoss(place, scene, table, width) {
   const [v, k] = at[at.length - 1];
   if (scene.status === 'running') add(svg, 'circle', { cx: x(k), cy: held(v), r: 5, class: 'pulse' });
   add(svg, 'circle', { cx: x(k), cy: held(v), r: 4.5, class: 'dot' });
-  if (of.valid.some(known)) legend(svg, right, top);
+  if (!of.valid.some(known)) return;
+  const marks = [of.values, of.valid].flatMap((vs) => vs.map((u, i) => [x(table.number[i]), held(u), known(u)])).filter((m) => m[2]);
+  const corners = [[right - 118, top], [right - 118, bottom - 36], [left + 4, bottom - 36], [left + 4, top]];
+  const crowd = corners.map(([a, b]) => marks.filter(([c, e]) => c > a - 6 && c < a + 124 && e > b - 6 && e < b + 42).length);
+  legend(svg, ...corners[crowd.indexOf(Math.min(...crowd))]);
 }
 
 function trace(svg, numbers, values, x, y, name) {
   let [d, pen] = ['', false];
   values.forEach((v, i) => {
-    if (!known(v) || v === undefined) { pen = false; return; }
+    if (!known(v)) { pen = false; return; }
     d += `${pen ? 'L' : 'M'}${x(numbers[i]).toFixed(1)} ${y(v).toFixed(1)}`;
     pen = true;
   });
   if (d) add(svg, 'path', { d, class: name });
 }
 
-function legend(svg, right, top) {
+function legend(svg, left, top) {
   [['now', 'training rows'], ['valid', 'held out']].forEach(([name, text], i) => {
-    const y = top + 14 + 16 * i;
-    add(svg, 'path', { d: `M${right - 112} ${y - 4}h22`, class: name });
-    add(svg, 'text', { x: right - 84, y }, text);
+    add(svg, 'path', { d: `M${left} ${top + 10 + 16 * i}h24`, class: name });
+    add(svg, 'text', { x: left + 30, y: top + 14 + 16 * i }, text);
   });
 }
 
@@ -164,7 +167,7 @@ function reading(scene, table) {
   if (i < 0) return 'No loss was measured yet.';
   const [loss, epoch, { exact, floor, attained }] = [table.loss[i], table.number[i], scene.loss || {}];
   const at = epoch === 0 ? 'before any update' : `at epoch ${whole(epoch)}`;
-  if (known(exact) && floor && attained !== false && loss > exact) return `${num(loss - exact, 3)} above the exact loss ${num(exact, 6)} ${at}.`;
+  if (known(exact) && floor && attained !== false) return `${num(Math.max(0, loss - exact), 3)} above the exact loss ${num(exact, 6)} ${at}.`;
   const best = Math.min(...table.loss.filter(known));
   return `Loss ${num(loss, 6)} ${at}${known(exact) && attained !== false ? `; the exact answer has ${num(exact, 6)}` : best < loss ? `, the smallest was ${num(best, 6)}` : ''}.`;
 }
@@ -210,11 +213,11 @@ function drawNumbers(place, scene, table) {
   const last = table.last || {};
   const shown = [['epoch', whole(table.number[table.number.length - 1])], ['loss', known(loss) ? num(loss, 6) : 'none']];
   if (known(exact) && attained !== false) shown.push(['exact', num(exact, 6), 'exact-text']);
-  if (known(exact) && attained !== false && known(loss)) shown.push(['above', num(loss - exact, 3)]);
+  if (known(exact) && attained !== false && known(loss)) shown.push(['above', num(scene.loss.floor ? Math.max(0, loss - exact) : loss - exact, 3)]);
   const j = table.valid.findLastIndex(known);
   if (j >= 0) shown.push(['held out', num(table.valid[j], 6)]);
   if (known(last.gradient_norm)) shown.push(['gradient', num(last.gradient_norm, 3)]);
-  if (known(last.lr)) shown.push(['rate', num(last.lr, 3)]);
+  if (known(last.lr)) shown.push(['rate', short(last.lr)]);
   for (const [name, text, kind] of shown) {
     const pair = add(place, 'div');
     add(pair, 'dt', {}, name);
