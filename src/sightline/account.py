@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from .errors import RunError, UsageError
-from .markup import bundle
 from .records import Coefficient, Epoch, Verdict, Warning
 from .runs.files import finite
 from .runs.store import find_run, read_epochs, read_manifest, status_of
@@ -51,6 +50,7 @@ class Coefficients(list[Coefficient]):
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
+        from .markup import bundle
         from .views.notebook import coefficients_html
 
         return bundle(repr(self), coefficients_html(self), include, exclude)
@@ -94,6 +94,7 @@ class Account:
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
+        from .markup import bundle
         from .views.notebook import run_html
 
         return bundle(repr(self), run_html(self), include, exclude)

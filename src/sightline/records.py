@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .markup import bundle, verdict_html
-
 __all__ = ["Coefficient", "Direction", "Epoch", "Stop", "Verdict", "Warning"]
 
 
@@ -70,6 +68,8 @@ class Verdict:
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
+        from .markup import bundle, verdict_html
+
         return bundle(repr(self), verdict_html(self.name, self.sentence, self.warnings), include, exclude)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UsageError
-from ..markup import bundle
 from ..records import Epoch, Verdict, Warning
 from ..runs.files import finite
 from ..runs.store import find_run, read_epochs, read_manifest, status_of
@@ -46,6 +45,7 @@ class ModuleRun:
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
+        from ..markup import bundle
         from ..views.notebook import module_html
 
         return bundle(repr(self), module_html(self), include, exclude)
