@@ -345,3 +345,17 @@ def test_the_picture_has_a_point_for_each_record_where_there_are_few():
     assert drawn.count('r="2.5"') == 5
     assert "held out" in drawn
     assert re.findall(r'text-anchor="middle"[^>]*>(\d+)<', drawn) == ["7", "8", "9", "10", "11"]
+
+
+def test_the_axis_of_many_epochs_is_logarithmic_and_begins_at_the_first():
+    seen = Seen()
+    for k in range(500, 1501):
+        seen.take(record(k, 1e6 / k))
+    assert re.findall(r'text-anchor="middle"[^>]*>([\d,]+)<', loss_svg(seen)) == ["500", "501", "510", "600", "1,500"]
+
+
+def test_why_a_loop_ended_is_told_where_it_is_no_matter_of_course(monkeypatch, clock):
+    for stop, told in ((Stop("diverged", "the loss grew"), True), (Stop("epochs", "the loss grew"), False)):
+        monkeypatch.setattr(sys, "stderr", screen := Screen())
+        list(sightline.watch([record(0), record(1, stop=stop)]))
+        assert screen.getvalue().endswith("the loss grew\n") is told

@@ -193,15 +193,21 @@ def _axes(x: Axis, y: Axis, first: float) -> str:
         at = HEIGHT - BOTTOM - y(value) * (HEIGHT - BOTTOM - TOP)
         drawn.append(_grid(LEFT, at, WIDTH - RIGHT, at))
         drawn.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end" {TEXT}>{_tick(value)}</text>')
-    shift = first - (1.0 if x.log else 0.0)
-    for value in x.ticks(6):
-        at = LEFT + x(value) * (WIDTH - LEFT - RIGHT)
+    for share, epoch in _epoch_ticks(x, first):
+        at = LEFT + share * (WIDTH - LEFT - RIGHT)
         drawn.append(_grid(at, TOP, at, HEIGHT - BOTTOM))
-        name = whole(value + shift) if value + shift == int(value + shift) else ""
-        drawn.append(f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle" {TEXT}>{name}</text>')
+        drawn.append(f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle" {TEXT}>{whole(epoch)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     drawn.append(f'<text x="{middle:.0f}" y="{HEIGHT - 3}" text-anchor="middle" {TEXT}>epoch</text>')
     return "".join(drawn)
+
+
+def _epoch_ticks(x: Axis, first: float) -> list[Point]:
+    """Places on the axis of epochs and what they are called: 0, 1, 10, 100, ... after the first, or round numbers."""
+    if not x.log:
+        return [(x(v - first), v) for v in _rounds(first, first + x.high, 6) if v == int(v)]
+    after = [0.0, *(10.0**k for k in range(int(math.log10(x.high)) + 1))]
+    return [(x(v + 1.0), first + v) for v in after if v < x.high]
 
 
 def _grid(a: float, b: float, c: float, d: float) -> str:

@@ -90,11 +90,17 @@ class Progressed(Seen):
         last = self.last
         if last is None:
             return []
-        of = f" of {self.total:,}" if self.total else ""
-        said = [f"epoch {last.number:,}{of}", f"loss {_loss(last.loss)}"]
+        whole = f"{self.total:,}" if self.total else ""
+        of = f" of {whole}" if whole else ""
+        said = [f"epoch {last.number:>{len(whole)},}{of}", f"loss {_loss(last.loss)}"]
         if last.valid_loss is not None:
             said.append(f"held out {_loss(last.valid_loss)}")
         return [*said, *self._pace(last)]
+
+    def ending(self) -> str:
+        """Why the loop ended, where that is no matter of course."""
+        stop = self.last.stop if self.last is not None else None
+        return stop.sentence if stop is not None and stop.reason != "epochs" else ""
 
     def _pace(self, last: Epoch) -> list[str]:
         assert self.first is not None
@@ -212,8 +218,7 @@ class _Terminal:
     def end(self, seen: Progressed) -> None:
         wide = min(WIDTH, shutil.get_terminal_size().columns) - 1
         plot = block_plot(seen.points(), wide, 6) if self._blocks and wide >= 40 else []
-        stop = seen.last.stop if seen.last is not None else None
-        said = [stop.sentence] if stop is not None and stop.reason != "epochs" else []
+        said = [seen.ending()] if seen.ending() else []
         self._stream.write("\n".join([f"\r{self._line(seen)}\x1b[K", *plot, *said]) + "\n")
         self._stream.flush()
 
@@ -227,8 +232,7 @@ class _Terminal:
 def _page(seen: Progressed, *, ended: bool) -> dict[str, str]:
     """What a notebook shows."""
     text = "  ".join(seen.words())
-    stop = seen.last.stop if seen.last is not None else None
-    said = stop.sentence if ended and stop is not None else ""
+    said = seen.ending() if ended else ""
     style = "font-variant-numeric:tabular-nums"
     html = f'<div style="{style}">{escape(text.replace("  ", " · "))}</div>{loss_svg(seen)}'
     return {
