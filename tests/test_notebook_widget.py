@@ -7,6 +7,7 @@ import shutil
 import sys
 import threading
 import time
+from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -331,3 +332,20 @@ def test_in_a_browser_a_narrow_cell_has_no_bar_to_scroll_by(browser, finished):
 
 def test_the_files_of_the_front_end_are_in_the_package():
     assert Path(sightline.__file__).parent.joinpath("views", "widget", "widget.js").is_file()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("status", ["running", "done"])
+def test_in_a_browser_axe_finds_nothing(context, finished, dark, status):
+    pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
+    news = Follower(finished.folder).look()
+    scene = {**news["scene"], "status": status}
+    scene["coef"] = [{**scene["coef"][1], "term": f"x{j}"} for j in range(40)]  # more than there is room for
+    page = show(context, scene, news["table"], dark=dark)
+    page.evaluate((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))
+    if status == "done":
+        page.click("summary")
+    found = page.evaluate(
+        "async () => (await axe.run('.sightline-live')).violations.map(v => [v.id, v.nodes.map(n => n.html)])"
+    )
+    assert found == []

@@ -278,7 +278,7 @@ function render({ model, el }) {
   const plot = add(panels, 'div', { class: 'plot' });
   const stage = add(plot, 'div', { class: 'stage' });
   const said = add(plot, 'p', { class: 'reading' });
-  const coefficients = add(panels, 'div', { class: 'coefficients' });
+  const coefficients = add(panels, 'div', { class: 'coefficients', tabindex: 0, role: 'region', 'aria-label': 'coefficients' });
   let waiting = 0;
 
   function draw() {
