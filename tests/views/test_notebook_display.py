@@ -192,11 +192,25 @@ run
 from sightline.notebook import live
 live(run)
 """,
+    """
+import json, time
+from sightline.runs.store import RunFolder
+whole = json.loads((run.folder / "run.json").read_text())
+folder = RunFolder.create(run.folder.parent, {name: whole[name] for name in ("settings", "design", "source")})
+view = live(folder.path)
+for record in run.epochs:
+    folder.append(record)
+folder.finish("done", **{name: value for name, value in whole.items() if name not in folder.manifest})
+until = time.monotonic() + 30
+while view.scene["status"] == "running" and time.monotonic() < until:
+    time.sleep(0.05)  # the cell is busy: what is told comes from a thread
+view
+""",
 ]
 
 
 @pytest.fixture(scope="module")
-def outputs(tmp_path_factory):
+def book(tmp_path_factory):
     """The outputs of those cells in a real kernel."""
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
@@ -204,8 +218,15 @@ def outputs(tmp_path_factory):
         warnings.simplefilter("ignore")
         patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         patch.setenv("SIGHTLINE_RUNS", str(tmp_path_factory.mktemp("kernel") / "runs"))
-        nbclient.NotebookClient(book, timeout=120, kernel_name="python3").execute()
+        client = nbclient.NotebookClient(book, timeout=120, kernel_name="python3")
+        client.execute()
     asyncio.set_event_loop(None)
+    book["metadata"]["seen"] = list(client.widget_state.values())
+    return book
+
+
+@pytest.fixture
+def outputs(book):
     return [cell["outputs"] for cell in book.cells]
 
 
@@ -228,3 +249,13 @@ def test_the_live_view_in_a_kernel_is_a_widget(outputs):
     (shown,) = (o for o in outputs[4] if o["output_type"] in ("execute_result", "display_data"))
     assert "application/vnd.jupyter.widget-view+json" in shown["data"]
     assert shown["data"]["text/plain"].startswith("live view of run ")
+
+
+def test_the_page_of_a_kernel_that_is_busy_hears_of_a_run_that_grows(book):
+    """What came over the wire, as the front end has it."""
+    pytest.importorskip("anywidget")
+    views = [state for state in book["metadata"]["seen"] if "scene" in state]
+    assert len(views) == 2
+    assert [view["scene"]["verdict"]["name"] for view in views] == ["CONVERGED", "CONVERGED"]
+    assert [view["table"]["number"] for view in views] == [[0, 1], [0, 1]]
+    assert all("render" in view["_esm"] for view in views)
