@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "sightline"
 
 LAYERS = [
-    ["errors", "words", "version", "double_double", "digits", "compiled"],
+    ["errors", "words", "version", "double_double", "digits", "markup", "compiled"],
     ["records", "rows", "settings"],
     ["data", "linear", "stopping"],
     ["engines"],
@@ -75,6 +75,7 @@ LAYERS = [
         "resuming",
         "scenes",
         "live",
+        "notebook",
     ],
     ["cli", "__main__"],
 ]

@@ -42,6 +42,7 @@ PUBLIC = [
     "train",
     "vif",
     "wald_test",
+    "watch",
 ]
 
 

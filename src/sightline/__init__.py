@@ -46,6 +46,7 @@ __all__ = [
     "train",
     "vif",
     "wald_test",
+    "watch",
 ]
 
 _HOME = {
@@ -84,6 +85,7 @@ _HOME = {
     "train": "api",
     "vif": "analysis",
     "wald_test": "comparisons",
+    "watch": "views.watching",
 }
 
 if TYPE_CHECKING:
@@ -104,6 +106,7 @@ if TYPE_CHECKING:
     from .run import Run, load
     from .stopping import stop_when
     from .sweeper import sweep
+    from .views.watching import watch
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from .runs.store import find_run, read_epochs, read_manifest, status_of
 from .settings import RunSettings
 from .views.subject import Named
 
-__all__ = ["Account", "Names", "account", "read_account", "read_finished", "readable"]
+__all__ = ["Account", "Coefficients", "Names", "account", "read_account", "read_finished", "readable"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,18 @@ class Names:
         return cls(terms, tuple(design["constant"]), classes)
 
 
+class Coefficients(list[Coefficient]):
+    """The list of them, which a notebook shows as a table."""
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        from .markup import bundle
+        from .views.notebook import coefficients_html
+
+        return bundle(repr(self), coefficients_html(self), include, exclude)
+
+
 @dataclass(frozen=True, repr=False)
 class Account:
     """A run as `sightline show` prints it; `sightline.run.Run` is this and the numbers that the rest asks for."""
@@ -57,6 +69,9 @@ class Account:
     source: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = "float64"
     settings: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "coefficients", Coefficients(self.coefficients))
 
     @property
     def level(self) -> float:
@@ -75,6 +90,14 @@ class Account:
 
     def __repr__(self) -> str:
         return f"{self.summary()}\n\n{self.verdict}"
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        from .markup import bundle
+        from .views.notebook import run_html
+
+        return bundle(repr(self), run_html(self), include, exclude)
 
 
 def account(folder: str | Path) -> Account:

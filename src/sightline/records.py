@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,13 @@ class Verdict:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.sentence}"
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        from .markup import bundle, verdict_html
+
+        return bundle(repr(self), verdict_html(self.name, self.sentence, self.warnings), include, exclude)
 
 
 @dataclass(frozen=True, slots=True)

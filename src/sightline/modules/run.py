@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,14 @@ class ModuleRun:
 
     def __repr__(self) -> str:
         return self.summary()
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        from ..markup import bundle
+        from ..views.notebook import module_html
+
+        return bundle(repr(self), module_html(self), include, exclude)
 
     def summary(self) -> str:
         """The run and its verdict as text, at most 80 columns wide."""

@@ -17,7 +17,18 @@ from .class_report import metrics_lines
 from .statistics import above, distance_lines, p_value, statistics_lines, wrapped
 from .subject import Told
 
-__all__ = ["Progress", "quiet_table", "shows_distance", "summary", "warning_text", "warnings_text"]
+__all__ = [
+    "Progress",
+    "column_text",
+    "interval_text",
+    "or_dash",
+    "quiet_table",
+    "shows_distance",
+    "summary",
+    "t_text",
+    "warning_text",
+    "warnings_text",
+]
 
 WIDTH = 80
 
@@ -46,14 +57,14 @@ def _answer_table(run: Told) -> list[str]:
     """Estimate, standard error, t (z of classes), p, interval, as `summary(lm)` has them."""
     coefficients = run.coefficients
     columns = [
-        ("estimate", _format([c.estimate for c in coefficients])),
-        ("std. error", _format([c.std_error for c in coefficients])),
+        ("estimate", column_text([c.estimate for c in coefficients])),
+        ("std. error", column_text([c.std_error for c in coefficients])),
         (
             "z" if run.design.classes or run.result["fit"].get("normal") else "t",
-            [_or_dash(c.t, lambda v: f"{v:.2f}" if abs(v) < 1e6 else f"{v:.2e}") for c in coefficients],
+            [or_dash(c.t, t_text) for c in coefficients],
         ),
-        ("p", [_or_dash(c.p, p_value) for c in coefficients]),
-        (f"{100 * run.level:g} % interval", [_interval(c) for c in coefficients]),
+        ("p", [or_dash(c.p, p_value) for c in coefficients]),
+        (f"{100 * run.level:g} % interval", [interval_text(c) for c in coefficients]),
     ]
     return _table([c.term for c in coefficients], columns, _gone(run))
 
@@ -62,12 +73,12 @@ def _distance_table(run: Told) -> list[str]:
     """Trained, exact, standard error, and how many standard errors lie between."""
     coefficients = run.coefficients
     columns = [
-        ("trained", _format([c.estimate for c in coefficients])),
-        ("exact", _format([c.exact for c in coefficients])),
-        ("std. error", _format([c.std_error for c in coefficients])),
+        ("trained", column_text([c.estimate for c in coefficients])),
+        ("exact", column_text([c.exact for c in coefficients])),
+        ("std. error", column_text([c.std_error for c in coefficients])),
         (
             "off by",
-            [_or_dash(c.off_by, lambda v: f"{v:+.2f} se" if abs(v) < 1e4 else f"{v:+.1e} se") for c in coefficients],
+            [or_dash(c.off_by, lambda v: f"{v:+.2f} se" if abs(v) < 1e4 else f"{v:+.1e} se") for c in coefficients],
         ),
     ]
     return _table([c.term for c in coefficients], columns, _gone(run))
@@ -95,16 +106,17 @@ def _table(names: Sequence[str], columns: Sequence[tuple[str, list[str]]], gone:
     return lines
 
 
-def _format(values: Sequence[float | None]) -> list[str]:
+def column_text(values: Sequence[float | None]) -> list[str]:
     """One number of decimals for the whole column, where its sizes allow."""
     sizes = [abs(v) for v in values if v is not None and math.isfinite(v) and v != 0.0]
     if not sizes or min(sizes) < 1e-3 or max(sizes) >= 1e6:
-        return [_or_dash(v, lambda v: f"{v:.4e}" if v and not 1e-3 <= abs(v) < 1e6 else f"{v:.4f}") for v in values]
+        return [or_dash(v, lambda v: f"{v:.4e}" if v and not 1e-3 <= abs(v) < 1e6 else f"{v:.4f}") for v in values]
     decimals = max(2, min(6, 3 - math.floor(math.log10(min(sizes)))))
-    return [_or_dash(v, lambda v: f"{v:.{decimals}f}") for v in values]
+    return [or_dash(v, lambda v: f"{v:.{decimals}f}") for v in values]
 
 
-def _or_dash(value: float | None, text: Callable[[float], str]) -> str:
+def or_dash(value: float | None, text: Callable[[float], str]) -> str:
+    """The number as `text` writes it, a dash where there is none."""
     if value is None:
         return "-"
     if math.isinf(value):
@@ -112,7 +124,13 @@ def _or_dash(value: float | None, text: Callable[[float], str]) -> str:
     return text(value) if math.isfinite(value) else "not finite"
 
 
-def _interval(c: Coefficient) -> str:
+def t_text(t: float) -> str:
+    """A t or z as it is usually printed."""
+    return f"{t:.2f}" if abs(t) < 1e6 else f"{t:.2e}"
+
+
+def interval_text(c: Coefficient) -> str:
+    """The ends of the interval, to the digits that its standard error gives a meaning."""
     if c.low is None or c.high is None:
         return "-"
     if not c.std_error or not 1e-6 < c.std_error < 1e6:

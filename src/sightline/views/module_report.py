@@ -13,7 +13,7 @@ from .console import warnings_text
 from .statistics import wrapped
 from .tables import table
 
-__all__ = ["ModuleSubject", "module_summary"]
+__all__ = ["ModuleSubject", "curvature_lines", "epoch_columns", "heading", "module_summary"]
 
 MOST_LINES = 12
 
@@ -35,11 +35,13 @@ class ModuleSubject(Protocol):
 
 def module_summary(run: ModuleSubject) -> str:
     """What was trained, some of its epochs, and the verdict."""
-    lines = [*_heading(run), "", *_epochs(run.epochs, run.result["kept_epoch"]), *_curvature(run), *_place(run), ""]
+    shown = table(epoch_columns(run.epochs, run.result["kept_epoch"]))
+    lines = [*heading(run), "", *shown, *curvature_lines(run), *_place(run), ""]
     return "\n".join([*lines, *wrapped(str(run.verdict)), *warnings_text(run.verdict).splitlines()])
 
 
-def _heading(run: ModuleSubject) -> list[str]:
+def heading(run: ModuleSubject) -> list[str]:
+    """The module and its size, then how it was trained."""
     r, s = run.result, run.settings
     frozen = r["parameters"] - r["trainable"]
     held = f", {r['held_out']:,} held out" if r["held_out"] else ""
@@ -59,8 +61,8 @@ def _heading(run: ModuleSubject) -> list[str]:
     ]
 
 
-def _epochs(epochs: Sequence[Epoch], kept: int) -> list[str]:
-    """A table of the first, the last, the one that was kept and some between, as many columns as were measured."""
+def epoch_columns(epochs: Sequence[Epoch], kept: int) -> list[tuple[str, list[str]]]:
+    """The columns of the first, the last, the one that was kept and some between, as many columns as were measured."""
     chosen = _some(epochs, kept)
     columns = [("epoch", [f"{e.number:,}" for e in chosen])]
     for name, values in (
@@ -72,7 +74,7 @@ def _epochs(epochs: Sequence[Epoch], kept: int) -> list[str]:
         if any(v is not None for v in values):
             columns.append((name, [plain(v, 6) for v in values]))
     columns.append(("rate", [plain(e.lr) for e in chosen]))
-    return table(columns)
+    return columns
 
 
 def _some(epochs: Sequence[Epoch], kept: int) -> list[Epoch]:
@@ -84,7 +86,7 @@ def _some(epochs: Sequence[Epoch], kept: int) -> list[Epoch]:
     return [record for i, record in enumerate(epochs) if i in numbers or record.number == kept]
 
 
-def _curvature(run: ModuleSubject) -> list[str]:
+def curvature_lines(run: ModuleSubject) -> list[str]:
     """The last one that was measured, and the rate beside its limit."""
     found = run.result["curvature"]
     if not found:
