@@ -224,11 +224,11 @@ def test_keys_work_and_are_dead_in_fields(server, runs, open_page):
 
 
 def test_a_link_holds_everything(server, runs, open_page):
-    page = open_page(f"{server.base}#run={runs.example}")
+    page = open_page(f"{server.base}#run={runs.example}", reduced_motion="reduce")
     asked(page, lr=2e-5, m=0.5, dt="float64", start=[-30.0, 0.5], k=40, axes="true", row=2, sq=1, log=0)
     page.wait_for_timeout(300)
     link = page.url
-    again = open_page(link)
+    again = open_page(link, reduced_motion="reduce")
     page.evaluate("() => document.activeElement.blur()")
     for each in (page, again):
         each.wait_for_timeout(300)

@@ -293,7 +293,7 @@ class Proxy(BaseHTTPRequestHandler):
             while part := answer.read1(65536):
                 self.wfile.write(part)
                 self.wfile.flush()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             pass
         self.close_connection = True
 

@@ -20,6 +20,8 @@ TYPES = {
     "svg": "image/svg+xml",
 }
 IMPORT = re.compile(r"^import \{([^}]*)\} from '\./([\w-]+)\.js';$", re.M)
+LITERAL = re.compile(r"['\"`/]")  # a line with a text or an expression in it is left as it is
+SPACED = re.compile(r" ?(=>|===|!==|&&|\|\||<=|>=|[=?:<>{}(),;*]) ?")
 EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const)) (\w+)", re.M)
 
 
@@ -32,12 +34,15 @@ def page_names() -> tuple[str, ...]:
 
 @cache
 def page_file(name: str) -> str:
-    """One of them, without the comments and the indentation that only its authors need."""
+    """One of them, without the comments and the spaces that only its authors need."""
     text = (files("sightline") / "views" / "page" / name).read_text(encoding="utf-8")
+    if name.endswith(".css"):
+        return re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"/\*.*?\*/", "", text, flags=re.S))
     if not name.endswith(".js"):
-        return text if name.endswith("html") else re.sub(r"\n\s+", "\n", text)
-    kept = (line.strip() for line in text.splitlines())
-    return "\n".join(line for line in kept if line and not line.startswith(("//", "/**")))
+        return text
+    lines = (line.strip() for line in text.splitlines())
+    kept = (line for line in lines if line and not line.startswith(("//", "/**")))
+    return "\n".join(line if LITERAL.search(line) else SPACED.sub(r"\1", line) for line in kept)
 
 
 def report_html(data: Mapping[str, Any], title: str) -> str:

@@ -1,6 +1,6 @@
 // C: where the parameters went, over the ellipses of equal loss.
 
-import { el, plot, line, legend, range, cross } from './svg.js';
+import { el, plot, line, legend, range, cross, bounded } from './svg.js';
 import { num, known, short, whole, about } from './numbers.js';
 import { logEpochs } from './closed.js';
 
@@ -119,7 +119,7 @@ function rings(p, { H, det, center }, start, here) {
       const [u, v] = [size * Math.cos((t * Math.PI) / 90), size * Math.sin((t * Math.PI) / 90)];
       const y = v / rest;
       const x = (u - root[1] * y) / root[0];
-      d += `${t ? 'L' : 'M'}${p.x(center[0] + x).toFixed(1)} ${p.y(center[1] + y).toFixed(1)}`;
+      d += `${t ? 'L' : 'M'}${bounded(p.x(center[0] + x)).toFixed(1)} ${bounded(p.y(center[1] + y)).toFixed(1)}`;
     }
     el(p.inside, 'path', { d, class: 'ring' });
   }

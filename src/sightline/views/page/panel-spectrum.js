@@ -24,7 +24,7 @@ export const spectrumPanel = {
       x: { kind: 'log', low, high: high > low ? high : low * 10 }, y: { low: 0, high: values.length, ticks: [] },
       xName: 'curvature', left: bars ? 62 : 20, right: bars ? 190 : 12,
     });
-    if (bars) drawBars(p, found);
+    if (bars) drawBars(p, found, view);
     else drawDots(p, found);
     if (limit && limit >= low && limit <= high) {
       el(p.svg, 'line', { x1: p.x(limit), x2: p.x(limit), y1: p.box.top, y2: p.box.bottom, class: 'limit' });
@@ -65,7 +65,7 @@ function mixOf(view, i) {
   return order.map(([, j]) => short(names[j], 14)).join(', ');
 }
 
-function drawBars(p, found) {
+function drawBars(p, found, view) {
   const room = (p.box.bottom - p.box.top) / found.length;
   const tall = Math.min(24, 0.62 * room);
   found.forEach((d, i) => {

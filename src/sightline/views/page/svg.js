@@ -123,19 +123,22 @@ export function plot(svg, { x, y, xName = '', yName = '', left: l = 52, bottom: 
   return { svg, box, x: sx, y: sy, inside, marks: [] };
 }
 
+/** A place that can be written down, however far outside of the picture it is. */
+export const bounded = (v) => Math.max(-1e4, Math.min(1e4, v));
+
 /** A line through points; gaps where a number is missing. */
 export function line(p, xs, ys, attributes) {
   let d = '';
   let pen = false;
   let last = null;
   for (let i = 0; i < xs.length; i += 1) {
-    const [a, b] = [p.x(xs[i]), p.y(ys[i])];
+    const [a, b] = known(ys[i]) ? [p.x(xs[i]), p.y(ys[i])] : [NaN, NaN];
     if (!Number.isFinite(a) || !Number.isFinite(b)) { pen = false; continue; }
-    const held = Math.max(-1e4, Math.min(1e4, b));
+    const held = bounded(b);
     p.marks.push([a, held]);
     if (pen && last && Math.abs(a - last[0]) > 24) for (let t = 1; t < 8; t += 1) p.marks.push([last[0] + ((a - last[0]) * t) / 8, last[1] + ((held - last[1]) * t) / 8]);
     last = [a, held];
-    d += `${pen ? 'L' : 'M'}${a.toFixed(1)} ${held.toFixed(1)}`;
+    d += `${pen ? 'L' : 'M'}${bounded(a).toFixed(1)} ${held.toFixed(1)}`;
     pen = true;
   }
   return d ? el(p.inside, 'path', { d, fill: 'none', ...attributes }) : null;
