@@ -74,6 +74,7 @@ LAYERS = [
         "ejection",
         "resuming",
         "scenes",
+        "pages",
         "live",
         "notebook",
     ],

@@ -14,10 +14,10 @@ from typing import Any
 
 from .account import Account, read_account
 from .errors import RunError, SightlineError, UsageError
+from .pages.scene import scene_of, verdict_of
 from .runs.files import finite
 from .runs.series import Series
 from .runs.store import find_run, read_manifest, status_of
-from .scenes.scene import scene_of, verdict_of
 from .views.readings import num, whole
 
 __all__ = ["Follower", "live"]

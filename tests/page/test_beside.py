@@ -21,13 +21,21 @@ def started(tmp_path, *words):
     )  # fmt: skip
 
 
-def address(process):
+def said_until(process, *wanted):
+    """What the process says until all of that was said; a fit and its page may speak in either order."""
     said = ""
-    while not (found := re.search(r"http://127\.0\.0\.1:\d+/", said)):
+    while not all(re.search(pattern, said) for pattern in wanted):
         line = process.stderr.readline()
         assert line, said
         said += line
-    return found[0]
+    return said
+
+
+def address(said):
+    return re.search(ADDRESS, said)[0]
+
+
+ADDRESS = r"http://127\.0\.0\.1:\d+/"
 
 
 def is_there(url):
@@ -42,14 +50,12 @@ def test_a_fit_with_its_page(tmp_path, heights):
     path = tmp_path / "h.csv"
     path.write_text("height,weight\n" + "".join(f"{a},{b}\n" for a, b in zip(*heights.values(), strict=True)))
     process = started(tmp_path, str(path), "weight ~ height", "--json")
-    url = address(process)
+    url = address(said_until(process, ADDRESS, "the page stays open"))
     deadline = time.monotonic() + 30
     while not is_there(url + "api/runs"):
         assert time.monotonic() < deadline
     runs = json.loads(urllib.request.urlopen(url + "api/runs").read())
     assert [run["formula"] for run in runs["runs"]] == ["weight ~ height"]
-    while "the page stays open" not in (line := process.stderr.readline()):
-        assert line
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 0
@@ -61,7 +67,7 @@ def test_the_page_ends_with_its_fit(tmp_path):
     path = tmp_path / "long.csv"
     path.write_text("x,y\n" + "".join(f"{i},{(7 * i) % 11}\n" for i in range(50)))
     process = started(tmp_path, str(path), "y ~ x", "--lr", "1e-9", "--epochs", "100000000", "--quiet")
-    url = address(process)
+    url = address(said_until(process, ADDRESS))
     deadline = time.monotonic() + 30
     while not is_there(url + "api/runs"):
         assert time.monotonic() < deadline

@@ -360,7 +360,7 @@ def test_present_is_large_and_walks_the_stories(server, runs, open_page):
 
 
 def test_a_report_is_the_same_page(runs, open_page, tmp_path, server):
-    from sightline.scenes.report import write_report
+    from sightline.pages.report import write_report
 
     path = tmp_path / "report.html"
     size = write_report(runs.folder / runs.example, path)

@@ -321,7 +321,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 def test_hostile_names_are_only_text(tmp_path, open_page, capsys):
     import sightline
-    from sightline.scenes.report import write_report
+    from sightline.pages.report import write_report
 
     text = f'"{HOSTILE}","</script><script>alert(2)</script>"\n' + "\n".join(f"{i},{2 * i + i % 3}" for i in range(9))
     (tmp_path / "h.csv").write_text(text + "\n")

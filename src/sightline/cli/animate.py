@@ -15,9 +15,9 @@ from ..errors import RunError
 @click.option("--fps", type=click.IntRange(1, 60), default=10, metavar="N", help="Frames in a second (default 10).")
 def animate_command(run: str, to: str | None, fps: int) -> int:
     """RUN as a moving picture: the line through the data on its way, epoch by epoch."""
+    from ..pages.report import records_of
+    from ..pages.scene import scene_of
     from ..runs.store import find_run
-    from ..scenes.report import records_of
-    from ..scenes.scene import scene_of
     from ..views.animation import animate
 
     folder = find_run(run)

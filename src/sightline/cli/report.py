@@ -14,8 +14,8 @@ from ..errors import RunError
 @click.option("-o", "--output", "to", metavar="FILE", help="Where to write it (default RUN.html; - is stdout).")
 def report_command(run: str, to: str | None) -> int:
     """One self-contained page of RUN: it opens from the disk without a network, and prints."""
+    from ..pages.report import report_of, write_report
     from ..runs.store import find_run
-    from ..scenes.report import report_of, write_report
 
     folder = find_run(run)
     if to == "-":

@@ -57,7 +57,7 @@ def make_app(shelf: Shelf, starts: Starts, *, default: str | None, token: str, s
         return await _asked(shelf.records, request.path_params["run"], int(after))
 
     async def tales(_: Request) -> Response:
-        from ..scenes.stories import stories
+        from ..pages.stories import stories
 
         return await _asked(stories)
 

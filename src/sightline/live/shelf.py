@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError, SightlineError, nearest
+from ..pages.commands import said_settings
+from ..pages.scene import scene_of
 from ..runs.files import finite, read_json
 from ..runs.lock import is_held
 from ..runs.series import Series
 from ..runs.store import status_of
-from ..scenes.commands import said_settings
-from ..scenes.scene import scene_of
 from ..settings import RunSettings
 
 __all__ = ["Shelf"]

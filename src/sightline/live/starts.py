@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..pages.commands import fit_command
 from ..runs.store import read_manifest
-from ..scenes.commands import fit_command
 from ..settings import RunSettings
 from .shelf import Shelf
 

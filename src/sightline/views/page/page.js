@@ -249,7 +249,7 @@ export class Page {
     if (this.spoken && now - this.spoken < SPOKEN) return;
     this.spoken = now;
     const { view } = this;
-    $('spoken').textContent = `Epoch ${whole(Math.max(view.k, 0))}, loss ${known(view.loss) ? num(view.loss, 5) : 'unknown'}. ${this.verdict.word}.`;
+    $('spoken').textContent = `Epoch ${whole(Math.max(view.k, 0))}${known(view.loss) ? `, loss ${num(view.loss, 5)}` : ''}. ${this.verdict.word}.`;
   }
 
   #print(on) {

@@ -14,11 +14,11 @@ from ..records import Verdict
 from ..run import load_without_records
 from ..runs.files import finite
 from ..runs.store import read_manifest, status_of
+from ..scenes.standpoint import Standpoint
+from ..scenes.truths import truth_scene
 from ..settings import RunSettings
 from .commands import commands_of, said_settings
 from .modules import module_scene
-from .standpoint import Standpoint
-from .truths import truth_scene
 
 __all__ = ["FORMAT", "scene_of", "stand_of", "verdict_of"]
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import sightline
+from sightline.pages.commands import fit_command
+from sightline.pages.scene import scene_of
 from sightline.runs.store import read_manifest
-from sightline.scenes.commands import fit_command
-from sightline.scenes.scene import scene_of
 from sightline.settings import RunSettings
 
 

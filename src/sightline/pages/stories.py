@@ -11,11 +11,11 @@ from ..job import Job
 from ..prepare import prepare_for
 from ..run import Run
 from ..runs.files import finite
+from ..scenes.figures import table_of
+from ..scenes.truths import truth_scene
 from ..settings import RunSettings
 from .commands import said_settings
-from .figures import table_of
 from .scene import stand_of, verdict_of
-from .truths import truth_scene
 
 __all__ = ["stories"]
 
