@@ -30,14 +30,22 @@ READY = "() => window.sightline && window.sightline.page.view && !window.sightli
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """One browser for all tests of a worker."""
+    """One browser for all tests of a worker, in whichever folder they are."""
+    if STARTED:
+        yield STARTED[0]
+        return
     if CHROMIUM is None:
         pytest.skip("chromium is not installed: as root, apt-get install chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as driver:
         found = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        STARTED.append(found)
         yield found
+        STARTED.clear()
         found.close()
+
+
+STARTED: list[Any] = []  # Playwright can be started once in a process
 
 
 def write_csv(path: Path, columns: dict[str, Any]) -> str:

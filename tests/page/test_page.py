@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ..conftest import HEIGHTS
 
@@ -144,17 +146,27 @@ def test_the_best_rate_is_exact_though_the_slider_cannot_be(server, runs, open_p
 
 def test_it_answers_within_a_frame(server, runs, open_page):
     page = open_page(f"{server.base}#run={runs.many}")
-    drags = [page.evaluate(DRAG) for _ in range(3)]
-    assert all(len(times) >= 150 for times in drags)
-    assert min(np.median(times) for times in drags) < 16.0  # the quietest, as other tests run beside this one
-    assert min(np.quantile(times, 0.95) for times in drags) < 50.0
+    times = quiet_drag(page, 200, 16.0)
+    assert np.median(times) < 16.0
+    assert np.quantile(times, 0.95) < 50.0
 
 
-DRAG = """async () => {
+def quiet_drag(page, events, enough):
+    """How long each redraw took, the quietest of up to three drags, as other tests run beside this one."""
+    found = []
+    for _ in range(3):
+        found.append(page.evaluate(DRAG, events))
+        assert len(found[-1]) >= 0.75 * events
+        if np.median(found[-1]) < enough:
+            break
+    return min(found, key=np.median)
+
+
+DRAG = """async (events) => {
         const page = window.sightline.page, input = document.getElementById('what-rate');
         page.times.length = 0;
-        for (let i = 0; i < 200; i += 1) {
-          input.value = 100 + i; input.dispatchEvent(new Event('input'));
+        for (let i = 0; i < events; i += 1) {
+          input.value = 100 + (200 * i) / events; input.dispatchEvent(new Event('input'));
           await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
         }
         return [...page.times]; }"""
@@ -233,7 +245,13 @@ def test_a_link_holds_everything(server, runs, open_page):
     for each in (page, again):
         each.wait_for_timeout(300)
     assert again.evaluate(STATE)["state"] == page.evaluate(STATE)["state"]
-    assert again.screenshot() == page.screenshot()
+    assert again.evaluate(MARKUP) == page.evaluate(MARKUP)
+    one, other = (np.asarray(Image.open(io.BytesIO(each.screenshot())).convert("RGB")) for each in (page, again))
+    assert (one != other).any(axis=2).mean() < 1e-4  # the smoothing of round corners is not that of the page
+
+
+MARKUP = """() => [document.getElementById('run').innerText, ...[...document.querySelectorAll('svg')].map(n => n.innerHTML),
+  ...[...document.querySelectorAll('input, select')].map(n => [n.value, n.checked])]"""
 
 
 def test_the_start_is_dragged_and_moved_by_keys(server, runs, open_page):
@@ -421,8 +439,7 @@ def test_five_hundred_columns_answer_at_once(tmp_path, open_page):
     try:
         page = open_page(server.base)
         assert page.locator("#draw-D > circle.bar").count() == 500
-        drags = [page.evaluate(DRAG) for _ in range(3)]
-        assert min(np.median(times) for times in drags) < 50.0
+        assert np.median(quiet_drag(page, 40, 50.0)) < 50.0
         page.locator("#panel-E input[type=search]").fill("x123")
         assert page.locator(".coefficients tbody tr").count() == 1
     finally:

@@ -295,12 +295,15 @@ class Proxy(BaseHTTPRequestHandler):
                 self.wfile.flush()
         except (OSError, http.client.HTTPException):
             pass
+        finally:
+            connection.close()
         self.close_connection = True
 
     def log_message(self, *arguments):
         pass
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets of the proxy's last threads
 def test_behind_a_proxy_that_takes_a_prefix_away(tmp_path, runs, open_page):
     folder = copied(runs, "plain", tmp_path)
     writer = Writer(folder, 50)
