@@ -173,7 +173,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         page.on("request", lambda r: complaints.append(f"asked {r.url}") if r.url.split("/", 3)[2] != home else None)
         page.goto(url)
         if ready:
-            page.wait_for_function(READY, timeout=20_000)
+            page.wait_for_function(READY, timeout=90_000)
         return page
 
     yield opened
