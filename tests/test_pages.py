@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sightline
-from sightline.pages.commands import fit_command
+from sightline.pages.commands import fit_command, solve_command
 from sightline.pages.scene import scene_of
 from sightline.runs.store import read_manifest
 from sightline.settings import RunSettings
@@ -139,6 +139,8 @@ def test_other_losses_say_what_there_is_not(tmp_path, columns):
         {"optimizer": "adam", "opt": {"betas": (0.8, 0.9)}, "lr": 0.01, "batch_size": 2, "epochs": 3},
         {"momentum": 0.9, "nesterov": True, "lr": 0.1, "epochs": 3, "dtype": "float32"},
         {"l2": 0.1, "epochs": 3, "level": 0.9, "robust": "hc3"},
+        {"patience": 3, "min_improvement": 0.01, "validation": 0.4, "restore_best": False, "lr": 0.1, "epochs": 9},
+        {"device": "cpu", "engine": "autograd", "lr": 0.1, "epochs": 3},
         {"loss": "huber", "loss_opt": {"delta": 0.5}, "epochs": 3, "lr": 0.1},
     ],
 )
@@ -162,5 +164,6 @@ def test_the_command_makes_the_same_run_again(tmp_path, heights, monkeypatch, ca
 
 
 def test_a_name_cannot_become_an_option():
-    command = fit_command("--log.csv", "y ~ x; rm -rf /", RunSettings())
-    assert shlex.split(command)[:4] == ["sightline", "fit", "--log.csv", "y ~ x; rm -rf /"]
+    for made in (fit_command, solve_command):
+        words = shlex.split(made("--log.csv", "y ~ x; rm -rf /", RunSettings()))
+        assert words[2:] == ["./--log.csv", "y ~ x; rm -rf /"]

@@ -36,7 +36,6 @@ def test_it_reads_on_and_waits_for_half_a_line(path, tmp_path):
         file.write(line(1)[30:] + line(2, loss=None, running_loss=3.0, stop={"reason": "epochs", "sentence": "all"}))
     assert series.read()
     assert series.last == 2
-    assert series.stop == {"reason": "epochs", "sentence": "all"}
     table = series.table(series.places(), ["b", "a"])
     assert table["train_loss"] == [1.0, 1.0, None]
     assert table["running_loss"] == [None, None, 3.0]

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 import sightline
 from sightline.errors import UsageError
 from sightline.views import drawing
-from sightline.views.way_readings import epochs_to
 
 X = np.column_stack([np.ones(5), [150.0, 160.0, 170.0, 175.0, 185.0]])
 Y = np.array([55.0, 70.0, 64.0, 80.0, 75.0])
@@ -97,18 +96,3 @@ def test_a_solution_has_pictures_but_no_loss():
     with pytest.raises(UsageError, match="solved, without training"):
         solved.figures.loss()
     assert solved.figures.residuals().get_ylabel() == "residual"
-
-
-@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True), (0.3, False)])
-def test_epochs_to_a_share_are_those_of_the_recurrence(momentum, nesterov):
-    """Beside steps by hand: at the number of epochs told the error is about that share."""
-    lr, curvature = 0.05, 1.3
-    told = epochs_to(1e-6, curvature, {"lr": lr, "momentum": momentum, "nesterov": nesterov})
-    x, buffer, largest = 1.0, 0.0, []
-    for _ in range(int(told) + 40):
-        g = curvature * x
-        buffer = momentum * buffer + g
-        x -= lr * (g + momentum * buffer if nesterov else buffer)
-        largest.append(abs(x))
-    envelope = max(largest[int(told) - 1 : int(told) + 39])
-    assert 1e-9 < envelope < 2e-5

@@ -13,7 +13,7 @@ from ..words import plain
 
 __all__ = ["commands_of", "fit_command", "said_settings", "solve_command"]
 
-FLAGS = {"auto_momentum": None, "min_improvement": "--min-improvement", "restore_best": None, "device": None}
+APART = ("auto_momentum", "restore_best")  # whose flags have other names
 SWITCHES = ("nesterov", "standardize")
 SOLVES = ("loss", "loss_opt", "class_weight", "weights", "l1", "l2", "robust", "cluster", "level")
 
@@ -24,7 +24,7 @@ def fit_command(data: str, formula: str, settings: RunSettings) -> str:
     >>> fit_command("heights.csv", "weight ~ height", RunSettings(lr=3e-6, epochs=20, standardize=False))
     "sightline fit heights.csv 'weight ~ height' --lr 3e-06 --epochs 20 --no-standardize"
     """
-    return _command(["sightline", "fit", shlex.quote(data), shlex.quote(formula)], settings)
+    return _command(["sightline", "fit", _as_argument(data), shlex.quote(formula)], settings)
 
 
 def solve_command(data: str, formula: str, settings: RunSettings) -> str:
@@ -33,14 +33,19 @@ def solve_command(data: str, formula: str, settings: RunSettings) -> str:
     >>> solve_command("heights.csv", "weight ~ height", RunSettings(lr=0.1, l2=0.5))
     "sightline solve heights.csv 'weight ~ height' --l2 0.5"
     """
-    return _command(["sightline", "solve", shlex.quote(data), shlex.quote(formula)], settings, SOLVES)
+    return _command(["sightline", "solve", _as_argument(data), shlex.quote(formula)], settings, SOLVES)
+
+
+def _as_argument(data: str) -> str:
+    """The data as a shell has it; a name that begins with a dash would be taken for an option."""
+    return shlex.quote(f"./{data}" if data.startswith("-") else data)
 
 
 def _command(parts: list[str], settings: RunSettings, names: Sequence[str] = ()) -> str:
     default = RunSettings()
     for name in names or [f.name for f in fields(settings)]:
         value = getattr(settings, name)
-        if value == getattr(default, name) or name in FLAGS:
+        if value == getattr(default, name) or name in APART:
             continue
         flag = "--" + name.replace("_", "-")
         if name in SWITCHES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from ..again import prepare_again
 from ..data.design import Design
 from ..errors import RunError, SightlineError, UsageError
 from ..job import Job
-from ..records import Verdict
+from ..records import Verdict, Warning
 from ..run import load_without_records
 from ..runs.files import finite
 from ..runs.store import read_manifest, status_of
@@ -65,8 +65,11 @@ def _verdict(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def verdict_of(verdict: Verdict) -> dict[str, Any]:
     """A verdict as plain values."""
-    warnings = [{"code": w.code, "text": w.text, "fix": list(w.fix)} for w in verdict.warnings]
-    return {"name": verdict.name, "sentence": verdict.sentence, "warnings": warnings}
+    return {"name": verdict.name, "sentence": verdict.sentence, "warnings": _plain(verdict.warnings)}
+
+
+def _plain(warnings: Sequence[Warning]) -> list[dict[str, Any]]:
+    return [{"code": w.code, "text": w.text, "fix": list(w.fix)} for w in warnings]
 
 
 def _table_scene(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +87,7 @@ def _table_scene(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "missing": missing,
     }  # fmt: skip
     if job is not None:
-        scene["before"] = verdict_of(Verdict("RUNNING", "", tuple(job.warnings)))["warnings"]
+        scene["before"] = _plain(job.warnings)
     stand = None if job is None else stand_of(job)
     return {**scene, **truth_scene(stand, run, settings, design)}
 

@@ -34,7 +34,6 @@ class Series:
 
     def _clear(self) -> None:
         self.columns = {name: array("d") for name in COLUMNS}
-        self.stop: dict[str, Any] | None = None
         self._offsets, self._read, self._file = array("q"), 0, -1
 
     def __len__(self) -> int:
@@ -87,8 +86,6 @@ class Series:
         for name, values in new.items():
             self.columns[name].extend(values)
         self._offsets.extend(starts)
-        for row in rows:
-            self.stop = row.get("stop") or self.stop
 
     def places(self, most: int = MOST_POINTS, after: int = -1) -> list[int]:
         """The places of at most about `most` records after the one of number `after`: those that both a linear and a

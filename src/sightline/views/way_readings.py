@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from .readings import known, loss_at, num, whole
 
-__all__ = ["WAY_READINGS", "components", "epochs_to", "percent"]
+__all__ = ["WAY_READINGS"]
 
 Array = NDArray[np.float64]
 Scene = Mapping[str, Any]
@@ -49,7 +48,7 @@ def _plain_loss(scene: Scene, numbers: Any, losses: Any) -> str:
     return f"{lead}; {why}."
 
 
-def components(system: Mapping[str, Any], units: Any) -> Array:
+def _components(system: Mapping[str, Any], units: Any) -> Array:
     """The error along each eigenvector `(r,)` of coefficients in the units of the data."""
     values = np.array(units, dtype=np.float64)
     slopes = values[1:] if system["intercept"] else values
@@ -64,7 +63,7 @@ def _path(scene: Scene, table: Table) -> str:
     rows = [(k, row) for k, row in zip(table["number"], table["parameters"], strict=True) if row]
     if not rows:
         return "No record yet."
-    start, now = components(system, rows[0][1]), components(system, rows[-1][1])
+    start, now = _components(system, rows[0][1]), _components(system, rows[-1][1])
     if not abs(start[-1]) > 0:
         return "The start has no error along the flattest direction."
     steep = 1.0 - abs(now[0] / start[0]) if abs(start[0]) > 0 else 1.0
@@ -83,30 +82,6 @@ def _done(share: float) -> str:
     return f"{num(100.0 * share, 2 if share < 5e-5 else 3)} % done"
 
 
-def epochs_to(share: float, curvature: float, step: Mapping[str, Any]) -> float:
-    """Epochs in which SGD shrinks an error along a direction of this curvature to that share; infinite where it grows.
-
-    >>> epochs_to(0.01, 2.0, {"lr": 0.1, "momentum": 0.0, "nesterov": False})
-    21
-    """
-    lr, beta = float(step["lr"]), float(step.get("momentum") or 0.0)
-    al = lr * curvature
-    nesterov = bool(step.get("nesterov"))
-    T = 1.0 + beta - al * (1.0 + beta) if nesterov else 1.0 + beta - al
-    D = beta * (1.0 - al) if nesterov else beta
-    gap = T * T - 4.0 * D
-    if D == 0:
-        pull = al if al < 1.0 else 2.0 - al
-    elif gap < 0:
-        pull = 1.0 - math.sqrt(D)
-    else:
-        large = (T + math.sqrt(gap)) / 2.0 if T > 0 else (T - math.sqrt(gap)) / 2.0
-        pull = al / (1.0 - D / large) if large > 0 else 1.0 + large
-    if not pull > 0:
-        return math.inf
-    return 1.0 if pull >= 1.0 else max(1.0, math.ceil(math.log(share) / math.log1p(-pull)))
-
-
 def _spectrum(scene: Scene, _: Table) -> str:
     system, step = scene["systems"][0], scene["step"]
     high, low = system["values"][0], system["values"][-1]
@@ -118,13 +93,6 @@ def _spectrum(scene: Scene, _: Table) -> str:
     beta = step.get("momentum") or 0.0
     limit = 2.0 * (1.0 + beta) / ((1.0 + 2.0 * beta if step.get("nesterov") and beta else 1.0) * high)
     return f"C{lead}: the largest stable rate is {num(limit, 4)}."
-
-
-def percent(x: float) -> str:
-    """A share in percent, as the page writes it."""
-    if 0 < x < 0.1:
-        return f"{float(f'{100 * x:.2g}'):.2g} %".replace("e-05", "e-5")
-    return f"{100.0 * x:.{1 if 0.995 < x < 1 else 0}f} %"
 
 
 def _roc(scene: Scene, _: Table) -> str:

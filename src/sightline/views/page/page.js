@@ -3,7 +3,7 @@
 import { html } from './svg.js';
 import { num, known, whole } from './numbers.js';
 import { bestRate, bestMomentum } from './closed.js';
-import { readState, writeState, asks, askNothing } from './state.js';
+import { readState, writeState, askNothing } from './state.js';
 import { View } from './view.js';
 import { Panels } from './panels.js';
 import { WhatIfBar } from './whatif.js';

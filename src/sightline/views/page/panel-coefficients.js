@@ -1,7 +1,7 @@
 // E: the table of coefficients: now, exact, standard error, how far off.
 
 import { el, html } from './svg.js';
-import { num, known, signed, short, minus } from './numbers.js';
+import { num, known, signed, short } from './numbers.js';
 
 const SHOWN = 200;
 

@@ -1,7 +1,7 @@
 // A: the data and the line of the epoch, or one column beside what the others explain.
 
-import { el, html, plot, line, legend, range, cross } from './svg.js';
-import { num, known, short, minus, signed } from './numbers.js';
+import { el, plot, line, legend, range } from './svg.js';
+import { num, known, short, signed } from './numbers.js';
 
 export const dataPanel = {
   letter: 'A',

@@ -1,6 +1,6 @@
 // The panels of a module: curvature against the rate, and the size of gradients and updates by layer.
 
-import { el, html, plot, line, legend, range } from './svg.js';
+import { el, plot, line, legend } from './svg.js';
 import { num, known, short, whole } from './numbers.js';
 
 export const layerPanels = [

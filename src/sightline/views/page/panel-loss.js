@@ -1,7 +1,7 @@
 // B: the loss, above the exact one where that is known; recorded solid, computed dashed.
 
 import { el, plot, line, legend, range } from './svg.js';
-import { num, known, whole, about, epochs } from './numbers.js';
+import { num, known, whole, epochs } from './numbers.js';
 import { logEpochs } from './closed.js';
 import { lossAt } from './view.js';
 

@@ -1,7 +1,7 @@
 // C: where the parameters went, over the ellipses of equal loss.
 
 import { el, plot, line, legend, range, cross, bounded } from './svg.js';
-import { num, known, short, whole, about } from './numbers.js';
+import { num, known, short, whole } from './numbers.js';
 import { logEpochs } from './closed.js';
 
 const STRETCH = 20; // longer valleys are drawn stretched unless asked otherwise

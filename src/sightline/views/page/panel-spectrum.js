@@ -1,7 +1,7 @@
 // D: one bar for each direction of the loss: how steep it is, how long it takes, and how it is doing.
 
 import { el, plot, legend, enlarged } from './svg.js';
-import { num, known, whole, about, power, short } from './numbers.js';
+import { num, known, whole, about, short } from './numbers.js';
 import { epochsTo, shrinks } from './closed.js';
 
 const BARS = 8;
