@@ -13,32 +13,27 @@ from pathlib import Path
 
 import click
 
-from ..records import Epoch
-
 __all__ = ["BESIDE", "LivePage", "end_with"]
 
 BESIDE = "SIGHTLINE_BESIDE"  # in the environment of a page: the process that it belongs to
 
 
 class LivePage:
-    """A sink that opens `sightline live` on the new run at the first record, and hears nothing of the others."""
+    """`sightline live` on a run that begins."""
 
-    def __init__(self, output: Path) -> None:
-        self._output = output
-        self._before = set(output.glob("*/run.json"))
+    def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __call__(self, record: Epoch) -> None:  # noqa: ARG002 - a sink
-        """Start the page, once."""
-        if self._process is None:
-            new = sorted(set(self._output.glob("*/run.json")) - self._before)
-            if new:
-                self._process = _page(new[-1].parent)
+    def open(self, folder: Path) -> None:
+        """In a session of its own, so that Ctrl-C ends the training first; what it prints goes where messages go, so
+        that the result stays alone on stdout.
+        """
+        words = [sys.executable, "-m", "sightline", "live", str(folder)]
+        beside = {**os.environ, BESIDE: str(os.getpid())}
+        self._process = subprocess.Popen(words, stdout=sys.stderr.fileno(), env=beside, start_new_session=True)
 
-    def stay(self, folder: Path | None) -> None:
+    def stay(self) -> None:
         """Wait until the page is ended, by Ctrl-C or by itself."""
-        if self._process is None and folder is not None:
-            self._process = _page(folder)
         if self._process is None:
             return
         click.echo("the page stays open; Ctrl-C ends it", err=True)
@@ -50,15 +45,6 @@ class LivePage:
                 self._process.wait(5)
         if self._process.poll() is None:
             self._process.kill()
-
-
-def _page(folder: Path) -> subprocess.Popen[bytes]:
-    """In a session of its own, so that Ctrl-C ends the training first; what it prints goes where messages go, so that
-    the result stays alone on stdout.
-    """
-    words = [sys.executable, "-m", "sightline", "live", str(folder)]
-    beside = {**os.environ, BESIDE: str(os.getpid())}
-    return subprocess.Popen(words, stdout=sys.stderr.fileno(), env=beside, start_new_session=True)
 
 
 def end_with(process: int) -> None:

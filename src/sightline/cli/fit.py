@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,9 @@ Examples:
   sightline fit shop.csv "bought ~ age + city" --optimizer adam --lr 0.1
   sightline fit shop.csv "visits ~ age" --loss poisson-nll --robust hc1
 """
+WAYS = (
+    "show", "live", "tell_folder", "log", "as_json", "quiet", "require_converged", "output", "folds", "fold_seed",
+)  # fmt: skip
 COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yellow", "DIVERGED": "red"}
 
 
@@ -78,6 +82,7 @@ COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yel
 @inference_options
 @output_option
 @click.option("--live", is_flag=True, help="Show the run on a local web page while it trains; Ctrl-C ends the page.")
+@click.option("--tell-folder", is_flag=True, help="Print the run folder first, as soon as it is there.")
 @click.option("--log", is_flag=True, help="Print one line for every epoch.")
 @result_options
 @click.option("--require-converged", is_flag=True, help="Exit with code 4 unless the run has converged.")
@@ -91,8 +96,7 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
     from ..runs.store import default_output
     from ..settings import RunSettings
 
-    names = ("show", "live", "log", "as_json", "quiet", "require_converged", "output", "folds", "fold_seed")
-    ways = {name: options.pop(name) for name in names}
+    ways = {name: options.pop(name) for name in WAYS}
     read = {name: read_options(f"--{name.replace('_', '-')}", options[name]) for name in ("opt", "schedule_opt")}
     settings = RunSettings.of(
         {
@@ -114,8 +118,8 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
     if not silent:
         announce(job)
     sinks = [] if silent else [progress(job, every=ways["log"])]
-    watched = live_page(output) if ways["live"] else None
-    run, signalled = train_with_signals(job, output, sinks=[watched, *sinks] if watched else sinks)
+    begun, page = hearers(ways)
+    run, signalled = train_with_signals(job, output, sinks=sinks, begun=begun)
     findings, ended = Findings(), signalled
     try:
         ended = ended or ask_folds(folding, findings, silent=silent)
@@ -125,19 +129,23 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
         draw(run, every=settings.figures == "every", silent=silent)
     if ways["show"]:
         show_window(run)
-    if watched:
-        watched.stay(run.folder)
+    if page:
+        page.stay()
     if ended:
         return 128 + ended
     failed = run.verdict.name == "DIVERGED" or (ways["require_converged"] and run.verdict.name != "CONVERGED")
     return 4 if failed else 0
 
 
-def live_page(output: Path) -> LivePage:
-    """The page beside the run that begins now."""
+def hearers(ways: dict[str, Any]) -> tuple[list[Callable[[Path], object]], LivePage | None]:
+    """Who hears of the run folder when it is there, and the page among them, if one is wanted."""
+    told: list[Callable[[Path], object]] = [click.echo] if ways["tell_folder"] else []
+    if not ways["live"]:
+        return told, None
     from .beside import LivePage
 
-    return LivePage(output)
+    page = LivePage()
+    return [*told, page.open], page
 
 
 def progress(job: Job, *, every: bool) -> Any:
@@ -153,10 +161,19 @@ def progress(job: Job, *, every: bool) -> Any:
     )
 
 
-def train_with_signals(job: Job, output: Path, *, sinks: list[Any]) -> tuple[Run, int]:
-    """Train; Ctrl-C and SIGTERM end the run after the epoch in progress, and everything is saved."""
+def train_with_signals(
+    job: Job, output: Path, *, sinks: list[Any], begun: Sequence[Callable[[Path], object]] = ()
+) -> tuple[Run, int]:
+    """Train; Ctrl-C and SIGTERM end the run after the epoch in progress, and everything is saved. Those of `begun` hear
+    of the run folder as soon as it is there.
+    """
+    from ..runs.store import RunFolder
+
     with signals() as received:
-        run = job.run(output=output, sinks=sinks, rules=[received.rule])
+        folder = RunFolder.create(output, job.manifest())
+        for hear in begun:
+            hear(folder.path)
+        run = job.go_on(folder, sinks=sinks, rules=[received.rule])
     return run, received.numbers[0] if received else 0
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-import subprocess
 import sys
-import time
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +17,6 @@ from .beside import BESIDE, end_with
 
 if TYPE_CHECKING:
     from ..live.server import Address
-
-PATIENCE = 120.0  # seconds until a fit has its folder
 
 EPILOG = """\b
 Examples:
@@ -88,23 +84,14 @@ def _place(what: str) -> tuple[Path, str | None]:
 
 
 def _fitted(data: str, formula: str) -> tuple[Path, str | None]:
-    """The run of a fit that is started in a process of its own; what that says is said here."""
-    from ..runs.store import default_output
+    """The run of a fit that is started in a process of its own; why it cannot be is said as it says it."""
+    from ..live.starts import Refusal, begin
 
-    output = default_output()
-    before = set(output.glob("*/run.json"))
-    words = [sys.executable, "-m", "sightline", "fit", "--quiet", "--", data, formula]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        if new := set(output.glob("*/run.json")) - before:
-            return output, next(iter(sorted(new))).parent.name
-        if process.poll() is not None and process.returncode:
-            assert process.stderr is not None
-            sys.stderr.write(process.stderr.read().decode(errors="replace"))
-            raise SystemExit(process.returncode)
-        time.sleep(0.02)
-    raise RunError("the fit has not begun within two minutes: start it with sightline fit to see why")
+    begun = begin(["--", data, formula])
+    if isinstance(begun, Refusal):
+        click.echo(begun.text, err=True, nl=False)
+        raise SystemExit(begun.code)
+    return begun.parent, begun.name
 
 
 def _open(url: str) -> None:

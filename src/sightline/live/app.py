@@ -71,14 +71,9 @@ def make_app(shelf: Shelf, starts: Starts, *, default: str | None, token: str, s
             return _error(400, "the settings are no JSON: start runs from the page")
         return await _asked(starts.start, asked)
 
-    streams = [0]  # open at this moment
-
     async def events(_: Request) -> Response:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_news(shelf, streams), media_type="text/event-stream", headers=headers)
-
-    async def count(_: Request) -> Response:
-        return JSONResponse({"streams": streams[0]})
+        return StreamingResponse(_news(shelf), media_type="text/event-stream", headers=headers)
 
     async def unknown(request: Request, _: Exception) -> Response:
         return _error(404, f"there is nothing at {request.url.path[:80]!r}: open / for the page")
@@ -87,7 +82,6 @@ def make_app(shelf: Shelf, starts: Starts, *, default: str | None, token: str, s
         routes=[
             Route("/", page), Route("/api/runs", runs), Route("/api/scene/{run}", scene),
             Route("/api/records/{run}", records), Route("/api/stories", tales), Route("/api/events", events),
-            Route("/api/streams", count),
             Route("/api/start", start, methods=["POST"]), Route("/{name}", page),
         ],
         exception_handlers={404: unknown},
@@ -108,17 +102,8 @@ def _error(status: int, text: str) -> Response:
     return JSONResponse({"error": text}, status_code=status)
 
 
-async def _news(shelf: Shelf, streams: list[int]) -> AsyncIterator[str]:
-    """Server-sent events: what has changed, as it changes; counted while it lasts."""
-    streams[0] += 1
-    try:
-        async for one in _told(shelf):
-            yield one
-    finally:
-        streams[0] -= 1
-
-
-async def _told(shelf: Shelf) -> AsyncIterator[str]:
+async def _news(shelf: Shelf) -> AsyncIterator[str]:
+    """Server-sent events: what has changed, as it changes."""
     seen: dict[str, Any] = {}
     yield "retry: 1000\n\n"
     silent = 0.0

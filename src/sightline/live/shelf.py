@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import RunError, SightlineError, nearest
 from ..pages.commands import said_settings
@@ -13,13 +14,20 @@ from ..pages.scene import scene_of
 from ..runs.files import finite, read_json
 from ..runs.lock import is_held
 from ..runs.series import Series
-from ..runs.store import status_of
+from ..runs.store import LAYERS, status_of
 from ..settings import RunSettings
 
 __all__ = ["Shelf"]
 
 SPARK = 60
 MOST_BLOCKS = 2  # of 4 MB, read of a growing file at a time
+
+
+class Seen(NamedTuple):
+    """What tells that a run has changed (its result, whether somebody writes it, its layers), and that it has grown."""
+
+    result: tuple[Any, ...]
+    records: tuple[int, int] | None
 
 
 class Shelf:
@@ -31,7 +39,9 @@ class Shelf:
         self.folder = folder
         self._only = None if only is None else [only]
         self._series: dict[str, Series] = {}
-        self._scenes: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        self._scenes: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        self._shorts: dict[str, tuple[Seen, dict[str, Any]]] = {}
+        self._terms: dict[str, list[str]] = {}
         self._locks: dict[str, threading.RLock] = {}
         self._all = threading.Lock()
         self._said: dict[str, tuple[Any, ...]] = {}
@@ -67,10 +77,20 @@ class Shelf:
         found = []
         for path in self.runs():
             try:
-                found.append(self._short(path))
+                found.append(self._listed(path))
             except (SightlineError, OSError, KeyError, TypeError, ValueError, AttributeError):
                 found.append({"run": path.name, "status": "damaged", "started": "", "formula": "", "spark": []})
         return sorted(found, key=lambda run: str(run["started"]), reverse=True)
+
+    def _listed(self, path: Path) -> dict[str, Any]:
+        """A run in short, made anew where it has changed or grown."""
+        with self._lock(path.name):
+            now = self._seen(path)
+            kept = self._shorts.get(path.name)
+            if kept is None or kept[0] != now:
+                kept = (now, self._short(path))
+                self._shorts[path.name] = kept
+            return kept[1]
 
     def _short(self, path: Path) -> dict[str, Any]:
         values = read_json(path / "run.json")
@@ -101,37 +121,36 @@ class Shelf:
     def records(self, run: str, after: int) -> dict[str, Any]:
         """Records after that number as columns, thinned."""
         path = self.find(run)
-        scene = self.scene(run)
         with self._lock(run):
+            terms = self._terms.get(run)
+            if terms is None:
+                terms = self._terms[run] = [c["term"] for c in self.scene(run)["coef"]]
             series = self.series(path)
-            table = series.table(series.places(after=after), [c["term"] for c in scene["coef"]])
+            table = series.table(series.places(after=after), terms)
             return {**table, "generation": series.generation, "of": len(series)}
 
     def scene(self, run: str) -> dict[str, Any]:
         """What a page shows of a run, made anew where the run folder has changed."""
         path = self.find(run)
-        stamp = _stamp(path)
         with self._lock(run):
+            now = self._seen(path).result
             kept = self._scenes.get(run)
-            if kept is None or kept[0] != stamp:
-                kept = (stamp, {**scene_of(path), "id": run})
+            if kept is None or kept[0] != now:
+                kept = (now, {**scene_of(path), "id": run})
                 self._scenes[run] = kept
             return kept[1]
 
-    def _stamps(self, path: Path) -> tuple[Any, Any] | None:
-        """What tells that a run has changed, and that it has grown; of one that says that it is running, too whether
-        somebody writes it.
-        """
+    def _seen(self, path: Path) -> Seen:
+        """The run folder as it is, by what costs no reading; raises RunError where it is gone."""
         try:
             run = (path / "run.json").stat()
-            records = (path / "epochs.jsonl").stat()
-            written = (run.st_mtime_ns, run.st_ino)
-            if self._said.get(path.name, (None,))[0] != written:
-                self._said[path.name] = (written, read_json(path / "run.json").get("status"))
-        except (OSError, RunError):
-            return None
-        writing = self._said[path.name][1] == "running" and is_held(path)
-        return (*written, writing), (records.st_size, records.st_ino)
+        except OSError:
+            raise RunError(f"the folder of run {path.name} is gone: give another run") from None
+        written = (run.st_mtime_ns, run.st_ino)
+        if self._said.get(path.name, (None,))[0] != written:
+            self._said[path.name] = (written, read_json(path / "run.json").get("status"))
+        going = self._said[path.name][1] == "running" and is_held(path)
+        return Seen((*written, going, _file(path / LAYERS)), _file(path / "epochs.jsonl"))
 
     def news(self, seen: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """What has changed since the last call with the same `seen`: runs that came or went, grew or ended."""
@@ -143,30 +162,30 @@ class Shelf:
                     yield {"type": "gone", "run": gone}
             seen[""] = names
         for path in self.runs():
-            before, now = seen.get(path.name), self._stamps(path)
+            before, now = seen.get(path.name), None
+            with suppress(RunError):
+                now = self._seen(path)
             if now is None and before is not None:
                 yield {"type": "gone", "run": path.name}
             seen[path.name] = now
             if before is None or now is None or before == now:
                 continue
-            if before[0] != now[0]:
+            if before.result != now.result:
                 yield {"type": "changed", "run": path.name}
-            if before[1] != now[1]:
+            if before.records != now.records:
                 series = self.series(path, whole=False)
                 yield {"type": "grew", "run": path.name, "last": series.last, "generation": series.generation}
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """How long a file is, and which one; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_ino
 
 
 def _loss(series: Series, i: int) -> float:
     loss = series.columns["train_loss"][i]
     return loss if loss == loss else series.columns["running_loss"][i]
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """When run.json was written, and whether somebody is writing the run."""
-    try:
-        at = (path / "run.json").stat()
-    except OSError:
-        raise RunError(f"the folder of run {path.name} is gone: give another run") from None
-    layers = path / "layers.jsonl"
-    status = status_of(path, read_json(path / "run.json"))
-    return at.st_mtime_ns, at.st_ino, hash(status), layers.stat().st_size if layers.exists() else 0

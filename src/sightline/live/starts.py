@@ -6,9 +6,8 @@ import shlex
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,8 @@ from ..runs.store import read_manifest
 from ..settings import RunSettings
 from .shelf import Shelf
 
-__all__ = ["Starts"]
+__all__ = ["Refusal", "Starts", "begin"]
 
-PATIENCE = 60.0  # seconds until a new run has its folder
-LETTERS = 2000
 MOST_EPOCHS = 1_000_000
 
 
@@ -32,8 +29,6 @@ class Starts:
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self._one_at_a_time = threading.Lock()
 
     def start(self, asked: Any) -> dict[str, str]:
         """The id and the command of the new run, once its folder is there."""
@@ -48,29 +43,32 @@ class Starts:
             raise UsageError("this run was trained on data that are in no file: save them to a file and fit that")
         settings = _changed(RunSettings(**manifest["settings"]), asked)
         command = fit_command(str(path), manifest["design"]["formula"], settings)
-        run = self._launch(command, folder.parent)
-        self.shelf.include(run)
-        return {"run": run, "command": command}
+        begun = begin([*shlex.split(command)[2:], "--output", str(folder.parent)])
+        if isinstance(begun, Refusal):
+            raise UsageError(begun.text.strip().removeprefix("error: ") or "the run ended before it began")
+        self.shelf.include(begun.name)
+        return {"run": begun.name, "command": command}
 
-    def _launch(self, command: str, output: Path) -> str:
-        with self._one_at_a_time:
-            return self._begun(command, output)
 
-    def _begun(self, command: str, output: Path) -> str:
-        before = set(output.glob("*/run.json"))
-        words = [sys.executable, "-m", *shlex.split(command), "--quiet", "--output", str(output)]
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
-        self.processes.append(process)
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            if new := set(output.glob("*/run.json")) - before:
-                return next(iter(sorted(new))).parent.name
-            if process.poll() not in (None, 0):
-                assert process.stderr is not None
-                said = process.stderr.read(LETTERS).decode(errors="replace").strip()
-                raise UsageError(said.removeprefix("error: ") or "the run ended before it began")
-            time.sleep(0.05)
-        raise UsageError("the run has not begun within a minute: start it from a terminal to see why")
+@dataclass(frozen=True)
+class Refusal:
+    """A fit that ended before it began: its exit code, and what it said."""
+
+    code: int
+    text: str
+
+
+def begin(words: Sequence[str]) -> Path | Refusal:
+    """Start `sightline fit` with these words in a process of its own; the run folder as soon as it is there."""
+    command = [sys.executable, "-m", "sightline", "fit", "--tell-folder", "--quiet", *words]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, errors="replace")
+    assert process.stdout is not None
+    if told := process.stdout.readline().rstrip("\n"):
+        threading.Thread(target=process.communicate, daemon=True).start()  # what else it says, so that it can go on
+        return Path(told)
+    _, said = process.communicate()
+    return Refusal(process.returncode, said)
 
 
 def _changed(settings: RunSettings, asked: Mapping[str, Any]) -> RunSettings:

@@ -13,10 +13,10 @@ from torch import nn
 
 from ..records import Epoch
 from ..runs.files import finite
+from ..runs.store import LAYERS
 
-__all__ = ["LAYERS", "LayerSizes"]
+__all__ = ["LayerSizes"]
 
-LAYERS = "layers.jsonl"  # in a run folder
 MOST_PARAMETERS = 20_000_000  # whose values before an epoch are kept to see how far it moved them
 MOST_LINES = 400  # then every second epoch is measured, and so on
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..runs.store import LAYERS
+
 __all__ = ["module_scene"]
 
 
@@ -61,7 +63,7 @@ def _commands(folder: Path) -> list[dict[str, str]]:
 def _layers(folder: Path) -> list[dict[str, Any]]:
     """What `layers.jsonl` says of the size of gradients and updates; nothing where there is none."""
     try:
-        lines = (folder / "layers.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (folder / LAYERS).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
     found = []

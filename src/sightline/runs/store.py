@@ -16,6 +16,7 @@ from .files import finite, read_json, sync_folder, write_bytes, write_json
 from .lock import Lock, is_held
 
 __all__ = [
+    "LAYERS",
     "RunFolder",
     "as_dict",
     "default_output",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 FORMAT = 1
+LAYERS = "layers.jsonl"  # sizes by layer, of modules
 
 
 def default_output() -> Path:
