@@ -17,6 +17,7 @@ import torch
 import sightline
 from sightline.notebook import MOST_TERMS, Follower, live
 from sightline.runs.store import RunFolder, as_dict
+from sightline.views.page_files import widget_script
 
 from .page.conftest import browser as browser
 from .page.widget_page import part, show
@@ -230,7 +231,7 @@ def test_marimo_has_threads_of_its_own(growing, monkeypatch):
 
 
 def test_the_front_end_is_one_small_file_that_asks_for_nothing():
-    script, style = part("widget.js"), part("widget.css")
+    script, style = widget_script(), part("widget.css")
     assert len(script.encode()) + len(style.encode()) < 25_000
     assert "import " not in script.replace("important", "")
     for word in ("fetch(", "XMLHttpRequest", "innerHTML", "eval(", "https:"):

@@ -18,6 +18,7 @@ from .pages.scene import scene_of, verdict_of
 from .runs.files import finite
 from .runs.series import Series
 from .runs.store import find_run, read_manifest, status_of
+from .views.page_files import widget_script
 from .views.readings import num, whole
 
 __all__ = ["Follower", "live"]
@@ -144,8 +145,8 @@ def _widget() -> type[Any]:
     class LiveView(anywidget.AnyWidget):
         """A run as it grows."""
 
-        _esm = _part("widget.js")
-        _css = _part("widget.css")
+        _esm = widget_script()
+        _css = (files("sightline") / "views" / "widget" / "widget.css").read_text(encoding="utf-8")
         scene = traitlets.Dict().tag(sync=True)
         table = traitlets.Dict().tag(sync=True)
 
@@ -176,10 +177,6 @@ def _widget() -> type[Any]:
             return f"live view of run {self.scene.get('id')}, {self.scene.get('status')}: {at}"
 
     return LiveView
-
-
-def _part(name: str) -> str:
-    return (files("sightline") / "views" / "widget" / name).read_text(encoding="utf-8")
 
 
 def _thread_class() -> type[threading.Thread]:

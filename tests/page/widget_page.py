@@ -6,6 +6,8 @@ import json
 from importlib.resources import files
 from typing import Any
 
+from sightline.views.page_files import widget_script
+
 HOME = "http://widget.test/"
 HTML = """<!doctype html><title>widget</title><link rel="icon" href="data:,"><style>{css}</style>
 <body style="margin:0;padding:14px;font:14px sans-serif;background:{ground};color:{words}"><div id="el"></div>
@@ -43,7 +45,7 @@ def show(context: Any, scene: dict[str, Any], table: dict[str, Any], *, dark: bo
         if asked == HOME:
             route.fulfill(body=html, content_type="text/html")
         elif asked == f"{HOME}widget.js":
-            route.fulfill(body=part("widget.js"), content_type="text/javascript")
+            route.fulfill(body=widget_script(), content_type="text/javascript")
         else:
             page.complaints.append(asked)
             route.abort()

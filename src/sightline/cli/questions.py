@@ -149,7 +149,7 @@ def _diagnose(run: Run, found: Findings) -> None:
         return
     from ..views.diagnostics import save_diagnostics
 
-    path = save_diagnostics(r, rows, run.design.formula, run.folder)
+    path = save_diagnostics(run.figures, run.design.formula, run.folder)
     found.lines += ["", f"pictures of the residuals: {path}"]
 
 

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 __all__ = [
     "Bin",
     "Roc",
+    "Shares",
     "areas",
     "calibration",
     "calibration_error",
     "confusion_matrix",
+    "observed_shares",
     "per_class",
     "roc_curve",
     "stated",
@@ -138,6 +140,39 @@ class Bin:
     observed: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Rows grouped along one column: the mean of x, how many, the share of each class `(groups, classes)`, and of the
+    second class the interval from `low` to `high`.
+    """
+
+    x: Array
+    rows: Array
+    share: Array
+    low: Array
+    high: Array
+
+
+def observed_shares(x: Array, codes: Codes, classes: int, weight: Array | None = None) -> Shares:
+    """Observed shares of the classes in groups of neighboring rows: the values of x where they are few, else quantiles.
+
+    >>> observed_shares(np.array([1.0, 1.0, 2.0, 2.0]), np.array([0, 1, 1, 1]), 2).share.tolist()
+    [[0.5, 0.5], [0.0, 1.0]]
+    """
+    w = np.ones(len(x)) if weight is None else weight
+    different = np.unique(x)
+    m = int(np.clip(len(x) // 15, 3, 12))
+    edges = different[1:] if len(different) <= 12 else np.unique(np.quantile(x, np.arange(1, m) / m))
+    group = np.searchsorted(edges, x, side="right")
+    counts = np.zeros((len(edges) + 1, classes))
+    np.add.at(counts, (group, codes), w)
+    kept = counts.sum(axis=1) > 0
+    size = counts.sum(axis=1)[kept]
+    share = counts[kept] / size[:, None]
+    low, high = wilson_interval(share[:, 1], size)
+    return Shares(np.bincount(group, weights=w * x, minlength=len(kept))[kept] / size, size, share, low, high)
 
 
 def stated(codes: Codes, probability: Array) -> tuple[NDArray[np.bool_], Array]:

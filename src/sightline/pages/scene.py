@@ -17,10 +17,11 @@ from ..runs.store import read_manifest, status_of
 from ..scenes.standpoint import Standpoint
 from ..scenes.truths import truth_scene
 from ..settings import RunSettings
+from ..views.readings import standing_readings
 from .commands import commands_of, said_settings
 from .modules import module_scene
 
-__all__ = ["FORMAT", "scene_of", "stand_of", "verdict_of"]
+__all__ = ["FORMAT", "scene_of", "stand_of", "verdict_of", "with_readings"]
 
 FORMAT = 1
 
@@ -38,8 +39,13 @@ def scene_of(folder: Path) -> dict[str, Any]:
     except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
         path = folder / "run.json"
         raise RunError(f"{path} is damaged ({error}): restore the folder from a copy or train again") from None
+    return with_readings(scene)
+
+
+def with_readings(scene: Mapping[str, Any]) -> dict[str, Any]:
+    """A scene of plain values, with the sentences that no epoch changes."""
     plain: dict[str, Any] = finite(scene)
-    return plain
+    return {**plain, "said": standing_readings(plain)}
 
 
 def _head(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:

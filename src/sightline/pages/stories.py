@@ -15,7 +15,7 @@ from ..scenes.figures import table_of
 from ..scenes.truths import truth_scene
 from ..settings import RunSettings
 from .commands import said_settings
-from .scene import stand_of, verdict_of
+from .scene import stand_of, verdict_of, with_readings
 
 __all__ = ["stories"]
 
@@ -57,4 +57,4 @@ def _scene(name: str, formula: str, data: dict[str, list[float]], settings: RunS
         **truth_scene(stand_of(job), None, settings, job.prepared.design),
     }  # fmt: skip
     table = {**table_of(run.epochs, [c.term for c in run.coefficients]), "generation": 0, "of": len(run.epochs)}
-    return {"scene": finite(scene), "table": finite(table)}
+    return {"scene": with_readings(scene), "table": finite(table)}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..class_metrics import probabilities_at
-from ..linear.classification import calibration, confusion_matrix, per_class, roc_curve, stated, wilson_interval
+from ..linear.classification import calibration, confusion_matrix, observed_shares, per_class, roc_curve, stated
 from ..views.subject import Subject
 from .sampling import chosen_rows, short
 from .standpoint import Standpoint
@@ -52,23 +52,9 @@ def class_pictures(stand: Standpoint, run: Subject | None) -> dict[str, Any]:
 
 
 def _shares(x: Array, codes: NDArray[np.intp], weight: Array | None, classes: int) -> list[dict[str, Any]]:
-    """Observed shares of each class in groups of neighboring rows, with Wilson's intervals of the second."""
-    w = np.ones(len(x)) if weight is None else weight
-    different = np.unique(x)
-    m = int(np.clip(len(x) // 15, 3, 12))
-    edges = different[1:] if len(different) <= 12 else np.unique(np.quantile(x, np.arange(1, m) / m))
-    group = np.searchsorted(edges, x, side="right")
-    found = []
-    for g in np.unique(group):
-        inside = group == g
-        size = float(w[inside].sum())
-        if not size > 0:
-            continue
-        share = np.bincount(codes[inside], weights=w[inside], minlength=classes) / size
-        low, high = wilson_interval(share[1:2], np.array([size]))
-        middle = float(np.average(x[inside], weights=w[inside]))
-        found.append({"x": middle, "rows": size, "share": short(share), "low": float(low[0]), "high": float(high[0])})
-    return found
+    seen = observed_shares(x, codes, classes, weight)
+    columns = zip(seen.x.tolist(), seen.rows.tolist(), seen.share, seen.low.tolist(), seen.high.tolist(), strict=True)
+    return [{"x": x, "rows": n, "share": short(s), "low": low, "high": high} for x, n, s, low, high in columns]
 
 
 def _scores(codes: NDArray[np.intp], P: Array, weight: Array | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ..linear.classification import wilson_interval
+from ..linear.classification import observed_shares
 from ..words import plain
 from .class_view import CLASS_COLORS, ClassView, answers, scattered, span
 from .drawing import EXACT, POINT, TRAINED, as_text, name_axes, sample
@@ -88,19 +88,10 @@ def _ticks(axes: Axes, view: ClassView) -> None:
 
 def _shares(axes: Axes, x: Array, codes: NDArray[np.intp], weight: Array | None) -> None:
     """Observed shares of the second class with Wilson's intervals, in groups of neighboring rows."""
-    w = np.ones(len(x)) if weight is None else weight
-    values = np.unique(x)
-    m = int(np.clip(len(x) // 15, 3, 12))
-    groups = np.searchsorted(values, x)
-    if len(values) > 12:
-        groups = np.searchsorted(np.unique(np.quantile(x, np.arange(1, m) / m)), x, side="left")
-    size = np.bincount(groups, weights=w)
-    kept = size > 0
-    share = np.bincount(groups, weights=w * codes)[kept] / size[kept]
-    middle = np.bincount(groups, weights=w * x)[kept] / size[kept]
-    low, high = wilson_interval(share, np.asarray(size[kept], dtype=np.float64))
+    seen = observed_shares(x, codes, 2, weight)
+    share = seen.share[:, 1]
     axes.errorbar(
-        middle, share, [np.maximum(share - low, 0.0), np.maximum(high - share, 0.0)], fmt="o", color=POINT,
+        seen.x, share, [np.maximum(share - seen.low, 0.0), np.maximum(seen.high - share, 0.0)], fmt="o", color=POINT,
         markersize=5, elinewidth=1.2, capsize=2.5, label="observed share, 95 % interval", zorder=3,
     )  # fmt: skip
 

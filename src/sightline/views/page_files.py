@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["TYPES", "page_file", "page_names", "report_html"]
+__all__ = ["TYPES", "page_file", "page_names", "report_html", "widget_script"]
 
 TYPES = {
     "html": "text/html; charset=utf-8",
@@ -50,7 +50,7 @@ def report_html(data: Mapping[str, Any], title: str) -> str:
 
     What is written there cannot end its element, whatever the names of columns are.
     """
-    script, style = _bundle(), page_file("style.css")
+    script, style = _bundle("main"), page_file("style.css")
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; base-uri 'none'; "
         "form-action 'none'"
@@ -76,8 +76,15 @@ def _digest(text: str) -> str:
 
 
 @cache
-def _bundle() -> str:
-    """Every module as a function that is called once, those that others need first."""
+def widget_script() -> str:
+    """The module of the widget in notebooks, with what it shares with the page written into it."""
+    text = (files("sightline") / "views" / "widget" / "widget.js").read_text(encoding="utf-8")
+    return f"{_bundle(*(name for _, name in IMPORT.findall(text)))}\n{_inside(text)}"
+
+
+@cache
+def _bundle(*names: str) -> str:
+    """Modules and all that they need, each as a function that is called once, those that others need first."""
     order: list[str] = []
 
     def visit(name: str) -> None:
@@ -87,13 +94,18 @@ def _bundle() -> str:
             visit(needed)
         order.append(name)
 
-    visit("main")
+    for name in names:
+        visit(name)
     return "const made = {};\n" + "\n".join(_wrapped(name) for name in order)
 
 
 def _wrapped(name: str) -> str:
     text = page_file(f"{name}.js")
     names = [found for _, found in EXPORT.findall(text)]
-    text = IMPORT.sub(lambda m: f"const {{{m[1]}}} = made['{m[2]}'];", text)
-    text = EXPORT.sub(r"\1 \2", text)
-    return f"made['{name}'] = (() => {{\n{text}\nreturn {{ {', '.join(names)} }};\n}})();"
+    body = EXPORT.sub(r"\1 \2", _inside(text))
+    return f"made['{name}'] = (() => {{\n{body}\nreturn {{ {', '.join(names)} }};\n}})();"
+
+
+def _inside(text: str) -> str:
+    """A module with what it imports taken from those that were made before."""
+    return IMPORT.sub(lambda m: f"const {{{m[1]}}} = made['{m[2]}'];", text)

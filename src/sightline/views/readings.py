@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["READINGS", "about", "known", "loss_at", "num", "whole"]
+__all__ = ["COLUMNS", "READINGS", "about", "known", "loss_at", "num", "standing_readings", "whole"]
 
 Scene = Mapping[str, Any]
 Table = Mapping[str, Any]
@@ -191,6 +191,7 @@ def _calibration(scene: Scene, _: Table) -> str:
     return f"Of the {scene['scored']['of']} model, {say}."
 
 
+COLUMNS = {"residuals": "residual", "qq": "quantile", "scale_location": "standardized", "leverage": "leverage"}
 READINGS: dict[str, Callable[[Scene, Table], str]] = {
     "fit": _fit,
     "coefficients": _coefficients,
@@ -200,3 +201,10 @@ READINGS: dict[str, Callable[[Scene, Table], str]] = {
     "leverage": _leverage,
     "calibration": _calibration,
 }
+
+
+def standing_readings(scene: Scene) -> dict[str, str]:
+    """The sentences that stay the same whichever epoch is shown, by picture, of those that this scene has."""
+    residuals = scene.get("residuals") or {}
+    there = [name for name, column in COLUMNS.items() if column in residuals]
+    return {name: READINGS[name](scene, {}) for name in [*there, *(["calibration"] if "scored" in scene else [])]}

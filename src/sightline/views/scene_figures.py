@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from ..errors import UsageError
 from .drawing import EXACT, INK, OK, POINT, TRAINED, as_text, log_epochs, name_axes
 from .panels import head
-from .readings import READINGS, loss_at, num
-from .scene_marks import BAD, all_finite, as_array, draw_rings, draw_smooth, hessian_of_pair, line_at
+from .readings import COLUMNS, READINGS, loss_at, num
+from .scene_marks import BAD, all_finite, as_array, draw_rings, draw_smooth, hessian_of_pair, line_at, name_points
 from .way_readings import WAY_READINGS
 
 __all__ = ["Figures"]
@@ -39,13 +39,39 @@ class Figures:
 
     def reading(self, name: str) -> str:
         """The sentence of a picture, as the page has it below the panel."""
-        if (reason := self._reason(name)) is not None:
+        if (reason := self.reason(name)) is not None:
             raise UsageError(f"there is no picture {name!r} of this run: {reason}")
         return {**READINGS, **WAY_READINGS}[name](self._scene, self._table)
 
+    def reason(self, name: str) -> str | None:
+        """Why there is no such picture; None where there is."""
+        scene = self._scene
+        if name not in PICTURES:
+            return f"there are {', '.join(PICTURES)}"
+        lacks = scene.get("missing") or "the rows of the run are not at hand"
+        if name == "fit":
+            return None if "points" in scene else f"it is for one column: {lacks}" if scene.get("missing") else (
+                "it is for one column and a target that is a number"
+            )  # fmt: skip
+        if name in ("path", "spectrum"):
+            few = name == "path" and len(scene["coef"]) < 2
+            return None if scene["systems"] and not few else scene.get("whatif") or "there is one coefficient"
+        if name in ("calibration", "roc"):
+            return None if "scored" in scene else "it is for classes with probabilities"
+        if name == "coefficients":
+            return None if any(c["std_error"] for c in scene["coef"]) else "no standard errors are known"
+        if name == "loss":
+            return None if self._table["number"] else "the run was solved, without training"
+        if "residuals" not in scene:
+            return f"it is for a target that is a number: {lacks}"
+        there = ("cook" if name == "leverage" else COLUMNS[name]) in scene["residuals"]
+        return None if there else (
+            "it needs standardized residuals: of squared error, more rows than coefficients, not every residual 0"
+        )  # fmt: skip
+
     def __dir__(self) -> list[str]:
         """Those that there are."""
-        return [name for name in PICTURES if self._reason(name) is None]
+        return [name for name in PICTURES if self.reason(name) is None]
 
     def fit(self, ax: Axes | None = None) -> Axes:
         """The data with the line of the last record, the exact line and the band for new rows."""
@@ -190,6 +216,10 @@ class Figures:
             curve = np.sqrt(distance * (scene["rank"] or len(scene["coef"])) * (1.0 - h) / h)
             for sign in (1.0, -1.0):
                 axes.plot(h, sign * curve, color=INK, linestyle=":", linewidth=1.0)
+                seen = np.flatnonzero((sign * curve > bottom) & (sign * curve < top))
+                if len(seen):
+                    at = (h[seen[-1]], sign * curve[seen[-1]])
+                    axes.annotate(f"{distance:g}", at, xytext=(-14, 3), textcoords="offset points", fontsize=8, color=INK)
         axes.set_xlim(0.0, end)
         axes.set_ylim(bottom, top)
         return self._end("leverage", axes, "Leverage", "leverage", "standardized residual")
@@ -217,30 +247,8 @@ class Figures:
 
     # What they share.
 
-    def _reason(self, name: str) -> str | None:
-        """Why there is no such picture; None where there is."""
-        scene = self._scene
-        if name not in PICTURES:
-            return f"there are {', '.join(PICTURES)}"
-        lacks = scene.get("missing") or "the rows of the run are not at hand"
-        if name == "fit":
-            return None if "points" in scene else f"it is for one column: {lacks}" if scene.get("missing") else (
-                "it is for one column and a target that is a number"
-            )  # fmt: skip
-        if name in ("path", "spectrum"):
-            few = name == "path" and len(scene["coef"]) < 2
-            return None if scene["systems"] and not few else scene.get("whatif") or "there is one coefficient"
-        if name in ("calibration", "roc"):
-            return None if "scored" in scene else "it is for classes with probabilities"
-        if name == "coefficients":
-            return None if any(c["std_error"] for c in scene["coef"]) else "no standard errors are known"
-        if name == "loss":
-            return None if self._table["number"] else "the run was solved, without training"
-        needed = {"residuals": "residual", "qq": "quantile", "scale_location": "standardized", "leverage": "cook"}[name]
-        return None if needed in scene.get("residuals", {}) else f"it is for a target that is a number: {lacks}"
-
     def _begin(self, name: str, ax: Axes | None) -> tuple[Mapping[str, Any], Axes]:
-        if (reason := self._reason(name)) is not None:
+        if (reason := self.reason(name)) is not None:
             raise UsageError(f"there is no picture {name!r} of this run: {reason}")
         if ax is not None:
             return self._scene, ax
@@ -261,10 +269,7 @@ class Figures:
     def _cloud(self, axes: Axes, x: Sequence[Any], y: Sequence[Any], extreme: Sequence[int]) -> None:
         size = 12 if len(x) > 200 else 24
         axes.scatter(as_array(x), as_array(y), s=size, facecolors="none", edgecolors=POINT, linewidths=1.1, zorder=3)
-        for i in extreme:
-            if x[i] is not None and y[i] is not None:
-                place = as_text(self._scene["sample"]["places"][i], 20)
-                axes.annotate(place, (x[i], y[i]), xytext=(5, 4), textcoords="offset points", fontsize=8.5, color=INK)
+        name_points(axes, as_array(x), as_array(y), extreme, self._scene["sample"]["places"])
 
 
 PICTURES = (

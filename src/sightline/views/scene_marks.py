@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from .drawing import OK
+from .drawing import INK, OK, as_text
 
-__all__ = ["BAD", "all_finite", "as_array", "draw_rings", "draw_smooth", "hessian_of_pair", "line_at"]
+__all__ = ["BAD", "all_finite", "as_array", "draw_rings", "draw_smooth", "hessian_of_pair", "line_at", "name_points"]
 
 Array = NDArray[np.float64]
 BAD = "#3a040e"
@@ -37,6 +37,24 @@ def line_at(b: Sequence[float], x: Array, link: str | None = None) -> Array:
 def draw_smooth(axes: Axes, line: Mapping[str, Any] | None) -> None:
     if line:
         axes.plot(line["x"], line["y"], color=OK, linewidth=1.8)
+
+
+def name_points(axes: Axes, x: Array, y: Array, extreme: Sequence[int], names: Sequence[str]) -> None:
+    """The names of some points beside them: towards the middle, apart from names that are near."""
+    wide, tall = (float(np.nanmax(v) - np.nanmin(v)) if np.isfinite(v).any() else 0.0 for v in (x, y))
+    middle = float(np.nanmin(x)) + wide / 2.0 if wide else math.inf
+    named: list[int] = []
+    for i in extreme:
+        if not (np.isfinite(x[i]) and np.isfinite(y[i])):
+            continue
+        near = [j for j in named if abs(x[i] - x[j]) < 0.2 * wide and abs(y[i] - y[j]) < 0.05 * tall]
+        drop = 0 if not near else -8 if y[i] <= y[near[0]] else 8
+        left = x[i] > middle
+        axes.annotate(
+            as_text(names[i], 20), (x[i], y[i]), xytext=(-6 if left else 6, 3 + drop), textcoords="offset points",
+            fontsize=8.5, color=INK, ha="right" if left else "left",
+        )  # fmt: skip
+        named.append(i)
 
 
 def hessian_of_pair(system: Mapping[str, Any], a: int, b: int) -> Array:

@@ -17,42 +17,39 @@ function roots(curvature, step) {
   return { al, T, D, first, disc: T * T - 4 * D };
 }
 
-/** What remains of an error of 1 after k epochs along a direction of this curvature. */
-export function remains(curvature, step, k) {
-  if (k === 0) return 1;
+/** How an error along a direction of this curvature goes on, with all that does not depend on the epoch worked out. */
+function motion(curvature, step) {
   const { al, T, D, first, disc } = roots(curvature, step);
-  if (D === 0) return power1(1 - al, al, k);
+  if (D === 0) return { kind: 'power', root: power(1 - al, al), share: 1, small: 0 };
   const edge = 1e-13 * Math.max(1, T * T);
   if (disc > edge) {
     const s = Math.sqrt(disc);
     const large = T > 0 ? (T + s) / 2 : (T - s) / 2;
     const small = D / large;
-    const share = (first - small) / (large - small);
-    const pull = large > 0 ? al / (1 - small) : 1 - large;
-    return share * power1(large, pull, k) + (1 - share) * Math.pow(small, k);
+    return { kind: 'power', root: power(large, large > 0 ? al / (1 - small) : 1 - large), share: (first - small) / (large - small), small };
   }
   if (disc < -edge) {
     const r = Math.sqrt(D);
     const angle = Math.acos(Math.max(-1, Math.min(1, T / (2 * r))));
-    const other = (first / r - Math.cos(angle)) / Math.sin(angle);
-    return Math.pow(r, k) * (Math.cos(k * angle) + other * Math.sin(k * angle));
+    return { kind: 'wave', log: Math.log(r), angle, other: (first / r - Math.cos(angle)) / Math.sin(angle) };
   }
-  const r = T / 2;
-  return Math.pow(r, k) * (1 + (first / r - 1) * k);
+  return { kind: 'double', root: power(T / 2, 1 - T / 2), slope: first / (T / 2) - 1 };
 }
 
-/** r^k where r = 1 − pull: by the logarithm of 1 − pull where r is near 1. */
-const power1 = (r, pull, k) => (pull > 0 && pull < 0.5 ? Math.exp(k * Math.log1p(-pull)) : Math.pow(r, k));
+/** A root r = 1 − pull with its logarithm: by the pull where r is near 1, which keeps the digits. */
+const power = (r, pull) => ({ negative: r < 0, log: pull > 0 && pull < 0.5 ? Math.log1p(-pull) : Math.log(Math.abs(r)) });
+const raised = ({ negative, log }, k) => (negative && k % 2 ? -Math.exp(k * log) : Math.exp(k * log));
 
-/** The largest size that `remains` can have from k on: the wave around it taken away. */
-export function envelope(curvature, step, k) {
-  const { T, D, first, disc } = roots(curvature, step);
-  if (D === 0 || disc >= -1e-13 * Math.max(1, T * T)) return Math.abs(remains(curvature, step, k));
-  const r = Math.sqrt(D);
-  const angle = Math.acos(Math.max(-1, Math.min(1, T / (2 * r))));
-  const other = (first / r - Math.cos(angle)) / Math.sin(angle);
-  return Math.pow(r, k) * Math.hypot(1, other);
+/** What remains of an error of 1 after k epochs. */
+function remains(m, k) {
+  if (k === 0) return 1;
+  if (m.kind === 'power') return m.small ? m.share * raised(m.root, k) + (1 - m.share) * Math.pow(m.small, k) : raised(m.root, k);
+  if (m.kind === 'wave') return Math.exp(k * m.log) * (Math.cos(k * m.angle) + m.other * Math.sin(k * m.angle));
+  return raised(m.root, k) * (1 + m.slope * k);
 }
+
+/** The largest size that it can have from k on: the wave around it taken away. */
+const envelope = (m, k) => (m.kind === 'wave' ? Math.exp(k * m.log) * Math.hypot(1, m.other) : Math.abs(remains(m, k)));
 
 /** The factor by which an epoch shrinks the error in the long run, as its distance from 1: 1 − factor. */
 export function shrinks(curvature, step) {
@@ -128,7 +125,7 @@ export class System {
     const theta = base ? [...base] : [...this.optimum];
     this.vectors.forEach((v, i) => {
       const move = components[i] - (base ? baseComponents[i] : 0);
-      if (move) v.forEach((x, j) => { theta[j] += move * x; });
+      if (move) for (let j = 0; j < v.length; j += 1) theta[j] += move * v[j];
     });
     return theta;
   }
@@ -150,6 +147,8 @@ export class Path {
     this.step = step;
     this.start = system.toTraining(startUnits);
     this.from = system.components(this.start);
+    this.motions = system.values.map((l) => motion(l, step));
+    this.diverges = system.values.some((l, i) => this.from[i] !== 0 && !(shrinks(l, step) > 0));
     this.rounded = dtype === 'float32' ? roundedPath(this) : null;
   }
 
@@ -157,49 +156,53 @@ export class Path {
     return this.rounded ? this.rounded.frozenAt : null;
   }
 
-  theta(k) {
+  /** The place in the table of float32 where that is known to hold at this epoch, else null. */
+  #roundedAt(k) {
     const seen = this.rounded;
-    if (seen && (k < seen.length || seen.frozenAt !== null)) return seen.at(Math.min(k, seen.length - 1));
-    const components = this.components(k);
-    return this.system.at(components, this.start, this.from);
+    return seen && (k < seen.length || seen.frozenAt !== null) ? seen.at(Math.min(k, seen.length - 1)) : null;
   }
 
+  theta(k) {
+    return this.#roundedAt(k) || this.system.at(this.components(k), this.start, this.from);
+  }
+
+  /** The error along each direction. */
   components(k) {
-    return this.system.values.map((l, i) => this.from[i] * remains(l, this.step, k));
+    const theta = this.#roundedAt(k);
+    return theta ? this.system.components(theta) : this.motions.map((m, i) => this.from[i] * remains(m, k));
   }
 
   /** The error along one direction. */
   along(i, k) {
-    const seen = this.rounded;
-    if (seen && (k < seen.length || seen.frozenAt !== null)) return this.system.component(i, this.theta(k));
-    return this.from[i] * remains(this.system.values[i], this.step, k);
+    const theta = this.#roundedAt(k);
+    return theta ? this.system.component(i, theta) : this.from[i] * remains(this.motions[i], k);
   }
 
   /** The objective above its optimum. */
   excess(k) {
-    const seen = this.rounded;
-    if (seen && (k < seen.length || seen.frozenAt !== null)) return this.system.excess(this.system.components(this.theta(k)));
     return this.system.excess(this.components(k));
   }
 
   /** The same without its waves, which no picture can show. */
   envelope(k) {
     if (this.rounded) return this.excess(k);
-    return 0.5 * this.system.values.reduce((sum, l, i) => sum + l * (this.from[i] * envelope(l, this.step, k)) ** 2, 0);
+    return this.motions.reduce((sum, m, i) => sum + this.#share(m, i, k), 0);
   }
 
   /** The part of each direction in the excess. */
   shares(k) {
-    return this.system.values.map((l, i) => 0.5 * l * (this.from[i] * envelope(l, this.step, k)) ** 2);
+    return this.motions.map((m, i) => this.#share(m, i, k));
+  }
+
+  #share(m, i, k) {
+    const left = this.from[i] * envelope(m, k);
+    return 0.5 * this.system.values[i] * left * left;
   }
 
   units(k) {
     return this.system.toUnits(this.theta(k));
   }
 
-  get diverges() {
-    return this.system.values.some((l, i) => this.from[i] !== 0 && !(shrinks(l, this.step) > 0));
-  }
 
   /** Epochs until the excess is that share of its start; ∞ if never. */
   arrives(share) {

@@ -2,6 +2,7 @@
 
 const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';
 const SCALES = [[1e12, 'trillion'], [1e9, 'billion'], [1e6, 'million']];
+const COMMAS = new Intl.NumberFormat('en-US', { maximumFractionDigits: 2 });
 
 export const known = (x) => typeof x === 'number' && Number.isFinite(x);
 
@@ -11,7 +12,7 @@ export function num(x, digits = 4) {
   if (!Number.isFinite(x)) return x > 0 ? '∞' : '−∞';
   if (x === 0) return '0';
   const size = Math.abs(x);
-  if (size >= 1e4 && size < 1e6) return minus(Number(x.toPrecision(digits)).toLocaleString('en-US', { maximumFractionDigits: 2 }));
+  if (size >= 1e4 && size < 1e6) return minus(COMMAS.format(Number(x.toPrecision(digits))));
   if (size >= 1e6 || size < 1e-3) {
     const [mantissa, exponent] = x.toExponential(digits - 1).split('e');
     return minus(`${mantissa.includes('.') ? mantissa.replace(/\.?0+$/, '') : mantissa}e${Number(exponent)}`);
@@ -23,7 +24,7 @@ export function num(x, digits = 4) {
 export const minus = (text) => String(text).replace(/^-/, '−');
 
 /** A whole number with commas. */
-export const whole = (x) => (known(x) ? Math.round(x).toLocaleString('en-US') : 'never');
+export const whole = (x) => (known(x) ? COMMAS.format(Math.round(x)) : 'never');
 
 /** A number of epochs in words: 24, 4,506, 32 million, never. */
 export function about(x) {
@@ -45,9 +46,5 @@ export const signed = (x, digits = 2) =>
   !known(x) ? '' : `${x < 0 ? '−' : '+'}${Math.abs(x) >= 1e4 || (x !== 0 && Math.abs(x) < 0.005) ? num(Math.abs(x), 2) : Math.abs(x).toFixed(digits)}`;
 
 export const percent = (x) => `${x > 0 && x < 0.1 ? (100 * x).toPrecision(2) : (100 * x).toFixed(x > 0.995 && x < 1 ? 1 : 0)} %`;
-
-/** Names one after another: a, b and c. */
-export const listed = (names) =>
-  names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
 
 export const short = (text, most = 24) => (String(text).length > most ? `${String(text).slice(0, most - 1)}…` : String(text));

@@ -270,11 +270,15 @@ export class Page {
 
   choice(name, options, value, act) {
     const node = html(null, 'select', { 'aria-label': name, 'data-key': `${name} ${options.map(([v]) => v).join()}` });
-    for (const [v, text] of options) html(node, 'option', { value: v }, text);
-    node.value = String(value);
+    node.begin = () => { // not before it is known that it comes onto the page: there may be hundreds of options
+      for (const [v, text] of options) html(node, 'option', { value: v }, text);
+      node.choose(value);
+    };
+    node.choose = (chosen) => { if (node.value !== String(chosen)) node.value = String(chosen); };
     node.act = act;
     node.addEventListener('change', () => node.act(node.value));
-    node.takeOver = (other) => { node.value = other.value; node.act = other.act; };
+    node.takeOver = (other) => { node.choose(other.chosen); node.act = other.act; };
+    node.chosen = value;
     return node;
   }
 
@@ -345,7 +349,7 @@ export class Page {
   standardize(on) {
     const { scene } = this;
     const same = Boolean(scene.systems[0].standardize) === on;
-    if (same) return this.set({ std: undefined, lr: undefined, m: undefined, nest: undefined });
+    if (same) return this.set({ std: undefined, lr: undefined, m: undefined, nest: undefined, dt: undefined });
     const system = scene.systems.find((s) => s.standardize === on);
     return this.set({ std: on ? 1 : 0, lr: bestRate(system.values), m: 0, dt: 'float64' });
   }

@@ -51,9 +51,7 @@ export const classPanels = [
         el(p.inside, 'circle', { cx: p.x(b.predicted), cy: p.y(b.observed), r: 4, class: 'now-dot' });
       }
       line(p, bins.map((b) => b.predicted), bins.map((b) => b.observed), { class: 'now' });
-      const off = bins.filter((b) => b.predicted < b.low || b.predicted > b.high);
-      const say = off.length ? `${whole(off.length)} of ${bins.length} groups ${off.length === 1 ? 'lies' : 'lie'} outside of what chance allows` : 'every group is within what chance allows';
-      return { sentence: `Of the ${view.scene.scored.of} model, ${say}.`, header: ['stated', 'observed', 'from', 'to', 'rows'], rows: bins.map((b) => [num(b.predicted, 3), num(b.observed, 3), num(b.low, 3), num(b.high, 3), whole(b.rows)]) };
+      return { sentence: view.scene.said.calibration, header: ['stated', 'observed', 'from', 'to', 'rows'], rows: bins.map((b) => [num(b.predicted, 3), num(b.observed, 3), num(b.low, 3), num(b.high, 3), whole(b.rows)]) };
     },
   },
   {

@@ -4,6 +4,8 @@ import { el, html } from './svg.js';
 import { num, known, signed, short } from './numbers.js';
 
 const SHOWN = 200;
+const AT_ONCE = 40; // rows: more than the box of the table shows
+const REST = 120; // ms without a change until the rows out of sight are filled in
 
 export const coefficientsPanel = {
   letter: 'E',
@@ -13,23 +15,21 @@ export const coefficientsPanel = {
   controls: () => [],
 
   drawTable(place, view, page) {
-    const { scene } = view;
-    const needle = (page.find || '').toLowerCase();
+    const { scene, state } = view;
+    const needle = (state.find || '').toLowerCase();
     let order = scene.coef.map((_, i) => i);
     if (scene.coef.length > 12) {
-      const search = place.querySelector('input') || searchField(place, page);
-      search.value = page.find || '';
-      if (page.byT) order.sort((a, b) => Math.abs(scene.coef[b].t ?? 0) - Math.abs(scene.coef[a].t ?? 0));
+      searchField(place, page);
+      if (state.byt) order.sort((a, b) => Math.abs(scene.coef[b].t ?? 0) - Math.abs(scene.coef[a].t ?? 0));
       order = order.filter((i) => scene.coef[i].term.toLowerCase().includes(needle));
     }
-    let table = place.querySelector('table');
-    if (table) table.remove();
-    table = html(place, 'table', { class: 'coefficients' });
-    const head = html(html(table, 'thead'), 'tr');
-    const names = ['term', view.changed ? 'what if' : 'now', ...(view.hidden ? [] : ['exact', 'std. error', 'off by', 'now in the interval'])];
-    names.forEach((name, i) => html(head, 'th', { scope: 'col', class: i ? 'number' : '' }, name));
-    const body = html(table, 'tbody');
-    order.slice(0, SHOWN).forEach((i) => row(body, view, i));
+    const shown = order.slice(0, SHOWN);
+    const key = `${view.changed} ${view.hidden} ${shown}`;
+    if (place.scene !== scene || place.key !== key || !place.querySelector('table')) {
+      Object.assign(place, { scene, key });
+      place.rows = makeTable(place, view, shown);
+    }
+    fill(place, view);
     const rest = order.length - SHOWN;
     const note = rest > 0 ? ` ${SHOWN} of ${order.length} are listed: search for the others.` : '';
     return { sentence: say(view) + note };
@@ -37,43 +37,80 @@ export const coefficientsPanel = {
 };
 
 function searchField(place, page) {
-  const bar = html(place, 'p', { class: 'tools' });
-  const label = html(bar, 'label', {}, 'find ');
-  const input = html(label, 'input', { type: 'search', size: 14 });
-  input.addEventListener('input', () => { page.find = input.value; page.draw(); });
-  const box = html(html(bar, 'label', {}, ''), 'input', { type: 'checkbox' });
-  box.addEventListener('change', () => { page.byT = box.checked; page.draw(); });
-  box.parentElement.append(' largest |t| first');
-  return input;
+  let search = place.querySelector('input');
+  if (!search) {
+    const bar = html(place, 'p', { class: 'tools' });
+    search = html(html(bar, 'label', {}, 'find '), 'input', { type: 'search', size: 14 });
+    search.addEventListener('input', () => page.set({ find: search.value || undefined }));
+    const box = html(html(bar, 'label', {}, ''), 'input', { type: 'checkbox' });
+    box.addEventListener('change', () => page.set({ byt: box.checked ? 1 : undefined }));
+    box.parentElement.append(' largest |t| first');
+  }
+  if (document.activeElement !== search) search.value = page.state.find || '';
+  place.querySelector('input[type=checkbox]').checked = page.state.byt === 1;
+}
+
+/** The table for these coefficients; what changes with the epoch is filled in by `update`. */
+function makeTable(place, view, shown) {
+  place.querySelector('table')?.remove();
+  place.onscroll = () => { place.first = Math.floor((place.rows.length * place.scrollTop) / place.scrollHeight) - 8; };
+  const table = html(place, 'table', { class: 'coefficients' });
+  const head = html(html(table, 'thead'), 'tr');
+  const names = ['term', view.changed ? 'what if' : 'now', ...(view.hidden ? [] : ['exact', 'std. error', 'off by', 'now in the interval'])];
+  names.forEach((name, i) => html(head, 'th', { scope: 'col', class: i ? 'number' : '' }, name));
+  const body = html(table, 'tbody');
+  return shown.map((i) => row(body, view, i));
 }
 
 function row(body, view, i) {
   const c = view.scene.coef[i];
   const tr = html(body, 'tr');
   html(tr, 'th', { scope: 'row', title: c.term }, short(c.term, 30));
-  html(tr, 'td', { class: 'number now-text' }, view.now ? num(view.now[i], 6) : '');
-  if (view.hidden) return;
+  const made = { i, now: html(tr, 'td', { class: 'number now-text' }) };
+  if (view.hidden) return made;
   html(tr, 'td', { class: 'number exact-text' }, known(c.exact) ? num(c.exact, 6) : 'none');
   html(tr, 'td', { class: 'number' }, known(c.std_error) ? num(c.std_error, 4) : 'none');
-  const off = view.offBy(i);
-  html(tr, 'td', { class: 'number' }, known(off) ? `${signed(off)} se` : '');
-  whisker(html(tr, 'td', { class: 'whisker' }), view, i, off);
+  made.off = html(tr, 'td', { class: 'number' });
+  return Object.assign(made, whisker(html(tr, 'td', { class: 'whisker' }), view, i));
 }
 
-/** The interval as a bar, the exact answer as a cross, where training is as a dot. */
-function whisker(cell, view, i, off) {
+/** The interval as a bar, the exact answer as a cross, a dot for where training is. */
+function whisker(cell, view, i) {
   const c = view.scene.coef[i];
-  if (!known(c.low) || !known(c.high) || !c.std_error) return;
+  if (!known(c.low) || !known(c.high) || !c.std_error) return {};
   const reach = Math.max((c.high - c.exact) / c.std_error, 1) * 1.25;
   const svg = el(cell, 'svg', { viewBox: '0 0 150 16', width: 150, height: 16, 'aria-hidden': 'true' });
   const x = (v) => 75 + (Math.max(-reach, Math.min(reach, v)) / reach) * 68;
-  const [low, high] = [(c.low - c.exact) / c.std_error, (c.high - c.exact) / c.std_error];
-  el(svg, 'line', { x1: x(low), x2: x(high), y1: 8, y2: 8, class: 'interval' });
-  for (const end of [low, high]) el(svg, 'line', { x1: x(end), x2: x(end), y1: 4, y2: 12, class: 'interval' });
+  const [low, high] = [(c.low - c.exact) / c.std_error, (c.high - c.exact) / c.std_error].map(x);
+  el(svg, 'path', { d: `M${low} 8H${high}M${low} 4v8M${high} 4v8`, class: 'interval' });
   const zero = -c.exact / c.std_error;
   if (Math.abs(zero) < reach) el(svg, 'line', { x1: x(zero), x2: x(zero), y1: 1, y2: 15, class: 'zero' });
-  el(svg, 'path', { d: `M71 8h8M75 4v8`, class: 'exact cross' });
-  if (known(off)) el(svg, Math.abs(off) > reach ? 'path' : 'circle', Math.abs(off) > reach ? { d: off > 0 ? 'M142 3l7 5l-7 5z' : 'M8 3l-7 5l7 5z', class: 'now-dot' } : { cx: x(off), cy: 8, r: 4, class: view.changed ? 'asked-dot' : 'now-dot' });
+  el(svg, 'path', { d: 'M71 8h8M75 4v8', class: 'exact cross' });
+  return { x, reach, dot: el(svg, 'path', { class: view.changed ? 'asked-dot' : 'now-dot' }) };
+}
+
+/** The rows that can be seen at once, the others when nothing moved for a moment: a table that changes is slow to lay out. */
+function fill(place, view) {
+  const { rows } = place;
+  const all = rows.length <= AT_ONCE || view.state.big;
+  const first = all ? 0 : Math.max(0, Math.min(place.first || 0, rows.length - AT_ONCE));
+  rows.slice(first, all ? rows.length : first + AT_ONCE).forEach((one) => update(one, view));
+  clearTimeout(place.later);
+  if (!all) place.later = setTimeout(() => rows.forEach((one) => update(one, view)), REST);
+}
+
+/** What a row says of this moment; what is as it was is not touched, as the browser then lays out nothing again. */
+function update(one, view) {
+  const write = (cell, text) => { if (cell.textContent !== text) cell.textContent = text; };
+  write(one.now, view.now ? num(view.now[one.i], 6) : '');
+  if (!one.off) return;
+  const off = view.offBy(one.i);
+  write(one.off, known(off) ? `${signed(off)} se` : '');
+  if (!one.dot) return;
+  const beyond = off > 0 ? 'M142 3l7 5l-7 5z' : 'M8 3l-7 5l7 5z';
+  const d = !known(off) ? '' : Math.abs(off) > one.reach ? beyond : `M${(one.x(off) - 4).toFixed(1)} 8a4 4 0 1 0 8 0a4 4 0 1 0-8 0z`;
+  if (one.d !== d) one.dot.setAttribute('d', d);
+  one.d = d;
 }
 
 function say(view) {

@@ -172,10 +172,11 @@ function drawEigen(svg, view, page) {
   drawTrace(p, recorded, asked, here, view);
   if (!view.hidden) cross(p, p.x(0), p.y(0));
   page.handle(p, start, ([x, y]) => {
-    const c = s.components(s.toTraining(view.from));
+    const from = s.toTraining(view.from);
+    const c = s.components(from);
     const moved = [...c];
     [moved[flat], moved[steep]] = [x, y];
-    page.set({ start: s.toUnits(s.at(moved, s.toTraining(view.from), c)).map((v) => Number(v.toPrecision(9))) });
+    page.set({ start: s.toUnits(s.at(moved, from, c)).map((v) => Number(v.toPrecision(9))) });
   });
   marks(p, view);
   if (view.hidden) return { sentence: sayWay(view), ...tableOf(view, [0, Math.min(1, view.terms.length - 1)]) };
@@ -188,12 +189,12 @@ function sayWay(view) {
   if (view.hidden) return `At epoch ${whole(view.k)}.`;
   if (!view.system || !view.now) return 'No record yet.';
   const s = view.system;
-  const c = s.components(s.toTraining(view.now));
-  const c0 = s.components(s.toTraining(view.from));
+  const [now, from] = [s.toTraining(view.now), s.toTraining(view.from)];
+  const left = (i) => Math.abs(s.component(i, now) / s.component(i, from));
   const flat = s.r - 1;
-  if (!(Math.abs(c0[flat]) > 0)) return 'The start has no error along the flattest direction.';
-  const done = 1 - Math.abs(c[flat] / c0[flat]);
-  const steepest = Math.abs(c0[0]) > 0 ? 1 - Math.abs(c[0] / c0[0]) : 1;
+  if (!(Math.abs(s.component(flat, from)) > 0)) return 'The start has no error along the flattest direction.';
+  const done = 1 - left(flat);
+  const steepest = Math.abs(s.component(0, from)) > 0 ? 1 - left(0) : 1;
   const say = (v) => (v < 0 ? 'going the wrong way' : v > 0.9995 ? 'done' : v < 5e-5 ? `${num(100 * v, 2)} % done` : `${num(100 * v, 3)} % done`);
   return `At epoch ${whole(view.k)} the way along the steepest direction is ${say(steepest)}, along the flattest ${say(done)}.`;
 }

@@ -1,7 +1,7 @@
 // F to I: the four pictures of residuals, of the exact answer, brushed together.
 
 import { el, plot, line, range } from './svg.js';
-import { num, known, listed, whole } from './numbers.js';
+import { num, known } from './numbers.js';
 
 const has = (name) => (scene) => Boolean(scene.residuals && scene.residuals[name]);
 
@@ -23,8 +23,6 @@ function cloud(p, page, view, xs, ys, extreme) {
   }
 }
 
-const named = (view, rows) => listed(rows.map((i) => view.scene.sample.places[i]));
-
 const table = (view, header, columns) => ({
   header: ['row', ...header],
   rows: view.scene.sample.places.map((place, i) => [place, ...columns.map((c) => num(c[i], 5))]),
@@ -40,11 +38,8 @@ export const residualPanels = [
       line(p, x, [0, 0], { class: 'exact' });
       if (r.smooth) line(p, r.smooth.x, r.smooth.y, { class: 'smooth' });
       cloud(p, page, view, r.fitted, r.residual, r.extreme.residual);
-      const bend = r.smooth ? Math.max(...r.smooth.y) - Math.min(...r.smooth.y) : 0;
-      const spread = Math.max(...r.residual.filter(known).map(Math.abs)) || 1;
-      if (r.rounding) return { sentence: 'The exact answer goes through every row: what is left is rounding.', header: [], rows: [] };
-      const shape = r.fitted.length < 10 ? 'too few rows to see a bend' : r.penalized ? 'the penalty tilts the smooth line' : bend > 0.5 * spread ? 'the smooth line bends: something is missing from the formula' : 'the smooth line stays near zero';
-      return { sentence: `Farthest from their prediction: ${named(view, r.extreme.residual)}; ${shape}.`, ...table(view, ['fitted', 'residual'], [r.fitted, r.residual]) };
+      const sentence = view.scene.said.residuals;
+      return r.rounding ? { sentence, header: [], rows: [] } : { sentence, ...table(view, ['fitted', 'residual'], [r.fitted, r.residual]) };
     },
   },
   {
@@ -55,9 +50,7 @@ export const residualPanels = [
       const p = plot(svg, { x: { low: x[0], high: x[1] }, y: { low: y[0], high: y[1] }, xName: 'normal quantile', yName: 'standardized residual' });
       line(p, x, x, { class: 'exact' });
       cloud(p, page, view, r.quantile, r.standardized, r.extreme.standardized);
-      const far = r.standardized.filter((v) => known(v) && Math.abs(v) > 3).length;
-      const say = far ? `${whole(far)} of the rows shown ${far === 1 ? 'is' : 'are'} beyond 3 standard deviations` : 'none of the rows shown is beyond 3 standard deviations';
-      return { sentence: `On the dashed line residuals would be normal; ${say}.`, ...table(view, ['quantile', 'standardized'], [r.quantile, r.standardized]) };
+      return { sentence: view.scene.said.qq, ...table(view, ['quantile', 'standardized'], [r.quantile, r.standardized]) };
     },
   },
   {
@@ -69,10 +62,7 @@ export const residualPanels = [
       const p = plot(svg, { x: { low: x[0], high: x[1] }, y: { low: 0, high: y[1] }, xName: 'fitted (exact answer)', yName: '√|standardized residual|' });
       if (r.spread) line(p, r.spread.x, r.spread.y, { class: 'smooth' });
       cloud(p, page, view, r.fitted, root, r.extreme.standardized);
-      const ends = r.spread ? [r.spread.y[0], r.spread.y[r.spread.y.length - 1]] : null;
-      if (!ends) return { sentence: 'There are too few rows for a smooth line.', ...table(view, ['fitted', '√|standardized|'], [r.fitted, root]) };
-      const say = Math.max(...ends) > 1.6 * Math.min(...ends) ? `the spread ${ends[1] > ends[0] ? 'grows' : 'falls'} along the fitted values: robust standard errors (--robust hc3) are safer` : 'the spread is about even';
-      return { sentence: `By the smooth line ${say}.`, ...table(view, ['fitted', '√|standardized|'], [r.fitted, root]) };
+      return { sentence: view.scene.said.scale_location, ...table(view, ['fitted', '√|standardized|'], [r.fitted, root]) };
     },
   },
   {
@@ -86,11 +76,8 @@ export const residualPanels = [
       const q = view.scene.rank || view.scene.coef.length;
       if (r.standardized) cookCurves(p, q, most);
       cloud(p, page, view, r.leverage, ys, r.extreme.cook || []);
-      const top = (r.extreme.cook || [])[0];
-      if (top === undefined) return { sentence: 'Standardized residuals are not defined here.', header: [] };
-      const size = r.cook[top];
-      const say = size > 1 ? 'the fit hangs on it' : size > 0.5 ? 'look at it' : 'no row decides the fit';
-      return { sentence: `Largest Cook's distance: ${view.scene.sample.places[top]} with ${num(size, 3)}; ${say}.`, ...table(view, ['leverage', 'standardized', "Cook's distance"], [r.leverage, ys, r.cook]) };
+      const sentence = view.scene.said.leverage;
+      return !r.cook ? { sentence, header: [] } : { sentence, ...table(view, ['leverage', 'standardized', "Cook's distance"], [r.leverage, ys, r.cook]) };
     },
   },
 ];

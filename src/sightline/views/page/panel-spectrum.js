@@ -1,7 +1,8 @@
 // D: one bar for each direction of the loss: how steep it is, how long it takes, and how it is doing.
 
-import { el, plot, legend, enlarged } from './svg.js';
-import { num, known, whole, about, short } from './numbers.js';
+import { el, plot, legend } from './svg.js';
+import { enlarged } from './scales.js';
+import { num, known, whole, about, epochs, short } from './numbers.js';
 import { epochsTo, shrinks } from './closed.js';
 
 const BARS = 8;
@@ -30,7 +31,7 @@ export const spectrumPanel = {
       el(p.svg, 'line', { x1: p.x(limit), x2: p.x(limit), y1: p.box.top, y2: p.box.bottom, class: 'limit' });
       el(p.svg, 'text', { x: p.x(limit), y: p.box.top + 9, 'text-anchor': limit > Math.sqrt(low * high) ? 'end' : 'start', dx: limit > Math.sqrt(low * high) ? -4 : 4, class: 'limit-text' }, 'stable up to here');
     }
-    return { sentence: say(view, found), header: ['direction', 'curvature', 'epochs to 1 %', 'state', 'mostly'], rows: () => found.map((d, i) => [nameOf(i, found.length), num(d.curvature, 5), d.needs, d.state, mixOf(view, i)]) };
+    return { sentence: say(view, found), header: ['direction', 'curvature', 'epochs to 1 %', 'state', 'mostly'], rows: () => found.map((d, i) => [nameOf(i, found.length), num(d.curvature, 5), needs(d), d.state, mixOf(view, i)]) };
   },
 };
 
@@ -39,8 +40,8 @@ const nameOf = (i, n) => (i === 0 && n > 1 ? 'steepest' : i === n - 1 ? (n > 1 ?
 /** Each direction with its state in a word: done, moving, crawling, frozen or diverging. */
 export function directionStates(view) {
   const { system, path, step } = view;
-  const start = system.components(system.toTraining(view.from));
-  const now = view.theta && view.changed ? system.components(view.theta) : view.now ? system.components(system.toTraining(view.now)) : start;
+  const start = path ? path.from : system.components(system.toTraining(view.from));
+  const now = view.changed ? path.components(view.k) : view.now ? system.components(system.toTraining(view.now)) : start;
   const frozenAt = path ? path.frozenAt : null;
   return system.values.map((curvature, i) => {
     const epochs1 = view.descends || system.near ? epochsTo(0.01, curvature, step) : Infinity;
@@ -50,10 +51,12 @@ export function directionStates(view) {
     if (left <= 0.01) state = 'done';
     else if (frozenAt !== null && path.rounded && Math.abs(atFreeze(path, i) / (start[i] || 1)) > 0.01) state = 'frozen';
     if (diverging) state = 'diverging';
-    const needs = diverging ? 'never' : state === 'frozen' ? `frozen at ${whole(frozenAt)}` : about(epochs1);
-    return { curvature, state, needs, epochs: epochs1, left };
+    return { curvature, state, frozenAt, epochs: epochs1, left };
   });
 }
+
+/** How long a direction needs, in words. */
+const needs = (d) => (d.state === 'diverging' ? 'never' : d.state === 'frozen' ? `frozen at ${whole(d.frozenAt)}` : about(d.epochs));
 
 const atFreeze = (path, i) => path.system.components(path.rounded.at(path.frozenAt))[i];
 
@@ -77,7 +80,7 @@ function drawBars(p, found, view) {
     }
     el(p.svg, 'text', { x: p.box.left - 6, y: y + 4, 'text-anchor': 'end' }, nameOf(i, found.length));
     if (!view.descends && !view.system.near) return;
-    const words = d.state === 'diverging' ? 'grows' : d.state === 'frozen' ? `frozen from ${d.needs.slice(10)} on` : `${d.needs} ${d.needs === '1' ? 'epoch' : 'epochs'} to 1 %`;
+    const words = d.state === 'diverging' ? 'grows' : d.state === 'frozen' ? `frozen from ${whole(d.frozenAt)} on` : `${epochs(d.epochs)} to 1 %`;
     const high = 13 * enlarged();
     const two = room > 2.2 * high;
     const g = el(p.svg, 'text', { x: p.box.right + 8, y: two ? y - 2 : y + 4 });
@@ -87,12 +90,18 @@ function drawBars(p, found, view) {
   });
 }
 
+const STATES = ['done', 'moving', 'crawling', 'frozen', 'diverging'];
+
+/** Many directions: one path for all dots of a state, as hundreds of elements take longer than a frame. */
 function drawDots(p, found) {
   const tall = p.box.bottom - p.box.top;
+  const places = new Map();
   found.forEach((d, i) => {
-    el(p.svg, 'circle', { cx: p.x(d.curvature), cy: p.box.top + (tall * (i + 0.5)) / found.length, r: found.length > 150 ? 2 : 3.2, class: `bar ${d.state}` });
+    const y = p.box.top + (tall * (i + 0.5)) / found.length;
+    places.set(d.state, `${places.get(d.state) || ''}M${p.x(d.curvature).toFixed(1)} ${y.toFixed(1)}h0`);
   });
-  const present = ['done', 'moving', 'crawling', 'frozen', 'diverging'].filter((s) => found.some((d) => d.state === s));
+  const present = STATES.filter((state) => places.has(state));
+  for (const state of present) el(p.svg, 'path', { d: places.get(state), class: `dots ${state}`, 'stroke-width': found.length > 150 ? 4 : 6.4 });
   legend(p, present.map((s) => [`dot bar ${s}`, `${s}: ${found.filter((d) => d.state === s).length}`]));
 }
 
@@ -103,7 +112,7 @@ function say(view, found) {
   const lead = `${base}: the largest stable rate is ${num(view.limit, 4)}`;
   const slow = found[found.length - 1];
   if (view.system.near) return `Near the optimum: curvature ${num(low, 3)} to ${num(high, 4)}, condition number ${num(high / low, 3)}. Farther away the loss has another shape.`;
-  const tail = found.some((d) => d.state === 'diverging') ? `; rate ${num(view.step.lr, 4)} is beyond it` : slow.state === 'done' ? '; every direction has arrived' : slow.state === 'frozen' ? `; rounding stops the flattest at epoch ${slow.needs.slice(10)}` : `; the flattest needs ${about(slow.epochs)} epochs to lose 99 % of its error`;
+  const tail = found.some((d) => d.state === 'diverging') ? `; rate ${num(view.step.lr, 4)} is beyond it` : slow.state === 'done' ? '; every direction has arrived' : slow.state === 'frozen' ? `; rounding stops the flattest at epoch ${whole(slow.frozenAt)}` : `; the flattest needs ${about(slow.epochs)} epochs to lose 99 % of its error`;
   const stretch = found.every((d) => d.left <= 0.01) ? '; every direction has arrived' : tail;
   return `${lead}${stretch}.`;
 }

@@ -25,6 +25,7 @@ export class Panels {
 
   build(scene) {
     this.place.replaceChildren();
+    this.arranged = null;
     this.made = ALL.filter((panel) => panel.applies(scene)).map((panel) => ({ panel }));
     for (const letters of ROWS) {
       const row = this.made.filter(({ panel }) => letters.includes(panel.letter));
@@ -65,11 +66,13 @@ export class Panels {
       one.stage.hidden = false;
     }
     const seen = this.made.filter((one) => !one.section.hidden);
-    for (const one of seen) { // all sizes first: a size that is read after something was drawn makes the browser lay out the page again
+    const arranged = `${fresh} ${big} ${presenting} ${view.hidden} ${[...hidden]}`;
+    for (const one of arranged === this.arranged ? [] : seen) { // sizes are read only where they may be others: the browser lays out the page for them
       const { clientWidth, clientHeight } = one.stage;
       one.size = [clientWidth, clientHeight];
       if (one.svg) Object.assign(one.svg.dataset, { width: clientWidth, height: clientHeight });
     }
+    this.arranged = arranged;
     for (const one of seen) {
       const isStatic = 'FGHIK'.includes(one.panel.letter);
       const key = `${fresh}|${view.state.row}|${view.state.class}|${view.state.cut}|${big}|${presenting}|${one.size}`;
@@ -108,6 +111,7 @@ export class Panels {
     return fresh.map((node) => {
       const same = before.find((b) => b.dataset.key === node.dataset.key);
       if (same) same.takeOver(node);
+      else node.begin?.();
       return same || node;
     });
   }

@@ -17,6 +17,8 @@ const FIELDS = {
   axes: String, // of the path: stretched, true, eigen
   pair: (t) => (numbers(t) || [0.5]).every(Number.isInteger) ? numbers(t) : undefined, // coefficients of the path, by place
   col: (t) => (Number.isInteger(Number(t)) ? Number(t) : undefined), // column of the data panel, by place; −1: observed against predicted
+  find: String, // part of the names of the coefficients that are listed
+  byt: flag, // 1: largest |t| first
   row: whole, // the row that is marked everywhere
   sq: Number, // 1: squares for residuals
   class: whole, // class of the panels with one class each

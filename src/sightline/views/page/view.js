@@ -67,19 +67,19 @@ export class View {
     this.place = table.number.length ? placeOf(table, this.k) : -1;
     if (this.changed) {
       this.overflow = null;
-      if (!this.path.units(this.k).every(known) || !known(this.path.excess(this.k))) {
+      this.#at(this.k);
+      if (!this.#canBeWritten()) {
         let [low, high] = [0, this.k];
         while (high - low > 1) {
           const middle = Math.floor((low + high) / 2);
-          if (this.path.units(middle).every(known) && known(this.path.excess(middle))) low = middle;
+          this.#at(middle);
+          if (this.#canBeWritten()) low = middle;
           else high = middle;
         }
         this.overflow = high;
         this.k = low;
+        this.#at(low);
       }
-      this.now = this.path.units(this.k);
-      this.theta = this.path.theta(this.k);
-      this.above = this.path.excess(this.k);
       this.loss = this.scene.loss.exact + this.above;
       if (this.system.penalty) this.loss += this.system.penaltyAt(this.system.optimum) - this.system.penaltyAt(this.theta);
       return;
@@ -88,6 +88,17 @@ export class View {
     this.theta = this.now && this.trained ? this.trained.toTraining(this.now) : null;
     this.loss = this.place >= 0 ? lossAt(table, this.place) : null;
     this.above = this.aboveAt(this.place);
+  }
+
+  /** Parameters and loss in the settings asked for. */
+  #at(k) {
+    this.theta = this.path.theta(k);
+    this.now = this.system.toUnits(this.theta);
+    this.above = this.path.excess(k);
+  }
+
+  #canBeWritten() {
+    return known(this.above) && this.now.every(known);
   }
 
   nearestParameters(place) {
@@ -119,6 +130,11 @@ export class View {
 
   /** The epochs that pictures reach. */
   get horizon() {
+    if (this.far === undefined) this.far = this.#horizon();
+    return this.far;
+  }
+
+  #horizon() {
     const ends = [Math.max(this.last, 10), this.k];
     for (const path of [this.path, this.recorded]) {
       if (!path) continue;

@@ -1,5 +1,8 @@
 // A run as it grows, in a notebook: what Python sees in the run folder comes in as `scene` and `table`, and is drawn.
 
+import { num, known, whole } from './numbers.js';
+import { scale, label } from './scales.js';
+
 const NS = 'http://www.w3.org/2000/svg';
 const SIGNS = { good: '✓', bad: '✕', slow: '!', going: '…' };
 const KINDS = { CONVERGED: 'good', DIVERGED: 'bad', NOT_CONVERGED: 'slow', STOPPED_EARLY: 'slow' };
@@ -10,25 +13,6 @@ const GONE = {
 const MANY = 200; // epochs from which on their axis is logarithmic, 0 having a place of its own
 const TINY = 1e-12; // of the start: where the picture of the excess ends
 
-const known = (x) => typeof x === 'number' && Number.isFinite(x);
-const minus = (text) => String(text).replace(/^-/, '−');
-const whole = (x) => (known(x) ? Math.round(x).toLocaleString('en-US') : 'none');
-
-/** A number with so many significant digits: 0.614, 29.0288, 3.525e-5. */
-function num(x, digits = 4) {
-  if (!known(x)) return 'unknown';
-  if (x === 0) return '0';
-  const size = Math.abs(x);
-  if (size >= 1e4 && size < 1e6) return minus(Number(x.toPrecision(digits)).toLocaleString('en-US', { maximumFractionDigits: 2 }));
-  if (size >= 1e6 || size < 1e-3) {
-    const [mantissa, exponent] = x.toExponential(digits - 1).split('e');
-    return minus(`${mantissa.includes('.') ? mantissa.replace(/\.?0+$/, '') : mantissa}e${Number(exponent)}`);
-  }
-  return minus(x.toPrecision(digits));
-}
-
-const power = (k) => (k === 0 ? '1' : k === 1 ? '10' : `10${k < 0 ? '⁻' : ''}${[...String(Math.abs(k))].map((c) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[c]).join('')}`);
-
 /** A new element; text is only ever text. */
 function add(parent, tag, attributes = {}, text = null) {
   const svg = ['svg', 'g', 'line', 'path', 'circle', 'rect', 'text'].includes(tag);
@@ -37,40 +21,6 @@ function add(parent, tag, attributes = {}, text = null) {
   if (text !== null) node.textContent = text;
   parent.append(node);
   return node;
-}
-
-function ticks(low, high, count) {
-  if (!(high > low)) return [low];
-  const raw = (high - low) / count;
-  const size = 10 ** Math.floor(Math.log10(raw));
-  const step = size * ([1, 2, 5, 10].find((m) => m * size >= raw * 0.999) || 10);
-  const found = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step && found.length < 50; k += 1) found.push(Number((k * step).toPrecision(12)));
-  return found;
-}
-
-const short = (v) => (v === 0 ? '0' : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 ? num(v, 2) : minus(String(Number(v.toPrecision(6)))));
-
-/** From data to pixels, with the places of its ticks. */
-function scale(kind, low, high, from, to) {
-  if (kind === 'log') {
-    const [a, b] = [Math.log10(low), Math.log10(high)];
-    const f = (v) => from + ((Math.log10(v) - a) / (b - a || 1)) * (to - from);
-    const step = Math.max(1, Math.ceil((b - a) / Math.max(2, Math.abs(to - from) / 42)));
-    f.ticks = [];
-    for (let k = Math.ceil(a - 1e-9); k <= b + 1e-9; k += step) f.ticks.push([10 ** k, power(k)]);
-    if (f.ticks.length < 2) f.ticks = ticks(low, high, 3).filter((v) => v > 0).map((v) => [v, short(v)]);
-    return f;
-  }
-  if (kind === 'epochs') {
-    const inner = scale('log', 1, Math.max(high, 10), from + 18, to);
-    const f = (v) => (v < 1 ? from : inner(v));
-    f.ticks = [[0, '0'], ...inner.ticks];
-    return f;
-  }
-  const f = (v) => from + ((v - low) / (high - low || 1)) * (to - from);
-  f.ticks = ticks(low, high, Math.max(3, Math.abs(to - from) / (to < from ? 38 : 70))).map((v) => [v, short(v)]);
-  return f;
 }
 
 /** What the picture of the loss is of: the loss above the exact one where that is its floor, else the loss. */
@@ -211,13 +161,13 @@ function drawNumbers(place, scene, table) {
   const i = table.loss.findLastIndex(known);
   const [loss, { exact, attained }] = [i < 0 ? null : table.loss[i], scene.loss || {}];
   const last = table.last || {};
-  const shown = [['epoch', whole(table.number[table.number.length - 1])], ['loss', known(loss) ? num(loss, 6) : 'none']];
+  const shown = [['epoch', table.number.length ? whole(table.number[table.number.length - 1]) : 'none'], ['loss', known(loss) ? num(loss, 6) : 'none']];
   if (known(exact) && attained !== false) shown.push(['exact', num(exact, 6), 'exact-text']);
   if (known(exact) && attained !== false && known(loss)) shown.push(['above', num(scene.loss.floor ? Math.max(0, loss - exact) : loss - exact, 3)]);
   const j = table.valid.findLastIndex(known);
   if (j >= 0) shown.push(['held out', num(table.valid[j], 6)]);
   if (known(last.gradient_norm)) shown.push(['gradient', num(last.gradient_norm, 3)]);
-  if (known(last.lr)) shown.push(['rate', short(last.lr)]);
+  if (known(last.lr)) shown.push(['rate', label(last.lr)]);
   for (const [name, text, kind] of shown) {
     const pair = add(place, 'div');
     add(pair, 'dt', {}, name);
