@@ -219,7 +219,8 @@ class Figures:
                 seen = np.flatnonzero((sign * curve > bottom) & (sign * curve < top))
                 if len(seen):
                     at = (h[seen[-1]], sign * curve[seen[-1]])
-                    axes.annotate(f"{distance:g}", at, xytext=(-14, 3), textcoords="offset points", fontsize=8, color=INK)
+                    style: dict[str, Any] = {"fontsize": 8, "color": INK}
+                    axes.annotate(f"{distance:g}", at, xytext=(-14, 3), textcoords="offset points", **style)
         axes.set_xlim(0.0, end)
         axes.set_ylim(bottom, top)
         return self._end("leverage", axes, "Leverage", "leverage", "standardized residual")
