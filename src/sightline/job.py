@@ -100,8 +100,8 @@ class Job:
 
     @property
     def engine_name(self) -> str:
-        """`autograd` or `quadratic`."""
-        return type(self.engine).__name__.lower()
+        """`autograd`, `quadratic` or `kernel`."""
+        return self.engine.name
 
     @property
     def epochs(self) -> int:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,8 @@ class Autograd:
     is what it was. What a reader does to `.grad` meanwhile is overwritten, as `zero_grad` does in the plain loop.
     `last` is the number of the last epoch, where it is known.
     """
+
+    name: ClassVar[str] = "autograd"
 
     def __init__(self, problem: Problem, *, last: int | None = None) -> None:
         self.problem = problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 __all__ = ["Engine", "Measured"]
 
@@ -27,6 +27,8 @@ class Engine(Protocol):
     """Runs one epoch, measures itself at rest, and gives and takes its whole state. A fifth verb needs a written
     reason.
     """
+
+    name: ClassVar[str]
 
     @property
     def rows(self) -> int:

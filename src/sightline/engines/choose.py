@@ -17,7 +17,8 @@ from .autograd import Autograd
 from .base import Engine
 from .feeds import TensorFeed
 from .kernels.engine import Kernel, is_long
-from .kernels.obstacles import why_no_kernel, why_not_side_by_side
+from .kernels.full_batch import FullBatch
+from .kernels.obstacles import why_no_gradient, why_no_steps, why_not_side_by_side
 from .kernels.sweep import SideBySide
 from .losses import Weighted
 from .problem import Problem
@@ -48,7 +49,7 @@ def choose(
         if engine == "kernel" and obstacle:
             raise UsageError(f"the kernel engine cannot train this: {obstacle}; use engine autograd or auto")
         if not obstacle and (engine == "kernel" or is_long(problem, epochs)):
-            return Kernel(problem, epochs=epochs), "the gradient of each batch in closed form, without a graph"
+            return _in_closed_form(problem, epochs)
     obstacle = why_not_quadratic(problem)
     if not obstacle and engine == "auto" and not _pays(problem, epochs):
         obstacle = "too few epochs or rows to pay for the moments of so many columns"
@@ -76,10 +77,22 @@ def quadratic_form(problem: Problem) -> SquaredError | None:
 
 
 def _without_moments(problem: Problem, obstacle: str, *, engine: str, epochs: int) -> tuple[Engine, str]:
-    """The plain loop, where the moments were not asked for."""
+    """Passes over the rows in closed form where they pay, else the plain loop; refused where moments were asked for."""
     if engine == "quadratic":
         raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")
+    if problem.full_batch and available() and is_long(problem, epochs) and not why_not_kernel(problem):
+        return _in_closed_form(problem, epochs)
     return Autograd(problem, last=epochs), obstacle
+
+
+def _in_closed_form(problem: Problem, epochs: int) -> tuple[Engine, str]:
+    """The engine for gradients in closed form: of each batch, or of all rows in one pass."""
+    if not problem.full_batch:
+        return Kernel(problem, epochs=epochs), "the gradient of each batch in closed form, without a graph"
+    engine = FullBatch(problem, epochs=epochs)
+    if engine.different < engine.rows:
+        return engine, f"the gradient of {engine.different:,} different rows, each with how many of them there are"
+    return engine, "the gradient in closed form, in one pass over the rows"
 
 
 def choose_for_rates(
@@ -104,16 +117,23 @@ def why_not_quadratic(problem: Problem) -> str:
         return "the loss is not torch.nn.MSELoss"
     if not problem.full_batch:
         return "mini-batches visit the rows themselves"
-    if isinstance(optimizer, NOT_FIRST_ORDER) or not type(optimizer).__module__.startswith("torch.optim"):
-        return f"{type(optimizer).__name__} is not a first-order optimizer of torch.optim"
-    if type(optimizer).__name__ == "Muon":
-        return "Muon rounds its step to 8 bits, so the last bit of a gradient can turn it"
-    return _why_not_a_table(problem)
+    return _why_not_by_gradient(optimizer) or _why_not_a_table(problem)
 
 
 def why_not_kernel(problem: Problem) -> str:
     """What stands against the closed form of mini-batch steps, as a clause; empty where nothing does."""
-    return _why_not_linear(problem) or _why_not_a_table(problem) or why_no_kernel(problem)
+    if obstacle := _why_not_linear(problem) or _why_not_a_table(problem) or why_no_gradient(problem):
+        return obstacle
+    return _why_not_by_gradient(problem.optimizer) if problem.full_batch else why_no_steps(problem)
+
+
+def _why_not_by_gradient(optimizer: optim.Optimizer) -> str:
+    """Of an optimizer that needs more of an epoch than one gradient, to the last bit or not."""
+    if isinstance(optimizer, NOT_FIRST_ORDER) or not type(optimizer).__module__.startswith("torch.optim"):
+        return f"{type(optimizer).__name__} is not a first-order optimizer of torch.optim"
+    if type(optimizer).__name__ == "Muon":
+        return "Muon rounds its step to 8 bits, so the last bit of a gradient can turn it"
+    return ""
 
 
 def _why_not_linear(problem: Problem) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ class CustomStep:
 
     What `measure` and the state are is `Autograd`'s. The first steps are watched (`FirstSteps`), and units that die.
     """
+
+    name: ClassVar[str] = "step"
 
     def __init__(self, problem: Problem, step: Step, *, measures: bool, last: int | None = None) -> None:
         self.problem, self._step, self._measures = problem, step, measures

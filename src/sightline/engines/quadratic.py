@@ -5,7 +5,7 @@ again.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ class Quadratic:
     """Steps the caller's own optimizer with the gradient 2(Aθ - b), computed in float64 and rounded once to the
     parameters' dtype. One epoch costs O(p²), whatever the number of rows.
     """
+
+    name: ClassVar[str] = "quadratic"
 
     def __init__(self, problem: Problem, form: SquaredError) -> None:
         assert isinstance(problem.module, nn.Linear)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ class Kernel:
     The gradient of a batch of m rows is Σ ℓ'(xᵢ'w + b, yᵢ) xᵢ / m, for each of several outputs. Steps of a long
     training run in machine code; those of a short one in torch, for machine code is half a second late.
     """
+
+    name: ClassVar[str] = "kernel"
 
     def __init__(self, problem: Problem, *, epochs: int) -> None:
         assert isinstance(problem.module, nn.Linear)
@@ -128,7 +130,7 @@ class Kernel:
     def _at_rest(self) -> tuple[float, float]:
         if not self.compiled:
             return self._at_rest_in_torch()
-        losses, gradient = at_rest(self._rows, self._state)
+        losses, gradient = at_rest(self._rows, self._state.values, self._places)
         (parts,) = self._places.views(gradient)
         return self._mean(losses), math.hypot(*(float(np.linalg.norm(view)) for _, view in parts))
 

@@ -61,33 +61,35 @@ def _read_ahead(rows: KernelRows, order: Array) -> Iterator[Array]:
             done[0] = len(order)
 
 
-def at_rest(rows: KernelRows, state: State) -> tuple[Array, Array]:
-    """The mean loss of each lane, and the gradient as a row of the state, both in float64."""
-    n, lanes = len(rows.x), state.places.lanes
+def at_rest(rows: KernelRows, values: Array, places: Places) -> tuple[Array, Array]:
+    """The mean loss of each lane, and the gradient as a row of the state, both in float64; `values (1, m)` or more are
+    such rows, of which the first are the parameters.
+    """
+    n, lanes = len(rows.x), places.lanes
     block = max(1024, -(-n // BLOCKS))
     blocks, workers = -(-n // block), torch.get_num_threads()
-    sums = np.empty((blocks, lanes + state.places.size))
+    sums = np.empty((blocks, lanes + places.size))
     ends = [blocks * i // workers for i in range(workers + 1)]
 
     def part(first: int, last: int) -> None:
-        _sums(rows, state, block, (first, last), sums)
+        _sums(rows, values, places, block, (first, last), sums)
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(part, ends[:-1], ends[1:]))
-    together = sums.sum(axis=0) * (_scale(rows) / n)
+    together = sums.sum(axis=0) * (_scale(rows) / rows.stands_for)
     return together[:lanes], together[lanes:]
 
 
-def _sums(rows: KernelRows, state: State, block: int, part: tuple[int, int], sums: Array) -> None:
-    loss, places = (rows.kind, rows.option), state.places
+def _sums(rows: KernelRows, values: Array, places: Places, block: int, part: tuple[int, int], sums: Array) -> None:
+    loss = rows.kind, rows.option
     if not places.in_lanes:
         from ...compiled.single import at_rest
 
-        at_rest(*_one(rows), *loss, state.values, block, *part, sums)
+        at_rest(*_one(rows), *loss, values, block, *part, sums)
     else:
         from ...compiled import lanes
 
-        lanes.at_rest(_all(rows), loss, _shape(places), places.lanes, state.values, block, *part, sums)
+        lanes.at_rest(_all(rows), loss, _shape(places), places.lanes, values, block, *part, sums)
 
 
 def _one(rows: KernelRows) -> tuple[Array, Array, Array]:

@@ -1,4 +1,4 @@
-"""What the closed form of a mini-batch step is known for."""
+"""What the closed form of a gradient, and of a mini-batch step, is known for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..problem import Problem
 from .rows import LOSSES
 from .state import OPTIMIZERS
 
-__all__ = ["HOOKS", "why_no_kernel", "why_not_side_by_side"]
+__all__ = ["HOOKS", "why_no_gradient", "why_no_steps", "why_not_side_by_side"]
 
 NOT_KNOWN = ("maximize", "amsgrad", "centered")  # options of optimizers
 OF_ALL = ("momentum", "dampening", "betas")  # options that weights and bias share
@@ -21,18 +21,26 @@ MOST_OUTPUTS = 64  # where products of matrices, in several threads, take as lon
 HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
 
-def why_no_kernel(problem: Problem) -> str:
-    """What stands against it beside what stands against every engine for linear models; empty where nothing does."""
-    loss, optimizer, how = problem.loss, problem.optimizer, problem.stepping
-    kind = loss.inner if isinstance(loss, Weighted) else loss
-    if type(kind) not in LOSSES or getattr(loss, "reduction", "") != "mean" or _by_number(kind):
+def why_no_gradient(problem: Problem) -> str:
+    """What stands against the gradient of rows in closed form, beside what stands against every engine for linear
+    models; empty where nothing does.
+    """
+    kind = problem.loss.inner if isinstance(problem.loss, Weighted) else problem.loss
+    if type(kind) not in LOSSES or getattr(problem.loss, "reduction", "") != "mean" or _by_number(kind):
         return f"its steps are known for {names_of([c.__name__ for c in LOSSES])} with a mean, without weights by class"
     if getattr(kind, "beta", 1.0) == 0.0:
         return "a SmoothL1Loss of beta 0 is L1Loss"
-    if problem.full_batch:
-        return "without a batch size all rows are one batch"
     if obstacle := _why_no_outputs(problem, kind):
         return obstacle
+    targets = problem.y if problem.y.is_floating_point() else problem.x
+    if problem.x.dtype != targets.dtype or problem.x.dtype != next(problem.module.parameters()).dtype:
+        return "rows and parameters have several dtypes"
+    return ""
+
+
+def why_no_steps(problem: Problem) -> str:
+    """What stands against steps of the optimizer in machine code, beside that."""
+    optimizer, how = problem.optimizer, problem.stepping
     groups = optimizer.param_groups
     if type(optimizer) not in OPTIMIZERS:
         return f"its steps are known for {names_of([c.__name__ for c in OPTIMIZERS])}, not {type(optimizer).__name__}"
@@ -48,15 +56,14 @@ def why_no_kernel(problem: Problem) -> str:
         return "hooks look at the optimizer's steps"
     if how.clip_norm or how.clip_value or how.l1 or how.accumulate > 1 or (how.schedule and how.schedule.each_step):
         return "something is done between two steps"
-    targets = problem.y if problem.y.is_floating_point() else problem.x
-    if problem.x.dtype != targets.dtype or problem.x.dtype != next(problem.module.parameters()).dtype:
-        return "rows and parameters have several dtypes"
     return ""
 
 
 def why_not_side_by_side(problem: Problem) -> str:
     """What stands against several models in the lanes, beside that."""
     assert isinstance(problem.module, nn.Linear)
+    if problem.full_batch:
+        return "without a batch size all rows are one batch"
     return "" if problem.module.out_features == 1 else "only models of one output are trained side by side"
 
 

@@ -26,7 +26,8 @@ class KernelRows:
     """The rows as both ways of stepping read them: `x (n, p)`, `y (n, k)` or `classes (n,)`, the other of which is
     empty, `weight (n, 1)` or None; their loss.
 
-    `option` is where Huber's loss becomes linear, of classes how far they are smoothed.
+    `option` is where Huber's loss becomes linear, of classes how far they are smoothed; `stands_for` how many rows the
+    sums are divided by, where each of these is there for several.
     """
 
     x: Tensor
@@ -36,6 +37,7 @@ class KernelRows:
     kind: int
     option: float
     scale: float
+    stands_for: int
 
     @classmethod
     def of(cls, problem: Problem) -> KernelRows:
@@ -49,7 +51,7 @@ class KernelRows:
         weight = y[:, 1:].contiguous() if weighted else None
         numbers = (y[:, 0] if weighted else y) if kind == SOFTMAX else y[:0]
         targets = x[:0] if kind == SOFTMAX else y[:, :1] if weighted else y
-        return cls(x, targets.contiguous(), numbers.int(), weight, kind, option, scale)
+        return cls(x, targets.contiguous(), numbers.int(), weight, kind, option, scale, len(x))
 
     def each(self, module: nn.Linear, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
         """The losses of these rows `(m,)` and their slopes in the outputs `(m, k)`."""

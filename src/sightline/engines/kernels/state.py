@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn, optim
 
-__all__ = ["OPTIMIZERS", "Places", "State"]
+__all__ = ["OPTIMIZERS", "Places", "State", "values_of"]
 
 Array = np.ndarray[Any, Any]
 OPTIMIZERS: dict[type[optim.Optimizer], int] = {optim.SGD: 0, optim.Adam: 1, optim.AdamW: 2, optim.RMSprop: 3}
@@ -49,6 +49,14 @@ class Places:
         return found
 
 
+def values_of(places: Places, *, rows: int = 1) -> Array:
+    """The parameters as they are, in the first of so many rows `(rows, m)`."""
+    values = np.zeros((rows, places.size), dtype=places.models[0].weight.detach().numpy().dtype)
+    for parameter, view in _flat(places, values[0]):
+        view[...] = parameter.detach().numpy()
+    return values
+
+
 class State:
     """Parameters and moments side by side in whole vectors, as machine code holds them, and back again.
 
@@ -62,9 +70,7 @@ class State:
     def of(cls, places: Places, optimizer: optim.Optimizer) -> State:
         """As they are."""
         kind, first = OPTIMIZERS[type(optimizer)], places.models[0]
-        values = np.zeros((4, places.size), dtype=first.weight.detach().numpy().dtype)
-        for parameter, view in _flat(places, values[0]):
-            view[...] = parameter.detach().numpy()
+        values = values_of(places, rows=4)
         count = 0
         for row, name in enumerate(MOMENTS[kind], 1):
             for parameter, view in _flat(places, values[row]):

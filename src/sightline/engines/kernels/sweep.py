@@ -45,7 +45,7 @@ class SideBySide(Stacked):
         return dict(zip(self.models, losses.tolist(), strict=False))
 
     def _evaluate(self) -> dict[int, float]:
-        losses, gradient = at_rest(self._rows, self._state)
+        losses, gradient = at_rest(self._rows, self._state.values, self._state.places)
         with np.errstate(over="ignore", invalid="ignore"):  # of a rate that diverges
             parts = self._state.places.views(gradient)
             self._norms = [float(np.sqrt(sum(np.sum(view * view) for _, view in part))) for part in parts]
