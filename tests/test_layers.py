@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "sightline"
 
 LAYERS = [
     ["errors", "words", "version", "double_double", "digits", "markup", "compiled"],
-    ["records", "rows", "settings"],
+    ["records", "rows", "settings", "given"],
     ["data", "linear", "stopping"],
     ["engines"],
     [
@@ -42,6 +42,9 @@ LAYERS = [
     ["views", "exports"],
     [
         "prepare",
+        "prepared",
+        "by_pieces",
+        "streaming",
         "truths",
         "trainable",
         "prediction",

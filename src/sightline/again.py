@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import RunError, SightlineError, shown
-from .prepare import Prepared, prepare_for
+from .prepare import prepare_for
+from .prepared import Prepared
 from .run import Run
 from .settings import RunSettings
 

@@ -14,6 +14,7 @@ from .digits import Digits
 from .double_double import PRECISION, Pair
 from .linear.exact import EPS, Exact, least_squares
 from .linear.from_moments import least_squares_from_moments
+from .linear.from_triangle import least_squares_from_triangle
 from .linear.moments import Moments
 from .linear.refined import Refined, refined_least_squares, refined_ridge
 from .rows import Rows
@@ -48,9 +49,11 @@ class Answer:
 def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array) -> Answer:
     """Take the path that these rows ask for: moments where they are many, double-double where they are few or steep."""
     n, q = len(rows), len(design.terms)
-    found = _from_moments(design, rows, penalty) if are_many(n, q) else None
+    found = _from_moments(design, rows, penalty) if rows.on_disk or are_many(n, q) else None
     if found is not None:
         return found
+    if rows.on_disk:
+        return _from_triangle(design, rows, penalty)
     exact = _by_qr(design, rows, penalty)
     worth, variances = refinement(n, q, exact.condition)
     if pairs is not None and worth:
@@ -107,6 +110,16 @@ def _from_moments(design: Design, rows: Rows, penalty: Array) -> Answer | None:
     exact, digits = found
     reason = f"centered moments of {len(rows):,} rows, refined by passes over them; κ {exact.condition:.3g}"
     return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "moments", reason, moments)
+
+
+def _from_triangle(design: Design, rows: Rows, penalty: Array) -> Answer:
+    exact = least_squares_from_triangle(
+        rows.X, rows.y, intercept=design.intercept, weight=rows.weight, weight_decay=penalty, noise=design.rounding
+    )
+    reason = f"triangular factor of {len(rows):,} rows, merged from blocks, refined by passes; κ {exact.condition:.3g}"
+    return Answer(
+        exact, tuple(design.in_units(exact.theta).tolist()), None, float64_digits(exact), "QR by blocks", reason
+    )
 
 
 def _refined(

@@ -24,7 +24,7 @@ from .settings import RunSettings
 from .solution import solved
 from .training import Training
 
-SOLVE_SETTINGS = ("level", "loss", "loss_opt", "class_weight", "weights", "l1", "l2", "robust", "cluster")
+SOLVE_SETTINGS = ("level", "loss", "loss_opt", "class_weight", "weights", "l1", "l2", "robust", "cluster", "memory")
 
 __all__ = ["fit", "load", "solve", "train"]
 

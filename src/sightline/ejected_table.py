@@ -16,7 +16,7 @@ from .errors import shown
 from .exports.python_text import literal
 from .exports.source import CsvTable
 from .objectives import row_shares
-from .prepare import Prepared
+from .prepared import Prepared
 from .rows import Rows
 
 __all__ = ["plain_table", "prepared_table"]

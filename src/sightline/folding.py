@@ -22,7 +22,8 @@ from .k_folds import CLASS_METRICS, NUMBER_METRICS, Fold, KFold, Values
 from .linear.folds import assign_folds
 from .linear.metrics import class_probabilities
 from .prediction import Known, measured, parameters_of, response_of
-from .prepare import Prepared, prepare_for
+from .prepare import prepare_for
+from .prepared import Prepared
 from .run import Run
 from .settings import RunSettings
 from .stopping import Rule

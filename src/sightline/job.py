@@ -27,7 +27,7 @@ from .linear.exact import EPS
 from .linear.squared_error import SquaredError
 from .objectives import row_shares
 from .outcome import outcome
-from .prepare import Prepared
+from .prepared import Prepared
 from .records import Epoch, Stop, Warning
 from .rows import Rows
 from .run import Run, save_run

@@ -11,7 +11,7 @@ from .engines.forecast import Freeze
 from .engines.problem import Problem
 from .engines.stepping import settings_used
 from .evidence import Evidence
-from .prepare import Prepared
+from .prepared import Prepared
 from .records import Coefficient, Epoch, Verdict, Warning
 from .run import Run, as_result
 from .runs.store import RunFolder

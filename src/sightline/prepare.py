@@ -2,73 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .by_pieces import Heard, is_too_large, prepare_by_pieces
 from .data.design import Design
 from .data.formula import Formula, formula_for, parse
 from .data.sources import Source, open_source
 from .data.split import split
 from .data.table import Table
 from .data.target import class_labels, class_weights
-from .data.usable import Missing, Usable, usable_rows
-from .double_double import Pair
+from .data.usable import Usable, refuse_decimal_commas, refuse_few, usable_rows
 from .errors import DataError, UsageError, nearest, shown
+from .prepared import Prepared
 from .rows import Rows
 from .settings import RunSettings, check_loss_options
 from .words import count
 
 __all__ = ["Prepared", "prepare", "prepare_for"]
-
-DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+|[+-]?\d{1,3}(\.\d{3})+,\d+")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """The rows and the design that made them; `name` is how messages name the data, `label` how a command line does.
-
-    `table` holds the rows as they were read, for what needs more digits than `rows` have. `missing` and `zero_weight`
-    say how many were left out, `valid` are rows that take no part in the training. `loss` is the one that is meant
-    where none was given.
-    """
-
-    design: Design
-    rows: Rows
-    missing: Missing
-    name: str
-    label: str
-    columns_used: int
-    path: str | None
-    fingerprint: str
-    table: Table = field(repr=False)
-    zero_weight: int = 0
-    loss: str = "mse"
-    valid: Rows | None = None
-
-    def pairs(self) -> tuple[Pair, Pair]:
-        """The columns `(n, p)` and the target `(n,)` in the units of the data, beyond float64."""
-        return self.design.encoding.pairs(self.table), self.design.encoding.response_pairs(self.table)
-
-    def fractions(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The same as exact rational numbers."""
-        return self.design.encoding.fractions(self.table), self.design.encoding.response_fractions(self.table)
-
-    def manifest(self) -> dict[str, Any]:
-        """Where the rows came from, as run.json tells it."""
-        return {
-            "name": self.label,
-            "path": self.path,
-            "fingerprint": self.fingerprint,
-            "rows": len(self.rows),
-            "missing": {"rows": self.missing.rows, "by_column": dict(self.missing.by_column)},
-            "zero_weight": self.zero_weight,
-            **({} if self.valid is None else {"validation_rows": len(self.valid)}),
-        }
 
 
 def prepare(
@@ -95,19 +48,15 @@ def prepare(
     >>> prepared.loss, prepared.design.classes, prepared.rows.y.tolist()
     ('bce', ('a', 'b'), [1.0, 0.0, 1.0])
     """
-    if isinstance(formula, Mapping) or not (formula is None or isinstance(formula, str)):
-        raise UsageError(f"the formula is a {type(formula).__name__}: give text such as 'weight ~ height'")
-    for option, value in (("weights", weights), ("cluster", cluster)):
-        if not (value is None or isinstance(value, str)):
-            raise UsageError(f"{option} is a {type(value).__name__}: give the name of a column of the data")
+    _check_names(formula, weights, cluster)
     source = open_source(data, decimal=decimal)
     extra = [name for name in (weights, cluster) if name is not None]
     parsed = _parsed(source, formula, target, extra)
     table = source.read([*parsed.columns, *extra])
     for name in parsed.columns:
-        _refuse_decimal_commas(table, name)
+        refuse_decimal_commas(table, name)
     usable = usable_rows(table, parsed.columns, weights=weights, cluster=cluster)
-    _check_rows(usable, source.name)
+    refuse_few(source.name, usable.table.rows, usable.missing.rows, usable.zero_weight)
     usable, held = (usable, None) if holdout is None else split(usable, holdout[0], seed=holdout[1])
     assert parsed.response is not None
     classes, loss = class_labels(parsed.response, usable.table, loss)
@@ -120,7 +69,7 @@ def prepare(
         design.rows(usable.table),
         usable.missing,
         source.name,
-        str(data) if source.path else source.name,
+        source.label or source.name,
         len(parsed.columns),
         source.path,
         table.fingerprint,
@@ -131,13 +80,28 @@ def prepare(
     )
 
 
+def _check_names(formula: object, weights: object, cluster: object) -> None:
+    if not (formula is None or isinstance(formula, str)):
+        raise UsageError(f"the formula is a {type(formula).__name__}: give text such as 'weight ~ height'")
+    for option, value in (("weights", weights), ("cluster", cluster)):
+        if not (value is None or isinstance(value, str)):
+            raise UsageError(f"{option} is a {type(value).__name__}: give the name of a column of the data")
+
+
 def prepare_for(
-    settings: RunSettings, data: object, formula: str | None, *, target: str | None, decimal: bool = False
-) -> Prepared:
+    settings: RunSettings, data: object, formula: str | None, *, target: str | None, decimal: bool = False,
+    heard: Heard | None = None,
+) -> Prepared:  # fmt: skip
     """As `prepare`, with what the settings say about columns, weights, clusters and loss."""
+    _check_names(formula, settings.weights, settings.cluster)
+    source = open_source(data, decimal=decimal)
+    extra = [name for name in (settings.weights, settings.cluster) if name is not None]
+    parsed = _parsed(source, formula, target, extra)
+    if is_too_large(source, len(parsed.columns) + len(extra), settings.memory):
+        return prepare_by_pieces(source, parsed, settings, heard)
     prepared = prepare(
-        data, formula, target=target, standardize=settings.standardize, weights=settings.weights,
-        cluster=settings.cluster, loss=settings.loss, class_weight=settings.class_weight, decimal=decimal,
+        source, formula, target=target, standardize=settings.standardize, weights=settings.weights,
+        cluster=settings.cluster, loss=settings.loss, class_weight=settings.class_weight,
         holdout=None if isinstance(settings.validation, str | None) else (settings.validation, settings.seed),
     )  # fmt: skip
     if isinstance(settings.validation, str):
@@ -199,22 +163,3 @@ def _parsed(source: Source, formula: str | None, target: str | None, extra: list
         raise DataError(f"no column {shown(target)} in {source.name}: {nearest(target, source.columns)}")
     columns = [name for name in source.columns if name == target or name not in extra]
     return parse(formula_for(target, columns), columns)
-
-
-def _check_rows(usable: Usable, name: str) -> None:
-    if usable.table.rows < 2:
-        reasons = [f"{count(usable.missing.rows, 'row')} with missing values"] if usable.missing.rows else []
-        reasons += [f"{count(usable.zero_weight, 'row')} of weight 0"] if usable.zero_weight else []
-        left = f" after leaving out {' and '.join(reasons)}" if reasons else ""
-        raise DataError(f"{name} has {count(usable.table.rows, 'usable row')}{left}: a fit needs at least 2")
-
-
-def _refuse_decimal_commas(table: Table, name: str) -> None:
-    """Numbers such as 8,18 would pass as categories."""
-    column = table[name]
-    present = [value for value in column.values if value is not None] if column.kind == "text" else []
-    if present and all(DECIMAL_COMMA.fullmatch(value) for value in present):
-        raise DataError(
-            f"column {shown(name)} of {table.source} has decimal commas, such as {shown(present[0])}: "
-            "write the numbers with points"
-        )

@@ -14,12 +14,13 @@ from .again import prepare_again
 from .data.design import Design
 from .engines.stepping import settings_used
 from .errors import RunError, UsageError
+from .given import plain_number
 from .job import Job, Sink
 from .records import Epoch
 from .restoring import readable_records, restored
 from .run import Run, load
 from .runs.store import RunFolder, find_run
-from .settings import RunSettings, plain_number
+from .settings import RunSettings
 from .stopping import Rule
 from .trainable import make_problem
 from .tuning import choose_step

@@ -47,3 +47,8 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether they are read from a file, part by part."""
+        return isinstance(self.X, np.memmap)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from .errors import UsageError, nearest, shown
+from .given import LARGEST, check_number, check_whole, plain_number, read_size
 
-__all__ = ["LOSS_OPTIONS", "RunSettings", "check_loss_options", "plain_number"]
-
-LARGEST = 1.797e308  # below infinity, and whole numbers beyond it are no doubles
+__all__ = ["LOSS_OPTIONS", "RunSettings", "check_loss_options"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "dtype": ("float32", "float64"),
@@ -78,6 +76,7 @@ class RunSettings:
     restore_best: bool = True
     time_limit: float | None = None
     target_loss: float | None = None
+    memory: int | None = None  # bytes that the rows may take; a larger file is read piece by piece
 
     def __post_init__(self) -> None:
         for name in ("nesterov", "standardize", "auto_momentum", "restore_best"):
@@ -96,15 +95,15 @@ class RunSettings:
         for name, allowed in CHOICES.items():
             if (value := getattr(self, name)) not in allowed:
                 raise UsageError(f"--{name} cannot be {shown(value)}: {nearest(str(value), allowed)}")
-        _number("lr", self.lr, above=0.0)
+        check_number("lr", self.lr, above=0.0)
         for name, value in (("lr", self.lr), ("weight-decay", self.weight_decay), ("l1", self.l1), ("l2", self.l2)):
             if self.dtype == "float32" and isinstance(value, float) and FLOAT32 < value <= LARGEST:
                 raise UsageError(
                     f"--{name} cannot be {value:g}: the largest float32 is {FLOAT32:g}; give less, or --dtype float64"
                 )
-        _number("momentum", self.momentum, at_least=0.0, below=1.0)
-        _number("weight-decay", self.weight_decay, at_least=0.0)
-        _number("l2", self.l2, at_least=0.0)
+        check_number("momentum", self.momentum, at_least=0.0, below=1.0)
+        check_number("weight-decay", self.weight_decay, at_least=0.0)
+        check_number("l2", self.l2, at_least=0.0)
         for name in ("weights", "cluster"):
             if not isinstance(getattr(self, name), str | None):
                 raise UsageError(f"--{name} cannot be {shown(getattr(self, name))}: give the name of a column")
@@ -112,13 +111,14 @@ class RunSettings:
             raise UsageError(f"--robust cannot be {shown(self.robust)}: {nearest(str(self.robust), ROBUST)}")
         if self.robust is not None and self.cluster is not None:
             raise UsageError("--robust and --cluster are two kinds of standard errors: leave one of them out")
-        _number("level", self.level, above=0.0, below=1.0)
+        check_number("level", self.level, above=0.0, below=1.0)
         self._check_stopping()
-        _whole("epochs", self.epochs, at_least=0)
-        _whole("batch-size", self.batch_size, at_least=1)
-        _whole("seed", self.seed, at_least=0, below=2**64)
+        check_whole("epochs", self.epochs, at_least=0)
+        check_whole("memory", self.memory, at_least=1)
+        check_whole("batch-size", self.batch_size, at_least=1)
+        check_whole("seed", self.seed, at_least=0, below=2**64)
         for term, value in self.start.items():
-            _number(f"start {term}", value)
+            check_number(f"start {term}", value)
         momentum = self.momentum or self.auto_momentum or (self.momentum is None and self.lr is None)
         if self.nesterov and not momentum:
             raise UsageError("--nesterov needs a momentum above 0: add --momentum 0.9")
@@ -126,11 +126,11 @@ class RunSettings:
 
     def _check_steps(self) -> None:
         """What goes around the optimizer's steps; which names and options there are is for torch to say."""
-        _number("clip-norm", self.clip_norm, above=0.0)
-        _number("clip-value", self.clip_value, above=0.0)
-        _number("l1", self.l1, at_least=0.0)
-        _whole("warmup", self.warmup, at_least=0)
-        _whole("accumulate", self.accumulate, at_least=1)
+        check_number("clip-norm", self.clip_norm, above=0.0)
+        check_number("clip-value", self.clip_value, above=0.0)
+        check_number("l1", self.l1, at_least=0.0)
+        check_whole("warmup", self.warmup, at_least=0)
+        check_whole("accumulate", self.accumulate, at_least=1)
         for name, example in (("opt", "{'betas': (0.9, 0.95)}"), ("schedule_opt", "{'eta_min': 1e-6}")):
             if not isinstance(given := getattr(self, name), Mapping):
                 raise UsageError(f"--{name.replace('_', '-')} cannot be {shown(given)}: give a dict such as {example}")
@@ -171,13 +171,13 @@ class RunSettings:
 
     def _check_stopping(self) -> None:
         if isinstance(self.validation, (int, float)):
-            _number("validation", self.validation, above=0.0, below=1.0)
+            check_number("validation", self.validation, above=0.0, below=1.0)
         elif not isinstance(self.validation, str | None):
             raise UsageError(f"--validation cannot be {shown(self.validation)}: give a fraction such as 0.2, or a file")
-        _whole("patience", self.patience, at_least=1)
-        _number("min-improvement", self.min_improvement, at_least=0.0)
-        _number("time-limit", self.time_limit, above=0.0)
-        _number("target-loss", self.target_loss)
+        check_whole("patience", self.patience, at_least=1)
+        check_number("min-improvement", self.min_improvement, at_least=0.0)
+        check_number("time-limit", self.time_limit, above=0.0)
+        check_number("target-loss", self.target_loss)
         if self.min_improvement is not None and self.patience is None:
             raise UsageError("--min-improvement has no effect without patience: add --patience 20")
         if not self.restore_best and self.validation is None:
@@ -198,6 +198,8 @@ class RunSettings:
         given = {name: plain_number(value) for name, value in given.items() if name not in auto}
         if given.get("batch_size") == "full":
             del given["batch_size"]
+        if "memory" in given:
+            given["memory"] = read_size(given["memory"])
         if "momentum" not in given and auto == {"lr"} and str(given.get("optimizer", "sgd")).lower() == "sgd":
             given["momentum"] = 0.0
         if "class_weight" in given and not {"robust", "cluster"} & set(given):
@@ -222,7 +224,7 @@ def check_loss_options(loss: str | None, options: Any) -> None:
             lead = f"--loss-opt knows no {shown(name)}" if loss is None else f"--loss {loss} takes no {shown(name)}"
             raise UsageError(f"{lead}: {nearest(str(name), sorted(known)) if known else 'leave --loss-opt out'}")
         above, below = known[name]
-        _number(f"loss-opt {name}", value, above=above, below=below)
+        check_number(f"loss-opt {name}", value, above=above, below=below)
 
 
 def _check_class_weight(weight: Any) -> None:
@@ -233,7 +235,7 @@ def _check_class_weight(weight: Any) -> None:
             f"--class-weight cannot be {shown(weight)}: give balanced, or a weight for each label, such as yes=2,no=1"
         )
     for label, value in weight.items():
-        _number(f"class-weight {label}", value, above=0.0)
+        check_number(f"class-weight {label}", value, above=0.0)
 
 
 def _flags_of_own(given: dict[str, Any]) -> dict[str, Any]:
@@ -259,40 +261,3 @@ def _number_of(value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     return tuple(plain_number(v) for v in value) if isinstance(value, (list, tuple)) else plain_number(value)
-
-
-def plain_number(value: Any) -> Any:
-    """A number of numpy as one of Python; anything else as it is."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return int(value)
-    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, (int, bool)) else value
-
-
-def _number(
-    name: str, value: Any, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf
-) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise UsageError(f"--{name} cannot be {shown(value)}: give a number")
-    if not (above < value < below and at_least <= value and abs(value) <= LARGEST):
-        low = (
-            f"above {above:g}" if above > -math.inf else f"at least {at_least:g}" if at_least > -math.inf else "finite"
-        )
-        high = f" and below {below:g}" if below < math.inf else ""
-        raise UsageError(f"--{name} cannot be {shown(_short(value), quote=False)}: give a number {low}{high}")
-
-
-def _short(value: float) -> object:
-    return f"{value:g}" if isinstance(value, float) else value
-
-
-def _whole(name: str, value: Any, *, at_least: int, below: float = math.inf) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(f"--{name} cannot be {shown(value)}: give a whole number")
-    if value < at_least:
-        raise UsageError(f"--{name} cannot be {value}: give a whole number of at least {at_least}")
-    if value >= below:
-        raise UsageError(f"--{name} cannot be {shown(value, quote=False)}: give a whole number below 2**64")

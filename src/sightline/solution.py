@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .class_metrics import metrics_of, probabilities_at
 from .class_truth import ClassTruth
-from .prepare import Prepared
+from .prepared import Prepared
 from .records import Verdict
 from .run import Run, as_result, save_run
 from .runs.store import RunFolder

@@ -20,7 +20,8 @@ from .evidence import Evidence
 from .job import form_of
 from .linear.curvature import epochs_needed
 from .lr_sweep import between, read_rates, run_all
-from .prepare import Prepared, prepare_for
+from .prepare import prepare_for
+from .prepared import Prepared
 from .rate_words import Ground, Judged, judge_rates, outcome_of
 from .records import Epoch
 from .settings import RunSettings

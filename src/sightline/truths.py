@@ -8,7 +8,7 @@ from .answer import Pairs
 from .linear.objective import Objective
 from .objectives import objective_of
 from .parameters import Layout
-from .prepare import Prepared
+from .prepared import Prepared
 from .rows import Rows
 from .settings import RunSettings
 from .truth import Truth
@@ -20,17 +20,20 @@ def truth_of(prepared: Prepared, settings: RunSettings) -> Truth:
     """Solve the very objective that is trained."""
     layout = Layout(prepared.design, prepared.loss)
     objective = objective_of(layout, prepared.rows, settings)
-    return truth_of_rows(layout, objective, prepared.rows, settings, prepared.pairs)
+    pairs = None if prepared.pieces else prepared.pairs
+    return truth_of_rows(layout, objective, prepared.rows, settings, pairs)
 
 
-def truth_of_rows(layout: Layout, objective: Objective, rows: Rows, settings: RunSettings, pairs: Pairs) -> Truth:
+def truth_of_rows(
+    layout: Layout, objective: Objective, rows: Rows, settings: RunSettings, pairs: Pairs | None
+) -> Truth:
     """The same of rows; `pairs` gives columns and target beyond float64."""
     if layout.loss == "mse" and not objective.lasso.any():
         from .squared_truth import SquaredTruth
 
         return SquaredTruth.of(layout, objective, rows, settings, pairs=pairs)
     likelihood = layout.loss in ("bce", "bce-probability", "cross-entropy")
-    if likelihood and not (settings.decay or objective.lasso.any() or settings.loss_opt):
+    if likelihood and pairs is not None and not (settings.decay or objective.lasso.any() or settings.loss_opt):
         from .class_truth import ClassTruth
 
         return ClassTruth.of(layout, objective, rows, settings, pairs=pairs)

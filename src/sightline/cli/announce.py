@@ -8,7 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from ..job import Job
-    from ..prepare import Prepared
+    from ..prepared import Prepared
     from ..truth import Truth
 
 __all__ = ["announce", "left_out"]

@@ -18,6 +18,7 @@ from .options import (
     data_options,
     inference_options,
     loss_options,
+    memory_option,
     output_option,
     read_loss,
     read_options,
@@ -28,6 +29,7 @@ from .options import (
     stopping_options,
 )
 from .questions import Findings
+from .reading import Reading
 from .sections import Sectioned
 
 if TYPE_CHECKING:
@@ -76,10 +78,13 @@ COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yel
 @click.option("--start", metavar="TERMS", help='Where to start, such as "Intercept=-35,height=0.45".')
 @click.option("--dtype", metavar="NAME", help="Train in float32 or float64 (default).")
 @click.option("--device", metavar="NAME", help="Train on: auto (default) or cpu.")
-@click.option("--engine", metavar="NAME", help="auto (default), autograd (the plain loop) or quadratic (from moments).")
+@click.option(
+    "--engine", metavar="NAME", help="auto (default), autograd (the plain loop), quadratic (from moments) or kernel."
+)
 @click.option("--figures", metavar="WHICH", help="Figures in the run folder: none, final (default) or every epoch.")
 @click.option("--show", is_flag=True, help="Open the figure in a window, where there is a screen.")
 @inference_options
+@memory_option
 @output_option
 @click.option("--live", is_flag=True, help="Show the run on a local web page while it trains; Ctrl-C ends the page.")
 @click.option("--tell-folder", is_flag=True, help="Print the run folder first, as soon as it is there.")
@@ -112,7 +117,8 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
 
     source = open_source(data) if data == "-" else data  # standard input can be read once
     folding = plan_folds(settings, source, formula, target=target, ways=ways)
-    job = Job.of(prepare_for(settings, source, formula, target=target), settings)
+    heard = None if ways["quiet"] or ways["as_json"] else Reading(data)
+    job = Job.of(prepare_for(settings, source, formula, target=target, heard=heard), settings)
     output = Path(ways["output"]) if ways["output"] else default_output()
     silent = ways["as_json"] or ways["quiet"]
     if not silent:

@@ -14,6 +14,7 @@ __all__ = [
     "data_options",
     "inference_options",
     "loss_options",
+    "memory_option",
     "output_option",
     "read_loss",
     "read_options",
@@ -200,6 +201,12 @@ def result_options(function: F) -> F:
         click.option("--quiet", is_flag=True, help="Print the coefficients only, tab separated."),
     )(function)
 
+
+memory_option = click.option(
+    "--memory",
+    metavar="SIZE",
+    help="What the rows may take, such as 500MB: a larger file is read piece by piece (default: half of all memory).",
+)
 
 output_option = click.option(
     "--output", metavar="DIR", help="Where run folders go (default: SIGHTLINE_RUNS, or ./runs)."

@@ -9,12 +9,21 @@ import click
 
 from .announce import left_out
 from .fit import report
-from .options import data_options, inference_options, loss_options, output_option, read_loss, result_options
+from .options import (
+    data_options,
+    inference_options,
+    loss_options,
+    memory_option,
+    output_option,
+    read_loss,
+    result_options,
+)
 from .questions import Findings, ask, question_options
+from .reading import Reading
 from .sections import Sectioned
 
 if TYPE_CHECKING:
-    from ..prepare import Prepared
+    from ..prepared import Prepared
     from ..run import Run
 
 
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
 @inference_options
 @question_options
 @click.option("--prove", is_flag=True, help="Solve again in exact rational arithmetic, and compare.")
+@memory_option
 @output_option
 @result_options
 def solve_command(data: str, formula: str | None, target: str | None, **options: Any) -> int:
@@ -36,13 +46,14 @@ def solve_command(data: str, formula: str | None, target: str | None, **options:
     from ..settings import RunSettings
     from ..solution import solved
 
-    given = {name: options[name] for name in ("level", "weights", "l1", "l2", "robust", "cluster")}
+    given = {name: options[name] for name in ("level", "weights", "l1", "l2", "robust", "cluster", "memory")}
     settings = RunSettings.of({**given, **read_loss(options)})
 
     source = open_source(data) if data == "-" else data  # standard input can be read once
 
     def answer(formula: str | None, output: Path | None) -> tuple[Prepared, Run]:
-        prepared = prepare_for(settings, source, formula, target=None if formula else target)
+        heard = None if options["quiet"] or options["as_json"] else Reading(data)
+        prepared = prepare_for(settings, source, formula, target=None if formula else target, heard=heard)
         return prepared, solved(prepared, settings, output)
 
     prepared, run = answer(formula, Path(options["output"]) if options["output"] else None)

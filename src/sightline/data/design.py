@@ -13,10 +13,11 @@ from ..errors import DataError, RunError, UsageError, nearest, shown
 from ..rows import Rows
 from .encode import Encoding
 from .formula import Formula
+from .spread import Spread
 from .table import Table
 from .usable import usable_rows
 
-__all__ = ["Design"]
+__all__ = ["Design", "check_finite", "check_size"]
 
 Array = NDArray[np.float64]
 LARGEST, SMALLEST = 1e150, 1e-150  # squares of larger values overflow float64, of smaller ones vanish
@@ -67,10 +68,10 @@ class Design:
         """Learn encoding, centers and scales from training rows of `weight (n,)`; `classes` if the target is one."""
         encoding = Encoding.learn(formula, table, classes=classes)
         X = encoding.matrix(table)
-        _check_finite(X, encoding.terms, table)
+        check_finite(X, encoding.terms, table)
         assert formula.response is not None
         low, high = X.min(axis=0), X.max(axis=0)
-        _check_size(
+        check_size(
             np.maximum(abs(low), abs(high)), encoding.terms, table.source, squares=bool(classes) or not standardize
         )
         center, scale, constant = _center_and_scale(X, weight, intercept=formula.intercept, standardize=standardize)
@@ -121,8 +122,8 @@ class Design:
         names = dict.fromkeys([*self.target_columns, *self.columns])
         usable = usable_rows(table, names, weights=self.weights, cluster=self.cluster)
         y = self.encoding.response(usable.table)
-        _check_finite(y[:, None], (self.target,), usable.table)
-        _check_size(np.array([np.abs(y).max(initial=0.0)]), (self.target,), table.source, squares=True)
+        check_finite(y[:, None], (self.target,), usable.table)
+        check_size(np.array([np.abs(y).max(initial=0.0)]), (self.target,), table.source, squares=True)
         weight = usable.weight
         if self.class_weight:
             weight = np.array(self.class_weight)[y.astype(np.intp)] * (1.0 if weight is None else weight)
@@ -133,7 +134,7 @@ class Design:
     def matrix(self, table: Table, *, unseen: str = "error") -> Array:
         """`X (n, p)` in training coordinates; with "reference" an unseen category is taken as that."""
         X = self.encoding.matrix(table, unseen=unseen)
-        _check_finite(X, self.encoding.terms, table)
+        check_finite(X, self.encoding.terms, table)
         return (X - self.center) / self.scale
 
     @property
@@ -227,25 +228,17 @@ def _center_and_scale(
     """Mean and standard deviation (divisor Σw) of each column; without an intercept zero and the root mean square."""
     p = X.shape[1]
     unit = np.exp2(np.floor(np.log2(np.maximum(np.abs(X).max(axis=0, initial=0.0), 1e-300))))
-    scaled = X / unit
-    mean = _mean(scaled, weight) if intercept else np.zeros(p)
-    deviation = np.sqrt(_mean((scaled - mean) ** 2, weight))
-    constant = (X[:1] == X).all(axis=0) if intercept else (X == 0).all(axis=0)
+    spread = Spread.of(X / unit, None if weight is None else weight / np.exp2(np.floor(np.log2(weight.max()))))
+    mean, deviation = (spread.mean, spread.deviation) if intercept else (np.zeros(p), spread.size)
+    constant = spread.same if intercept else (X == 0).all(axis=0)
     if not standardize:
         mean, deviation = np.zeros(p), 1.0 / unit
     center = np.where(constant & intercept, X[0], mean * unit)
     return center, np.where(constant, 1.0, deviation * unit), constant
 
 
-def _mean(values: Array, weight: Array | None) -> Array:
-    """Σ w x / Σ w of each column."""
-    if weight is None:
-        return np.asarray(values.mean(axis=0))
-    share = weight / weight.max()
-    return np.asarray(share @ values / share.sum())
-
-
-def _check_finite(X: Array, terms: Iterable[str], table: Table) -> None:
+def check_finite(X: Array, terms: Iterable[str], table: Table) -> None:
+    """Refuse a number that is not finite, with its place."""
     if np.isfinite(X).all():
         return
     row, column = np.argwhere(~np.isfinite(X))[0]
@@ -256,7 +249,8 @@ def _check_finite(X: Array, terms: Iterable[str], table: Table) -> None:
     )
 
 
-def _check_size(largest: Array, terms: Iterable[str], source: str, *, squares: bool) -> None:
+def check_size(largest: Array, terms: Iterable[str], source: str, *, squares: bool) -> None:
+    """Refuse columns whose numbers, or their squares, are beyond float64."""
     for name, size in zip(terms, largest, strict=True):
         if size > (LARGEST if squares else 1e307):
             raise DataError(

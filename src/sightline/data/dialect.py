@@ -66,7 +66,7 @@ def is_blank(row: list[str]) -> bool:
     return len(row) == 1 and not row[0].strip(" ")
 
 
-def scan_quotes(path: str, name: str) -> tuple[bool, bool]:
+def scan_quotes(path: str, name: str, lines_before: int = 0) -> tuple[bool, bool]:
     """Whether there are quotes, and whether one may be open at the end: DuckDB drops that row without a word.
 
     It also lets NUL pass, and what is not UTF-8 in columns that are not read; both are refused here.
@@ -77,21 +77,21 @@ def scan_quotes(path: str, name: str) -> tuple[bool, bool]:
             while chunk := file.read(1 << 20):
                 decoder.decode(chunk)
                 if 0 in chunk:
-                    refuse_bytes(path, name)
+                    refuse_bytes(path, name, lines_before)
                 if found := chunk.count(b'"'):
                     count, last = count + found, read + chunk.rfind(b'"')
                 read += len(chunk)
             decoder.decode(b"", True)
         except UnicodeDecodeError:
-            refuse_bytes(path, name)
+            refuse_bytes(path, name, lines_before)
         file.seek(max(0, last - 1))
         closed = re.match(rb'[^",;|\s]"([,;|\s]|$)', file.read(3))
     return count > 0, count % 2 > 0 or (count > 0 and not closed)
 
 
-def refuse_bytes(path: str, name: str) -> NoReturn:
+def refuse_bytes(path: str, name: str, lines_before: int = 0) -> NoReturn:
     with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(file, 1 + lines_before):
             if 4 * line.count(0) > len(line):
                 raise DataError(f"{name} line {number}: may be UTF-16 without its mark; save it as UTF-8")
             if 0 in line:

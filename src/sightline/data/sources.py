@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, BinaryIO
@@ -23,6 +23,7 @@ from ..errors import DataError, nearest, shown
 from .columns import Load, Opened, first_line, objects_column, table_of
 from .decimals import LongCells, shortest
 from .frames import open_frame, open_mapping, open_relation, read_frame
+from .slices import Pieces, text_pieces
 from .table import Table, names_of
 from .text_files import Scratch, open_text, path_pattern
 
@@ -39,11 +40,19 @@ MAGIC = (
 
 @dataclass(frozen=True)
 class Source:
-    """A data set of which only the names of the columns have been read; `read` gives the values."""
+    """A data set of which only the names of the columns have been read; `read` gives the values. `label` is the path as
+    it was given, else empty.
+
+    `pieces` reads some columns piece by piece, where it is of a kind that can be, and gives the fingerprint after the
+    last; `numbers` tells about how many rows there are.
+    """
 
     name: str
     columns: tuple[str, ...]
     path: str | None = None
+    label: str = ""
+    pieces: Pieces | None = field(default=None, repr=False, compare=False)
+    numbers: Callable[[], float] = field(default=float, repr=False, compare=False)
     load: Load = field(repr=False, compare=False, kw_only=True)
 
     def read(self, names: Iterable[str] | None = None) -> Table:
@@ -76,7 +85,8 @@ def _open(data: object, stdin: BinaryIO | None) -> Source:
     if isinstance(data, str) and data == "-":
         return _open_stream(stdin or sys.stdin.buffer, "standard input")
     if isinstance(data, (str, os.PathLike)):
-        return _open_path(os.fsdecode(data))
+        source = _open_path(os.fsdecode(data))
+        return replace(source, label=str(data)) if source.path else source
     name, opened = ("the dict", open_mapping(data)) if isinstance(data, Mapping) else open_frame(data)
     return Source(name, opened[0], load=opened[1])
 
@@ -133,10 +143,14 @@ def _open_file(path: str, name: str, absolute: str | None, keep: object = None) 
         path, kind = scratch.path, _kind(scratch.path, name.removesuffix(".gz"))
     kept = (keep, scratch)
     openers = {"parquet": _parquet, "arrow": _arrow}
+    by_piece: tuple[Pieces | None, Callable[[], float]] = (None, float)
     if kind in openers:
         columns, load = openers[kind](path, name)
+    elif kind == "json":
+        columns, load = _json(path, name, kept)
     else:
-        columns, load = (_json if kind == "json" else _text)(path, name, kept)
+        file = open_text(path, name, kept)
+        columns, load, by_piece = file.columns, file.read, text_pieces(file, original)
 
     def load_and_mark(names: Sequence[str]) -> Table:
         with open(original, "rb") as file:
@@ -148,7 +162,7 @@ def _open_file(path: str, name: str, absolute: str | None, keep: object = None) 
 
         return replace(table, fingerprint=fingerprint, place=place)
 
-    return Source(name, columns, absolute, load=load_and_mark)
+    return Source(name, columns, absolute, "", *by_piece, load=load_and_mark)
 
 
 def _kind(path: str, name: str) -> str:
@@ -190,11 +204,6 @@ def _copy(source: Any, target: Any, name: str) -> None:
         if left < 0:
             raise DataError(f"{name} would fill half of the free disk; make room or unpack it elsewhere")
         target.write(chunk)
-
-
-def _text(path: str, name: str, kept: object) -> Opened:
-    file = open_text(path, name, kept)
-    return file.columns, file.read
 
 
 def _json(path: str, name: str, kept: object) -> Opened:

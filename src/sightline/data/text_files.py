@@ -34,7 +34,9 @@ NUMBER = (
     "CASE WHEN {0} IS NULL THEN 'nan'::DOUBLE WHEN contains({0}, '_') OR contains({0}, '+-') THEN NULL "
     "ELSE TRY_CAST({0} AS DOUBLE) END AS {0}"
 )
-# The same with each cell named once: twice as slow, but the time to plan 10,000 of the above is quadratic.
+# The same where neither of them is anywhere in the file.
+PLAIN_NUMBER = "CASE WHEN {0} IS NULL THEN 'nan'::DOUBLE ELSE TRY_CAST({0} AS DOUBLE) END AS {0}"
+# The first with each cell named once: twice as slow, but the time to plan 10,000 of the above is quadratic.
 NUMBER_OF_MANY = "TRY_CAST(replace(replace(coalesce({0}, 'nan'), '_', '?'), '+-', '?') AS DOUBLE) AS {0}"
 
 
@@ -73,7 +75,8 @@ class TextFile:
     """A delimited text file in UTF-8 of which the header has been read.
 
     It is on line `header_line`; `header_alone` if that is the first line, and no name goes on on the next. `kept` is
-    what must live as long as the file is to be read.
+    what must live as long as the file is to be read; `lines_before` how many lines of another file, of which this is a
+    piece, come before; `plain` that no cell can hold what DuckDB takes for a number and Python does not.
     """
 
     path: str
@@ -83,13 +86,15 @@ class TextFile:
     header_line: int
     header_alone: bool = True
     kept: object = field(default=None, compare=False, repr=False)
+    lines_before: int = 0
+    plain: bool = False
 
     def read(self, names: Sequence[str]) -> Table:
         """The named columns of the whole file."""
         if "" in names:
             number = self.columns.index("") + 1
             raise DataError(f"{self.name} line {self.header_line}: column {number} has no name; write one there")
-        quoted, doubtful = scan_quotes(self.path, self.name)
+        quoted, doubtful = scan_quotes(self.path, self.name, self.lines_before)
         if doubtful:
             self._refuse_rows()
         long = LongCells(self.path, partial(self._load, partial(self._long_cells, names), quoted=quoted), self.kept)
@@ -100,7 +105,7 @@ class TextFile:
         if not rows:
             raise DataError(f"{self.name} has a header but no rows; add a line for every observation")
         numbers = {n: replace(c, typed=long.of(n, rows)) for n, c in columns.items() if c.kind == "number"}
-        return Table(self.name, {**columns, **numbers}, rows, self._place)
+        return Table(self.name, {**columns, **numbers}, rows, self.place)
 
     def _load(self, fetch: Callable[[Any, str, str], T], *, quoted: bool) -> T:
         """What `fetch` finds with a connection, a path and options, by another way where the plain one fails."""
@@ -131,7 +136,7 @@ class TextFile:
     def _fetch(self, names: Sequence[str], *source: Any) -> tuple[dict[str, Column], int]:
         """The columns as numbers and, where a cell is none, once more as text."""
         ids = self._ids(names)
-        number = NUMBER if len(ids) < 1000 else NUMBER_OF_MANY
+        number = PLAIN_NUMBER if self.plain else NUMBER if len(ids) < 1000 else NUMBER_OF_MANY
         numbers = self._query([number.format(c) for c in ids.values()], *source)
         rows = len(next(iter(numbers.values())))
         mixed = {c for c, values in numbers.items() if np.ma.getmaskarray(values).any()}
@@ -177,7 +182,8 @@ class TextFile:
     def _lines(self) -> list[int]:
         return [line for line, _ in self._rows()]
 
-    def _place(self, row: int) -> str:
+    def place(self, row: int) -> str:
+        """On which line a row, from 0, stands."""
         try:
             return f"line {self._lines[row]}"
         except (OSError, ValueError, IndexError, DataError):  # the file has changed since it was read
@@ -192,9 +198,10 @@ class TextFile:
                     return
                 if row[-1].endswith(END):
                     opened = line + sum(len(re.findall(r"\r\n|\r|\n", cell)) for cell in row[:-1])
+                    opened += self.lines_before
                     raise DataError(f'{self.name} line {opened}: a quote (") opens here and is never closed; close it')
                 if line > self.header_line and not (one and is_blank(row)):
-                    yield line, row
+                    yield line + self.lines_before, row
 
     def _refuse_rows(self, *, exact: bool = False) -> None:
         """Refuse the first row with more or fewer fields than the header; exactly, also one more empty field."""

@@ -46,7 +46,7 @@ class Moments:
         Rows of any real dtype and any strides, of which one block at a time is converted. The bits do not depend on
         the number of threads.
         """
-        X, y = np.asarray(X), np.asarray(y)
+        X, y = np.asanyarray(X), np.asanyarray(y)
         y = y[:, None] if y.ndim == 1 else y
         p, width = X.shape[1], X.shape[1] + y.shape[1] + 1
 

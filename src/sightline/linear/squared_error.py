@@ -57,8 +57,9 @@ class SquaredError:
         digits, then the residuals at the minimum (or at the point `at`). `weight (n,)`, with mean 1, makes the mean a
         weighted one.
         """
-        X = np.asarray(X)
-        y = np.asarray(y).reshape(len(X), -1)
+        X = np.asanyarray(X)
+        y = np.asanyarray(y)
+        y = y[:, None] if y.ndim == 1 else y.reshape(len(X), -1)
         moments = Moments.of(X, y, weight) if moments is None else moments
         R = triangle(X, y, moments, weight) if is_steep(moments) else None
         slopes, bias = _minimum(moments, R, intercept) if at is None else at

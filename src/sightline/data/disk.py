@@ -1,0 +1,42 @@
+"""An array in a file of which parts are read into memory one at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DiskArray", "disk_array"]
+
+
+class DiskArray(np.memmap[Any, Any]):
+    """A memory map whose slices of rows are copies: what is read is given back as soon as it is done with, so passes by
+    blocks of rows take no more memory than the blocks. Everything else is what it is for any array.
+    """
+
+    whole: bool = False
+
+    def __getitem__(self, index: Any) -> Any:
+        """A slice of neighboring rows as an array of its own; else as numpy has it."""
+        if self.whole and isinstance(index, tuple) and index == (slice(None), None) and self.ndim == 1:
+            return disk_array(Path(str(self.filename)), self.dtype, (len(self), 1))
+        if not (self.whole and isinstance(index, slice) and index.step in (None, 1)):
+            return super().__getitem__(index)
+        first, last, _ = index.indices(len(self))
+        width, count = self.strides[0], max(0, last - first)
+        size = count * width // self.itemsize
+        found: NDArray[Any] = np.fromfile(
+            str(self.filename), self.dtype, count=size, offset=self.offset + first * width
+        )
+        return found.reshape(count, *self.shape[1:])
+
+
+def disk_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> DiskArray:
+    """The array that such a file holds; what is written to it in memory does not change the file."""
+    if not np.prod(shape):
+        return np.empty(shape, dtype).view(DiskArray)
+    found = DiskArray(path, dtype, mode="c", shape=shape)
+    found.whole = True
+    return found

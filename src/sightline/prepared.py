@@ -1,0 +1,60 @@
+"""Rows that are ready to be trained on, with the design that made them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from .data.design import Design
+from .data.table import Table
+from .data.usable import Missing
+from .double_double import Pair
+from .rows import Rows
+
+__all__ = ["Prepared"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows and the design that made them; `name` is how messages name the data, `label` how a command line does.
+
+    `table` holds the rows as they were read, for what needs more digits than `rows` have. `missing` and `zero_weight`
+    say how many were left out, `valid` are rows that take no part in the training. `loss` is the one that is meant
+    where none was given. `pieces` says that the rows are on the disk, and `table` holds some of them only.
+    """
+
+    design: Design
+    rows: Rows
+    missing: Missing
+    name: str
+    label: str
+    columns_used: int
+    path: str | None
+    fingerprint: str
+    table: Table = field(repr=False)
+    zero_weight: int = 0
+    loss: str = "mse"
+    valid: Rows | None = None
+    pieces: bool = False
+
+    def pairs(self) -> tuple[Pair, Pair]:
+        """The columns `(n, p)` and the target `(n,)` in the units of the data, beyond float64."""
+        return self.design.encoding.pairs(self.table), self.design.encoding.response_pairs(self.table)
+
+    def fractions(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The same as exact rational numbers."""
+        return self.design.encoding.fractions(self.table), self.design.encoding.response_fractions(self.table)
+
+    def manifest(self) -> dict[str, Any]:
+        """Where the rows came from, as run.json tells it."""
+        return {
+            "name": self.label,
+            "path": self.path,
+            "fingerprint": self.fingerprint,
+            "rows": len(self.rows),
+            "missing": {"rows": self.missing.rows, "by_column": dict(self.missing.by_column)},
+            "zero_weight": self.zero_weight,
+            **({} if self.valid is None else {"validation_rows": len(self.valid)}),
+        }
