@@ -48,6 +48,7 @@ __all__ = ["Job", "Sink", "form_of"]
 Sink = Callable[[Epoch], None]
 Array = NDArray[np.float64]
 MOST_EPOCHS = 200_000  # without --epochs: where even the best settings stop being a way to the answer
+LIKELY_EPOCHS = 1000  # without --epochs, of a loss that is no quadratic: what machine code must pay for
 LIKELY = 1e-5  # of the baseline loss: so near by a float32 measure that it is worth looking closer
 STALLED = 500  # epochs without a better loss after which an optimizer without a closed form has given what it has
 ENDLESS_EPOCHS = 1000  # where the loss falls for ever, as of separated classes: more only repeats that
@@ -76,7 +77,8 @@ class Job:
         step = choose_step(settings, truth, start)
         problem = make_problem(truth.layout, settings, step, prepared.rows, start)
         form = form_of(truth, prepared.rows)
-        epochs = settings.epochs or MOST_EPOCHS
+        few = problem.full_batch and not isinstance(truth, SquaredTruth)
+        epochs = settings.epochs or (LIKELY_EPOCHS if few else MOST_EPOCHS)
         engine, reason = choose(problem, engine=settings.engine, epochs=epochs, form=form)
         limit = _forecast_epochs(settings, engine, prepared.rows.X.size)
         freeze = forecast_freeze(engine, problem, form, limit=limit) if limit and form is not None else None

@@ -11,7 +11,7 @@ __all__ = ["warm_command"]
 
 @click.command("warm", context_settings={"help_option_names": ["-h", "--help"]})
 def warm_command() -> None:
-    """Make the machine code of mini-batch training now, and keep it.
+    """Make the machine code of training now, and keep it.
 
     Long runs need it; without this the first of them waits some seconds for it.
     """

@@ -6,7 +6,7 @@ import numpy as np
 
 from .jit import compiled
 from .memory import address, behind, get, prefetch, publish, put
-from .row_losses import loss_and_slope
+from .row_losses import losses_and_slopes
 from .updates import BETA1, BETA2, DAMPENING, LR, kept, size_and_root, update
 from .vectors import add, broadcast, fma, lanes, load, load_some, multiply, spread, store, store_totals
 
@@ -78,7 +78,8 @@ def ask_for(X, y, row, d):
 def visit(X, y, weight, weighted, rows, count, left, at, d, theta, intercept, loss, delta, z, gradient):
     """Σ losses and Σ slopes of `count` rows, whose slopes times rows are added to the gradient of the weights.
 
-    `rows` has their numbers, `left` in all with those to come; `at` and `z` are room for a chunk. Where a tile has
+    `rows` has their numbers, `left` in all with those to come; `at` is room for a chunk and `z` for three: predictions,
+    then slopes; targets; losses. Where a tile has
     fewer rows than eight, the last one stands in for the others, and counts nothing.
     """
     tiles = (count + TILE - 1) // TILE * TILE
@@ -88,14 +89,20 @@ def visit(X, y, weight, weighted, rows, count, left, at, d, theta, intercept, lo
         for k in range(tile + AHEAD, min(tile + AHEAD + TILE, left)):
             ask_for(X, y, get(rows, k), d)
         predict(X, at, tile, d, theta, z)
+    targets, values, offset = behind(z, CHUNK), behind(z, 2 * CHUNK), spread(z, intercept)
+    for k in range(tiles):
+        put(targets, k, get(y, get(rows, min(k, count - 1))))
+    for k in range(0, tiles, lanes(z)):
+        value, slope = losses_and_slopes(loss, delta, z, add(load(z, k), offset), load(targets, k))
+        store(values, k, value)
+        store(z, k, slope)
     losses, slopes = 0.0, 0.0
     for k in range(count):
-        row = get(rows, k)
-        value, slope = loss_and_slope(loss, delta, get(z, k) + intercept, get(y, row))
         if weighted:
-            value, slope = value * get(weight, row), slope * get(weight, row)
-        losses, slopes = losses + value, slopes + slope
-        put(z, k, slope)
+            w = get(weight, get(rows, k))
+            put(values, k, get(values, k) * w)
+            put(z, k, get(z, k) * w)
+        losses, slopes = losses + get(values, k), slopes + get(z, k)
     for k in range(count, tiles):
         put(z, k, 0.0)
     for tile in range(0, tiles, TILE):
@@ -116,7 +123,7 @@ def steps(rows, targets, weights, order, batch, loss, delta, scale, optimizer, o
     X, y, weight, permutation = address(rows), address(targets), address(weights), address(order)
     theta, first, second, gradient = address(state[0]), address(state[1]), address(state[2]), address(state[3])
     of_weights, of_bias = address(options[0]), address(options[1])
-    starts, room = np.empty(CHUNK, np.int64), np.empty(CHUNK, state.dtype)
+    starts, room = np.empty(CHUNK, np.int64), np.empty(3 * CHUNK, state.dtype)
     at, z, position = address(starts), address(room), address(done)
     wide, losses = lanes(X), 0.0
     bias = (d + wide - 1) // wide * wide
@@ -161,7 +168,11 @@ def at_rest(rows, targets, weights, loss, delta, state, block, first, last, sums
     """
     n, d, width, weighted = len(targets), len(rows) // len(targets), state.shape[1], len(weights) > 0
     X, y, weight, theta = address(rows), address(targets), address(weights), address(state[0])
-    numbers, starts, room = np.empty(CHUNK, np.int64), np.empty(CHUNK, np.int64), np.empty(CHUNK, state.dtype)
+    numbers, starts, room = (
+        np.empty(CHUNK + TILE + AHEAD, np.int64),
+        np.empty(CHUNK, np.int64),
+        np.empty(3 * CHUNK, state.dtype),
+    )
     at, z, order, out = address(starts), address(room), address(numbers), address(sums)
     sum_of_rows = np.empty(width, state.dtype)
     gradient, wide = address(sum_of_rows), lanes(X)
@@ -172,11 +183,11 @@ def at_rest(rows, targets, weights, loss, delta, state, block, first, last, sums
             store(gradient, j, spread(X, 0.0))
         by_bias, of_block, end = 0.0, 0.0, min((k + 1) * block, n)
         for i in range(k * block, end, CHUNK):
-            count = min(CHUNK, end - i)
-            for j in range(count):
+            left = min(CHUNK + TILE + AHEAD, n - i)
+            for j in range(left):
                 put(order, j, i + j)
             value, slope = visit(
-                X, y, weight, weighted, order, count, count, at, d, theta, intercept, loss, delta, z,
+                X, y, weight, weighted, order, min(CHUNK, end - i), left, at, d, theta, intercept, loss, delta, z,
                 gradient,
             )  # fmt: skip
             of_block, by_bias = of_block + value, by_bias + slope

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from . import ahead, lanes, permutation, single
+from . import ahead, grouping, lanes, permutation, single
 
 __all__ = ["warm"]
 
@@ -24,9 +25,12 @@ def warm() -> str:
     for dtype in (np.float32, np.float64):
         _call(np.zeros(2, dtype))
     permutation.permutation(np.uint32(0), np.arange(2))
+    for rows, targets in product((np.uint32, np.uint64), repeat=2):
+        group, first = np.zeros(2, np.int64), np.zeros(2, np.int64)
+        grouping.distinct(np.zeros(2, rows), 1, np.zeros(2, targets), 1, 2, group, first)
     seconds, where = perf_counter() - began, single.steps.stats.cache_path
     kept = f"it is kept in {where}" if where else "no folder for it can be written, so each process makes its own"
-    return f"the machine code of mini-batch training is ready after {seconds:.1f} s; {kept}"
+    return f"the machine code of training is ready after {seconds:.1f} s; {kept}"
 
 
 def _call(rows: Rows) -> None:

@@ -1,10 +1,10 @@
-"""A file piece by piece, each read as a table of its own: text between the ends of its lines, Parquet by its rows."""
+"""A text file piece by piece, cut at the ends of lines, each read as a table of its own."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from .columns import Load
 from .table import Table
 from .text_files import Scratch, TextFile
 
-__all__ = ["Piece", "Pieces", "pieces_of_rows", "pieces_of_text", "text_pieces"]
+__all__ = ["Piece", "Pieces", "pieces_of_text", "text_pieces"]
 
 PIECE = 2**24  # bytes of text at a time
 LONGEST = 16  # times as many at most, until a line ends outside of quotes
 QUOTE, LINE = 34, 10
-ROWS = 122_880  # of a Parquet file at a time, as many as DuckDB itself puts into a group
 
 
 @dataclass(frozen=True)
@@ -33,13 +31,13 @@ class Piece:
     end: int
 
 
-Pieces = Callable[[Sequence[str]], tuple[Iterator[Piece], Callable[[], str]]]
+Pieces = Callable[[Sequence[str]], tuple[Generator[Piece], Callable[[], str]]]
 
 
 def text_pieces(file: TextFile, original: str) -> tuple[Pieces, Callable[[], float]]:
     """A text file piece by piece, and about how many rows it has."""
 
-    def pieces(names: Sequence[str]) -> tuple[Iterator[Piece], Callable[[], str]]:
+    def pieces(names: Sequence[str]) -> tuple[Generator[Piece], Callable[[], str]]:
         digest = hashlib.sha256()
 
         def fingerprint() -> str:
@@ -60,7 +58,7 @@ def text_pieces(file: TextFile, original: str) -> tuple[Pieces, Callable[[], flo
 
 def pieces_of_text(
     file: TextFile, names: Sequence[str], *, digest: Any, size: int = PIECE, threads: int = 2
-) -> Iterator[Piece]:
+) -> Generator[Piece]:
     """The named columns of a text file, in order; `digest` takes up all of its bytes.
 
     A few pieces at a time are read, each by the same code as a whole file, so values and messages are the same.
@@ -150,21 +148,3 @@ def _last_line(text: bytes) -> int:
     inside = np.bitwise_xor.accumulate(signs == QUOTE)
     ends = np.flatnonzero((signs == LINE) & ~inside)
     return int(ends[-1]) + 1 if len(ends) else 0
-
-
-def pieces_of_rows(path: str, load: Callable[[int, int], Load], rows: int, names: Sequence[str]) -> Iterator[Piece]:
-    """The same of a file with row numbers: `load(first, last)` reads those rows."""
-    size = os.path.getsize(path)
-    with ThreadPoolExecutor(2) as pool:
-        work = (
-            (load(first, min(first + ROWS, rows)), names, size * min(first + ROWS, rows) // rows)
-            for first in range(0, rows, ROWS)
-        )
-        first = 0
-        for table, end in _in_order(pool, 3, work):
-            yield Piece(replace(table, place=_counted(first)), end)
-            first += table.rows
-
-
-def _counted(first: int) -> Callable[[int], str]:
-    return lambda row: f"row {first + row}"

@@ -14,15 +14,16 @@ __all__ = ["Spread"]
 
 Array = NDArray[np.float64]
 BLOCK = 65_536  # rows
+FAR = 8.0  # times the range of the first block
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Of rows of `mass` Σ w: the `first (p,)` of them, how far from it the mean lies, `off (p,)`; `squares (p,)` =
-    Σ w (x - x̄)²; `low` and `high (p,)`; and which columns are the `same (p,)` in all rows.
+    """Of rows of `mass` Σ w: the `first (p,)` of them; how far the mean lies from `shift (p,)`, `off (p,)`;
+    `squares (p,)` = Σ w (x - x̄)²; `low` and `high (p,)`; and which columns are the `same (p,)` in all rows.
 
-    Counted from the first row, columns far from zero lose nothing. Merged as in Chan, Golub and LeVeque 1983,
-    Algorithms for computing the sample variance.
+    A column far from zero is counted from its first value, and loses nothing by that distance; others from zero. Merged
+    as in Chan, Golub and LeVeque 1983, Algorithms for computing the sample variance.
 
     >>> spread = Spread.of(np.array([[1.0], [3.0], [8.0]]))
     >>> spread.mean.tolist(), spread.squares.tolist(), spread.high.tolist()
@@ -31,6 +32,7 @@ class Spread:
 
     mass: float
     first: Array
+    shift: Array
     off: Array
     squares: Array
     low: Array
@@ -50,29 +52,31 @@ class Spread:
         blocks = _blocks(parts)
         X, weight = next(blocks)
         first = X[0].copy()
-        return reduce(add, (cls._block(*one, first) for one in blocks), cls._block(X, weight, first))
+        shift = np.where(np.abs(first) > FAR * np.ptp(X, axis=0), first, 0.0)
+        return reduce(add, (cls._block(*one, first, shift) for one in blocks), cls._block(X, weight, first, shift))
 
     @classmethod
-    def _block(cls, X: Array, weight: Array | None, first: Array) -> Spread:
+    def _block(cls, X: Array, weight: Array | None, first: Array, shift: Array) -> Spread:
         mass = float(len(X)) if weight is None else float(weight.sum())
-        moved = X - first
+        moved = X - shift
         off = moved.mean(axis=0) if weight is None else weight @ moved / mass
         moved -= off
         squares = np.einsum("ij,ij->j", moved, moved) if weight is None else weight @ moved**2
-        return cls(mass, first, off, squares, X.min(axis=0), X.max(axis=0), (first == X).all(axis=0))
+        return cls(mass, first, shift, off, squares, X.min(axis=0), X.max(axis=0), (first == X).all(axis=0))
 
     def __add__(self, other: Spread) -> Spread:
         mass = self.mass + other.mass
         apart, share = other.off - self.off, other.mass / mass
+        squares = self.squares + other.squares + self.mass * share * apart**2
         return Spread(
-            mass, self.first, self.off + share * apart, self.squares + other.squares + self.mass * share * apart**2,
+            mass, self.first, self.shift, self.off + share * apart, squares,
             np.minimum(self.low, other.low), np.maximum(self.high, other.high), self.same & other.same,
         )  # fmt: skip
 
     @property
     def mean(self) -> Array:
         """Σ w x / Σ w `(p,)`."""
-        return self.first + self.off
+        return self.shift + self.off
 
     @property
     def deviation(self) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +64,7 @@ class StoredTable:
 
 
 def store(
-    source: str, names: Sequence[str], pieces: Iterable[Piece], folder: Path, *, fingerprint: Callable[[], str],
+    source: str, names: Sequence[str], pieces: Generator[Piece], folder: Path, *, fingerprint: Callable[[], str],
     heard: Callable[[int, int], object],
 ) -> StoredTable:  # fmt: skip
     """Write the pieces of a file into files of `folder`; `heard` is told how many rows and bytes are behind.
@@ -77,6 +77,9 @@ def store(
     places: list[Callable[[int], str]] = []
     rows = 0
     with ExitStack() as stack:
+        stack.callback(
+            pieces.close
+        )  # its threads end here: where the garbage is collected they may wait for themselves
         for i, name in enumerate(names):
             writers.append(_Writer(name, folder / f"c{i}.bin"))
             stack.callback(writers[-1].close)

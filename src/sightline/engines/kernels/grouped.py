@@ -60,12 +60,8 @@ def _number(rows: KernelRows, part: slice, *, most: int) -> tuple[Array, Array] 
 
 
 def _words(values: Tensor) -> tuple[Array, int]:
-    """The bits of each row as words of 64 bits, of which there are so many."""
+    """The bits of each row as the longest words that it is made of, of which there are so many."""
     table = values.reshape(len(values), -1).contiguous().numpy()
     width = table.shape[1] * table.itemsize
-    if width % 8:
-        padded = np.zeros((len(table), -(-width // 8) * 8), np.uint8)
-        padded[:, :width] = table.view(np.uint8)
-        table = padded
-    words: Array = table.view(np.uint64)
-    return words.reshape(-1), words.shape[1]
+    words: Array = table.reshape(-1).view(np.uint64 if width % 8 == 0 else np.uint32)
+    return words, width // words.itemsize

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -74,10 +76,18 @@ def at_rest(rows: KernelRows, values: Array, places: Places) -> tuple[Array, Arr
     def part(first: int, last: int) -> None:
         _sums(rows, values, places, block, (first, last), sums)
 
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(part, ends[:-1], ends[1:]))
+    if blocks < 2 * workers:  # sooner done than threads are begun
+        part(0, blocks)
+    else:
+        list(_pool(workers, os.getpid()).map(part, ends[:-1], ends[1:]))
     together = sums.sum(axis=0) * (_scale(rows) / rows.stands_for)
     return together[:lanes], together[lanes:]
+
+
+@cache
+def _pool(workers: int, _process: int) -> ThreadPoolExecutor:
+    """Threads that stay, as there may be a pass every hundred microseconds; a forked process has its own."""
+    return ThreadPoolExecutor(workers)
 
 
 def _sums(rows: KernelRows, values: Array, places: Places, block: int, part: tuple[int, int], sums: Array) -> None:
