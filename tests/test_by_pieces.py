@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
 import sightline
 from sightline import by_pieces, streaming
-from sightline.data import slices, stored
+from sightline.data import parquet, slices, stored
 from sightline.errors import DataError, UsageError
 from sightline.linear.exact import least_squares
 from sightline.linear.from_triangle import least_squares_from_triangle
@@ -127,6 +128,19 @@ def test_files_of_every_kind(sizes, tmp_path, kind):
     compared(*both(path, "y ~ x + z + group"))
 
 
+@pytest.mark.parametrize("size", [7, 250, 122_880])
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_parquet(sizes, tmp_path, monkeypatch, size, weights):
+    monkeypatch.setattr(parquet, "ROWS", size)
+    path = tmp_path / "d.parquet"
+    duckdb.sql(f"COPY (FROM read_csv('{write(tmp_path / 'd.csv')}', nullstr='NA')) TO '{path}' (ROW_GROUP_SIZE 100)")
+    compared(*both(path, "y ~ x + z + group", weights=weights))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 3] + b"damage" + content[len(content) // 3 + 6 :])
+    with pytest.raises(DataError, match=r"d\.parquet"):
+        sightline.solve(path, "y ~ x + z + group", memory=1)
+
+
 def test_columns_that_repeat_each_other_or_stay_the_same(sizes, tmp_path):
     rng = np.random.default_rng(1)
     x = rng.normal(size=300).round(4)
@@ -211,6 +225,24 @@ def test_what_needs_all_rows_at_once_is_refused(tmp_path):
     assert "the loss is cross-entropy" in said(path, "group ~ x", UsageError)
     with pytest.raises(UsageError, match="--validation needs all rows at once"):
         sightline.fit(path, "y ~ x", memory=1, validation=0.2, output=False)
+    with pytest.raises(
+        UsageError, match=r"training by folds needs all rows at once, and d\.csv was read piece by piece"
+    ):
+        sightline.k_fold(path, "y ~ x", folds=3, memory=1)
+    run = sightline.fit(path, "y ~ x", memory=1, epochs=3, output=tmp_path / "runs")
+    with pytest.raises(UsageError, match="eject needs all rows at once"):
+        sightline.eject(run, tmp_path / "script.py")
+
+
+def test_every_row_is_proved_only_in_memory(cli, tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("x,y\n1,2\n2,4.5\n3,5\n4,9\n")
+    assert cli("solve", path, "y ~ x", "--prove").code == 0
+    found = cli("solve", path, "y ~ x", "--prove", "--memory", "1kB")
+    assert found.code == 0
+    found = cli("solve", path, "y ~ x", "--prove", "--memory", "1")
+    assert found.code == 2
+    assert "--prove needs all rows at once" in found.err
 
 
 def test_rows_that_are_of_no_use(sizes, tmp_path):
@@ -315,8 +347,6 @@ print(json.dumps([own() - before, [c.estimate for c in run.coefficients], [c.std
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the largest size of a process")
 def test_memory_does_not_grow_with_the_file(tmp_path):
     """A file of 160 MB and one of 40 take the same, which is less than the larger one's numbers alone."""
-    import duckdb
-
     rng = np.random.default_rng(0)
     taken, found = [], []
     for n in (250_000, 1_000_000):

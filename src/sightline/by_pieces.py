@@ -48,7 +48,7 @@ def is_too_large(source: Source, columns: int, memory: int | None) -> bool:
     """Whether these columns of a file take more than `memory` bytes, or than half of the machine's."""
     if source.pieces is None or source.path is None:
         return False
-    size = source.numbers() * columns * 8 * COPIES
+    size = source.about_rows() * columns * 8 * COPIES
     return size > (memory_limit() if memory is None else memory)
 
 

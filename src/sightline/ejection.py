@@ -57,6 +57,8 @@ def eject(run: Run, path: str | os.PathLike[str], *, overwrite: bool = False) ->
     target = Path(path).absolute()
     _check(run, target, overwrite=overwrite)
     prepared = prepared_again(run) if run.source.get("path") or run.rows is None else None
+    if prepared is not None:
+        prepared.at_once("eject")
     rows = run.rows if prepared is None else prepared.rows
     assert rows is not None
     problem, beside = _problem(run, rows), target.with_suffix(".csv")

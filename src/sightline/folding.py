@@ -97,6 +97,7 @@ class Folding:
         _check_whole("folds", folds, least=2)
         _check_whole("fold-seed", seed, least=0)
         whole = prepare_for(replace(settings, validation=None, restore_best=True), data, formula, target=target)
+        whole.at_once("training by folds")
         # A part of the rows may look like classes where the whole does not, so the loss is settled here.
         return cls(whole, replace(settings, loss=whole.loss), _assigned(whole, int(folds), int(seed)), int(seed))
 

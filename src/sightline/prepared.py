@@ -11,6 +11,7 @@ from .data.design import Design
 from .data.table import Table
 from .data.usable import Missing
 from .double_double import Pair
+from .errors import UsageError
 from .rows import Rows
 
 __all__ = ["Prepared"]
@@ -38,6 +39,13 @@ class Prepared:
     loss: str = "mse"
     valid: Rows | None = None
     pieces: bool = False
+
+    def at_once(self, what: str) -> None:
+        """Refuse what needs more of the rows than blocks, where they are on the disk."""
+        if self.pieces:
+            raise UsageError(
+                f"{what} needs all rows at once, and {self.name} was read piece by piece: give a larger --memory"
+            )
 
     def pairs(self) -> tuple[Pair, Pair]:
         """The columns `(n, p)` and the target `(n,)` in the units of the data, beyond float64."""

@@ -74,6 +74,7 @@ def _prove(prepared: Prepared, run: Run, findings: Findings) -> None:
     s = run.settings
     if s.l2 or prepared.design.classes:
         raise UsageError("--prove is for least squares without a penalty: leave --l2 out, and predict a number")
+    prepared.at_once("--prove")
     proof = prove(
         run.coefficients, *prepared.fractions(), prepared.rows.weight,
         intercept=prepared.design.intercept, classical=s.robust is None and s.cluster is None,

@@ -1,4 +1,4 @@
-"""A text file piece by piece, cut at the ends of lines, each read as a table of its own."""
+"""A file piece by piece, each read as a table of its own: text cut at the ends of lines, others by numbers of rows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..rows import row_number
 from .table import Table
 from .text_files import Scratch, TextFile
 
-__all__ = ["Piece", "Pieces", "pieces_of_text", "text_pieces"]
+__all__ = ["Piece", "Pieces", "pieces_of_rows", "pieces_of_text", "text_pieces"]
 
 PIECE = 2**24  # bytes of text at a time
 LONGEST = 16  # times as many at most, until a line ends outside of quotes
@@ -148,3 +149,23 @@ def _last_line(text: bytes) -> int:
     inside = np.bitwise_xor.accumulate(signs == QUOTE)
     ends = np.flatnonzero((signs == LINE) & ~inside)
     return int(ends[-1]) + 1 if len(ends) else 0
+
+
+def pieces_of_rows(
+    read: Callable[[int, int, Sequence[str]], Table], names: Sequence[str], *, rows: int, bytes_in_all: int, size: int,
+    threads: int = 2,
+) -> Generator[Piece]:  # fmt: skip
+    """The same of a file whose rows have numbers: `read(first, last, names)` reads some of them."""
+
+    def numbered(first: int, last: int) -> Table:
+        return replace(read(first, last, names), place=partial(_numbered, first))
+
+    ends = ((first, min(first + size, rows)) for first in range(0, rows, size))
+    work = ((numbered, first, last, bytes_in_all * last // rows) for first, last in ends)
+    with ThreadPoolExecutor(threads) as pool:
+        for table, end in _in_order(pool, threads + 1, work):
+            yield Piece(table, end)
+
+
+def _numbered(first: int, row: int) -> str:
+    return row_number(first + row)

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from ..errors import DataError, nearest, shown
 from .columns import Load, Opened, first_line, objects_column, table_of
 from .decimals import LongCells, shortest
-from .frames import open_frame, open_mapping, open_relation, read_frame
+from .frames import open_frame, open_mapping, read_frame
+from .parquet import open_parquet
 from .slices import Pieces, text_pieces
 from .table import Table, names_of
-from .text_files import Scratch, open_text, path_pattern
+from .text_files import Scratch, open_text
 
 __all__ = ["Source", "open_source"]
 
@@ -44,7 +45,7 @@ class Source:
     it was given, else empty.
 
     `pieces` reads some columns piece by piece, where it is of a kind that can be, and gives the fingerprint after the
-    last; `numbers` tells about how many rows there are.
+    last; `about_rows` tells about how many there are.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Source:
     path: str | None = None
     label: str = ""
     pieces: Pieces | None = field(default=None, repr=False, compare=False)
-    numbers: Callable[[], float] = field(default=float, repr=False, compare=False)
+    about_rows: Callable[[], float] = field(default=float, repr=False, compare=False)
     load: Load = field(repr=False, compare=False, kw_only=True)
 
     def read(self, names: Iterable[str] | None = None) -> Table:
@@ -142,10 +143,11 @@ def _open_file(path: str, name: str, absolute: str | None, keep: object = None) 
     if scratch:
         path, kind = scratch.path, _kind(scratch.path, name.removesuffix(".gz"))
     kept = (keep, scratch)
-    openers = {"parquet": _parquet, "arrow": _arrow}
     by_piece: tuple[Pieces | None, Callable[[], float]] = (None, float)
-    if kind in openers:
-        columns, load = openers[kind](path, name)
+    if kind == "parquet":
+        (columns, load), by_piece = open_parquet(path, name)
+    elif kind == "arrow":
+        columns, load = _arrow(path, name)
     elif kind == "json":
         columns, load = _json(path, name, kept)
     else:
@@ -246,25 +248,6 @@ def _json_cells(path: str, name: str) -> dict[str, NDArray[Any]]:
         key: [value if isinstance(value, str) else None for value in (r.get(key) for r in records)] for key in names
     }
     return {key: np.array(values, dtype=object) for key, values in cells.items()}
-
-
-def _parquet(path: str, name: str) -> Opened:
-    import duckdb
-
-    connection = duckdb.connect(":memory:")
-    try:
-        relation = connection.read_parquet(path_pattern(path), hive_partitioning=False)
-        sql = "SELECT name, coalesce(num_children, 0) FROM parquet_schema(?)"
-        schema = connection.execute(sql, [path_pattern(path)]).fetchall()
-    except duckdb.Error as error:
-        raise DataError(f"{name} is a damaged Parquet file; write it again ({first_line(error)})") from error
-    # DuckDB renames a column that differs from another by case only, so the names are taken from the file.
-    names, inner = [], 0
-    for column, children in schema[1:]:
-        if not inner:
-            names.append(column)
-        inner += children - bool(inner)
-    return open_relation(relation, name, names, connection)
 
 
 def _arrow(path: str, name: str) -> Opened:

@@ -1,0 +1,67 @@
+"""Parquet files, at once or some rows at a time; DuckDB reads both."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from ..errors import DataError
+from .columns import Opened, first_line
+from .frames import open_relation
+from .slices import Piece, Pieces, pieces_of_rows
+from .table import Table
+from .text_files import path_pattern
+
+__all__ = ["open_parquet"]
+
+ROWS = 122_880  # at a time: a group of rows, where DuckDB has written the file
+
+
+def open_parquet(path: str, name: str) -> tuple[Opened, tuple[Pieces, Callable[[], float]]]:
+    """The names of its columns and what reads them; and the same piece by piece, with how many rows there are."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    try:
+        relation = connection.read_parquet(path_pattern(path), hive_partitioning=False)
+        sql = "SELECT name, coalesce(num_children, 0) FROM parquet_schema(?)"
+        schema = connection.execute(sql, [path_pattern(path)]).fetchall()
+        sql = "SELECT num_rows FROM parquet_file_metadata(?)"
+        rows = int(connection.execute(sql, [path_pattern(path)]).fetchall()[0][0])
+    except duckdb.Error as error:
+        raise _damaged(name, error) from error
+    # DuckDB renames a column that differs from another by case only, so the names are taken from the file.
+    names, inner = [], 0
+    for column, children in schema[1:]:
+        if not inner:
+            names.append(column)
+        inner += children - bool(inner)
+    return open_relation(relation, name, names, connection), _by_piece(path, name, names, rows)
+
+
+def _by_piece(path: str, name: str, names: Sequence[str], rows: int) -> tuple[Pieces, Callable[[], float]]:
+    def read(first: int, last: int, wanted: Sequence[str]) -> Table:
+        import duckdb
+
+        with duckdb.connect(":memory:") as connection:
+            try:
+                whole: Any = connection.read_parquet(path_pattern(path), hive_partitioning=False, file_row_number=True)
+                some = whole.filter(f"file_row_number >= {first} AND file_row_number < {last}")
+            except duckdb.Error as error:
+                raise _damaged(name, error) from error
+            return open_relation(some, name, names, connection)[1](wanted)
+
+    def pieces(wanted: Sequence[str]) -> tuple[Generator[Piece], Callable[[], str]]:
+        def fingerprint() -> str:
+            with open(path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+
+        return pieces_of_rows(read, wanted, rows=rows, bytes_in_all=os.path.getsize(path), size=ROWS), fingerprint
+
+    return pieces, lambda: float(rows)
+
+
+def _damaged(name: str, error: Exception) -> DataError:
+    return DataError(f"{name} is a damaged Parquet file; write it again ({first_line(error)})")
