@@ -191,6 +191,8 @@ def test_a_bad_row_at_the_end_is_named_as_when_it_is_read_at_once(sizes, tmp_pat
         assert "line 402, column x" in said(path, "y ~ x")
     path.write_text("x,y\n" + good + "0,2\n3,4\n")
     assert "line 2, column" in said(path, "y ~ log(x)")
+    path.write_text("x,y\n" + good.replace("0,0\n", "1,0\n", 1) + "0,2\n3,4\n")
+    assert "line 402, column" in said(path, "y ~ log(x)")
 
 
 @pytest.mark.parametrize("first", [True, False])

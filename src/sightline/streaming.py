@@ -81,7 +81,6 @@ class _Look:
         self._before, self._by_column, self._missing, self._zero = [0], dict.fromkeys(used, 0), 0, 0
         self._rows: list[Table] = []
         self._seen = 0
-        self._weighed = False
 
     def add(self, block: Table) -> None:
         """The next block."""
@@ -124,7 +123,15 @@ class _Look:
             added = [labels[i % len(labels)] if labels else own[0] for i in range(more)]
             values = np.concatenate([own, np.array(added, dtype=own.dtype)]) if more else own
             columns[name] = Column(name, values, kind)
-        return Table(self.table.source, columns, self._seen + more, self._rows[0].place, self.table.fingerprint)
+        return Table(self.table.source, columns, self._seen + more, self._place, self.table.fingerprint)
+
+    def _place(self, row: int) -> str:
+        """Where a row of the sample stands; those that only bring labels stand nowhere."""
+        for part in self._rows:
+            if row < part.rows:
+                return part.place(row)
+            row -= part.rows
+        return "among its rows"
 
 
 def kept(block: Table, used: Sequence[str], weights: str | None) -> tuple[NDArray[np.bool_], Missing, int]:
