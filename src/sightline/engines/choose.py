@@ -80,7 +80,7 @@ def _without_moments(problem: Problem, obstacle: str, *, engine: str, epochs: in
     """Passes over the rows in closed form where they pay, else the plain loop; refused where moments were asked for."""
     if engine == "quadratic":
         raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")
-    if problem.full_batch and available() and is_long(problem, epochs) and not why_not_kernel(problem):
+    if problem.full_batch and available() and not why_not_kernel(problem) and is_long(problem, epochs):
         return _in_closed_form(problem, epochs)
     return Autograd(problem, last=epochs), obstacle
 
