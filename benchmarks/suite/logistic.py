@@ -23,18 +23,18 @@ FEW, CHECKED = 120_000, 100  # rows and epochs that are compared
 
 def dense() -> Row:
     """1,000,000 × 100, all rows different."""
-    return _row("8", classes(1_000_000, 100), 100, ours=10, ratio=3.0, short="1e6 × 100, logistic")
+    return _row("8", classes(1_000_000, 100), 100, ratio=3.0, short="1e6 × 100, logistic")
 
 
 def grouped(epochs: int) -> Row:
     """5,000,000 × 20 with 1,000 distinct rows, fewer by the scale."""
     return _row(
-        "8-1000" if epochs == 1000 else "8-100", classes(scaled(5_000_000), 20, 1000), epochs, ours=PART,
+        "8-1000" if epochs == 1000 else "8-100", classes(scaled(5_000_000), 20, 1000), epochs,
         ratio=40.0 if epochs == 100 else 200.0, short=f"1,000 distinct, {epochs}",
     )  # fmt: skip
 
 
-def _row(number: str, data: tuple[Any, Any], epochs: int, *, ours: int, ratio: float, short: str) -> Row:
+def _row(number: str, data: tuple[Any, Any], epochs: int, *, ratio: float, short: str) -> Row:
     (n, p), make = data[0].shape, linear(data[0].shape[1], lambda p: torch.optim.SGD(p, lr=0.5))
     few = data[0][:FEW], data[1][:FEW]
     distinct = 1000 if "distinct" in short else n
@@ -49,7 +49,7 @@ def _row(number: str, data: tuple[Any, Any], epochs: int, *, ours: int, ratio: f
     return Row(
         number, f"{n:,} × {p} float32, logistic, SGD, {epochs:,} full-batch epochs"
         + (f", {distinct:,} distinct rows" if distinct < n else ""),
-        Peer("sightline.train, every record", lambda: trained(make, data, BCE, epochs=ours), epochs / ours),
+        Peer("sightline.train, every record", lambda: trained(make, data, BCE, epochs=epochs)),
         [
             Peer("plain loop", lambda: full_batch(make, *data, BCE, epochs=PART), epochs / PART),
             Peer("torch.compile", in_code, epochs / PART),
