@@ -86,7 +86,7 @@ def compared(at_once, by_piece, tolerance=1e-10):
 
 FORMULAS = [
     "y ~ x", "y ~ x + z", "y ~ x + z + group", "y ~ x * group - 1", "y ~ log(z) + I(x^2) + C(group, reference='b')",
-    "y ~ x + C(w)", "exp(x) ~ z", "I(y / 100) ~ x",
+    "y ~ x + C(w)", "exp(x) ~ z", "y ~ 1", "I(y / 100) ~ x",
 ]  # fmt: skip
 
 
@@ -329,6 +329,10 @@ def test_the_command_goes_on_from_its_folder(cli, tmp_path, monkeypatch):
     folder = next((tmp_path / "runs").iterdir())
     assert sightline.load(folder).settings.memory == 1000
     assert (folder / "figures" / "overview.png").is_file()
+    assert "d.csv: " in (
+        said := cli("fit", path, "y ~ x", "--memory", 1, "--epochs", 2, "--output", tmp_path / "b").err
+    )
+    assert "; read piece by piece" in " ".join(said.split())
     code, out, _ = cli("resume", folder, "--epochs", 30, "--json")
     assert (code, json.loads(out)["epochs"]) == (0, 30)
 

@@ -114,7 +114,8 @@ class RunSettings:
         check_number("level", self.level, above=0.0, below=1.0)
         self._check_stopping()
         check_whole("epochs", self.epochs, at_least=0)
-        check_whole("memory", self.memory, at_least=1)
+        if self.memory is not None and not (type(self.memory) is int and self.memory > 0):
+            raise UsageError(f"--memory cannot be {shown(self.memory)}: give a size such as 500MB")
         check_whole("batch-size", self.batch_size, at_least=1)
         check_whole("seed", self.seed, at_least=0, below=2**64)
         for term, value in self.start.items():

@@ -163,7 +163,8 @@ def rows_of(learned: Learned, design: Design, folder: Path) -> tuple[Design, Row
     design = _by_all_rows(design, spread, exact, learned.table.source)
     with open(paths["rows"], "r+b") as rows:
         for first in range(0, n, BLOCK):
-            block = np.fromfile(paths["rows"], count=min(BLOCK, n - first) * p, offset=8 * first * p).reshape(-1, p)
+            size = min(BLOCK, n - first)
+            block = np.fromfile(paths["rows"], count=size * p, offset=8 * first * p).reshape(size, p)
             rows.write(((block - design.center) / design.scale).data)
     return design, Rows(
         disk_array(paths["rows"], np.float64, (n, p)), disk_array(paths["target"], np.float64, (n,)),

@@ -56,6 +56,7 @@ def least_squares_from_moments(
     m = moments
     squares = float(m.yy[0] + mass * m.y_mean[0] ** 2)
     logs = 0.0 if weight is None else float(np.log(weight).sum())
+    rss = min(rss, float(m.yy[0])) if intercept else rss  # the mean alone has the larger one, but for its rounding
     sums = Sums(rss, float(m.yy[0]), squares, mass, logs)
     return exact_of(theta, R, factor, sums, intercept=intercept, penalty=penalty, rows=n), digits
 
