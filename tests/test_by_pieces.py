@@ -14,7 +14,7 @@ import pytest
 
 import sightline
 from sightline import by_pieces, streaming
-from sightline.data import parquet, slices, stored
+from sightline.data import disk, parquet, slices, stored
 from sightline.errors import DataError, UsageError
 from sightline.linear.exact import least_squares
 from sightline.linear.from_triangle import least_squares_from_triangle
@@ -105,6 +105,28 @@ def test_training_is_the_same(sizes, tmp_path, weights, standardize):
         assert b.train_loss == pytest.approx(a.train_loss, rel=1e-12)
         assert list(b.parameters.values()) == pytest.approx(list(a.parameters.values()), rel=1e-10, abs=1e-12)
     assert runs[0].verdict.name == runs[1].verdict.name
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_mini_batches_are_those_of_rows_in_memory(sizes, tmp_path, dtype):
+    """To the bit: the same rows, standardized by the same numbers, in the same order."""
+    path = write(tmp_path / "d.csv")
+    call = {"batch_size": 32, "epochs": 3, "lr": 0.01, "dtype": dtype, "output": False}
+    runs = [sightline.fit(path, "y ~ x + z + group", memory=m, **call) for m in (None, 1)]
+    for a, b in zip(*(run.epochs for run in runs), strict=True):
+        assert (a.train_loss, a.running_loss, dict(a.parameters)) == (b.train_loss, b.running_loss, dict(b.parameters))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_on_the_disk_stay_there(tmp_path, dtype):
+    rows = np.arange(200_000.0).reshape(-1, 2)
+    rows.tofile(tmp_path / "rows.bin")
+    found = disk.converted(disk.disk_array(tmp_path / "rows.bin", np.float64, rows.shape), dtype)
+    assert isinstance(found, disk.DiskArray)
+    np.testing.assert_array_equal(found, rows.astype(dtype))
+    part = found[65_000:66_000]
+    assert type(part) is np.ndarray
+    np.testing.assert_array_equal(part, rows[65_000:66_000].astype(dtype))
 
 
 @pytest.mark.parametrize("weights", [None, "w"])
@@ -292,7 +314,7 @@ def test_a_disk_without_room(tmp_path, monkeypatch):
         patch.setattr(stored._Writer, "_write", full)
         assert "cannot be written to" in said(path, "y ~ x")
     monkeypatch.setattr(streaming.shutil, "disk_usage", lambda _: type("usage", (), {"free": 1000})())
-    assert "make room there" in said(path, "y ~ x")
+    assert "are free: make room there, or let TMPDIR name another folder" in said(path, "y ~ x")
 
 
 def test_when_a_file_is_read_piece_by_piece(tmp_path, monkeypatch):

@@ -154,7 +154,7 @@ def rows_of(learned: Learned, design: Design, folder: Path) -> tuple[Design, Row
     if needed > 0.9 * free:
         raise DataError(
             f"the rows of {learned.table.source} take {needed / 1e9:,.1f} GB on the disk of {folder}, of which "
-            f"{free / 1e9:,.1f} GB are free: make room there, or name another folder with --cache"
+            f"{free / 1e9:,.1f} GB are free: make room there, or let TMPDIR name another folder"
         )
     paths = {name: folder / f"{name}.bin" for name in ("rows", "target", "weight")}
     with ExitStack() as stack:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
+from .data.disk import DiskArray, converted
 from .engines.feeds import TensorFeed
 from .engines.losses import target_tensor, torch_loss
 from .engines.modules import linear_layer
@@ -55,7 +56,8 @@ def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, 
 def tensors(layout: Layout, settings: RunSettings, rows: Rows) -> tuple[Tensor, Tensor]:
     """Rows and targets in the dtype of the run, the weights of the rows beside the targets."""
     dtype = getattr(torch, settings.dtype)
-    return torch.from_numpy(rows.X).to(dtype), target_tensor(layout.loss, rows.y, row_shares(rows), dtype)
+    X = converted(rows.X, settings.dtype) if isinstance(rows.X, DiskArray) and rows.X.size else rows.X
+    return torch.from_numpy(X).to(dtype), target_tensor(layout.loss, rows.y, row_shares(rows), dtype)
 
 
 def _stepping(settings: RunSettings, optimizer: Optimizer, *, batches: int) -> Stepping:

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 from .functions import absolute, exp_negative, log1p_unit, where_less
 from .jit import compiled
 from .vectors import add, divide, fma, multiply, spread, subtract
 
-__all__ = ["HUBER", "L1", "LOGISTIC", "SOFTMAX", "SQUARED", "loss_and_slope", "losses_and_slopes"]
+__all__ = ["HUBER", "L1", "LOGISTIC", "SOFTMAX", "SQUARED", "losses_and_slopes"]
 
 SQUARED, L1, HUBER, LOGISTIC, SOFTMAX = 0, 1, 2, 3, 4
 
 
 @compiled
-def loss_and_slope(loss, delta, z, y):
-    """ℓ(z, y) and dℓ/dz for the prediction z of a row; `delta` is where Huber's loss becomes linear."""
-    r = z - y
-    if loss == SQUARED:
-        return r * r, 2.0 * r
-    if loss == L1:
-        return abs(r), 1.0 if r > 0.0 else (-1.0 if r < 0.0 else r)  # NaN stays NaN
-    if loss == HUBER:
-        if abs(r) <= delta:
-            return 0.5 * r * r, r
-        return delta * (abs(r) - 0.5 * delta), delta if r > 0.0 else (-delta if r < 0.0 else r)
-    e = math.exp(-abs(z))
-    value = max(z, 0.0) - y * z + math.log1p(e)
-    return value, (1.0 if z >= 0.0 else e) / (1.0 + e) - y
-
-
-@compiled
 def losses_and_slopes(loss, delta, memory, z, y):
-    """The same of a prediction and a target in each lane, of the dtype of this memory."""
+    """ℓ(z, y) and dℓ/dz of a prediction and a target in each lane, of the dtype of this memory; from `delta` on Huber's
+    loss is linear.
+    """
     zero, one, bend = spread(memory, 0.0), spread(memory, 1.0), spread(memory, delta)
     r = subtract(z, y)
     if loss == SQUARED:

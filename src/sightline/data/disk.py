@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DiskArray", "disk_array"]
+__all__ = ["DiskArray", "converted", "disk_array"]
+
+BLOCK = 65_536  # rows
 
 
 class DiskArray(np.memmap[Any, Any]):
@@ -40,3 +42,14 @@ def disk_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> DiskArray:
     found = DiskArray(path, dtype, mode="c", shape=shape)
     found.whole = True
     return found
+
+
+def converted(array: DiskArray, dtype: Any) -> DiskArray:
+    """The same numbers in another dtype, in a file beside its own; itself where they have that dtype."""
+    if array.dtype == dtype:
+        return array
+    path = Path(str(array.filename)).with_suffix(f".{np.dtype(dtype).name}")
+    with open(path, "wb") as file, np.errstate(over="ignore"):  # infinite there it is in memory too
+        for first in range(0, len(array), BLOCK):
+            file.write(array[first : first + BLOCK].astype(dtype).data)
+    return disk_array(path, dtype, array.shape)

@@ -77,9 +77,7 @@ def store(
     places: list[Callable[[int], str]] = []
     rows = 0
     with ExitStack() as stack:
-        stack.callback(
-            pieces.close
-        )  # its threads end here: where the garbage is collected they may wait for themselves
+        stack.callback(pieces.close)  # where garbage is collected its threads might wait for themselves
         for i, name in enumerate(names):
             writers.append(_Writer(name, folder / f"c{i}.bin"))
             stack.callback(writers[-1].close)

@@ -22,7 +22,7 @@ from .orders import Orders
 from .rows import KernelRows
 from .state import OPTIMIZERS, Places, State
 
-__all__ = ["Kernel", "is_long"]
+__all__ = ["Kernel", "is_long", "once_more"]
 
 Array = np.ndarray[Any, Any]
 STEP, NUMBER = 1.2e-4, 5e-9  # seconds of the plain loop for a step, and for each number of its rows
@@ -32,6 +32,14 @@ LONG = 1.0  # seconds of the plain loop from which on it pays to load, or to mak
 def is_long(problem: Problem, epochs: int) -> bool:
     """Whether the plain loop would take longer than machine code takes to be loaded."""
     return epochs * ((problem.feed.batches or 1) * STEP + problem.x.numel() * NUMBER) >= LONG
+
+
+def once_more(problem: Problem, watch: Watch, stepper: Stepper, number: int) -> float:
+    """The epoch in the plain loop, which stops where a loss is not finite and says why it is not."""
+    loop = Autograd(problem)
+    loop.watch = watch
+    loop.stepper.load_state_dict(stepper.state_dict())
+    return loop.run_epoch(number)
 
 
 class Kernel:
@@ -77,17 +85,10 @@ class Kernel:
         mean = self._compiled(order, before.copy()) if self.compiled else self._in_torch(order)
         if not math.isfinite(mean):
             before.hand_back(self.optimizer)
-            return self._once_more(number)
+            return once_more(self.problem, self._watch, self.stepper, number)
         self._watch.begun()
         self.stepper.end_epoch(mean)
         return mean
-
-    def _once_more(self, number: int) -> float:
-        """The epoch in the plain loop, which stops at the batch whose loss is not finite and says why it is not."""
-        loop = Autograd(self.problem)
-        loop.watch = self._watch
-        loop.stepper.load_state_dict(self.stepper.state_dict())
-        return loop.run_epoch(number)
 
     def _compiled(self, order: Tensor, state: State) -> float:
         optimizer = OPTIMIZERS[type(self.optimizer)]

@@ -10,14 +10,13 @@ import torch
 from torch import nn
 
 from ...compiled import available
-from ..autograd import Autograd
 from ..base import Measured
 from ..feeds import predicted
 from ..guarding.watch import Watch
 from ..problem import Problem
 from ..states import state_of, take_up
 from ..stepping import Stepper
-from .engine import is_long
+from .engine import is_long, once_more
 from .grouped import grouped
 from .machine import at_rest
 from .rows import KernelRows
@@ -62,7 +61,7 @@ class FullBatch:
             self._look()
         loss, gradient = self._pass()
         if not math.isfinite(loss):
-            return self._once_more(number)
+            return once_more(self.problem, self._watch, self.stepper, number)
         (parts,) = self._places.views(gradient)
         for parameter, values in parts:
             if parameter.grad is None:
@@ -81,13 +80,6 @@ class FullBatch:
         self._watch.batch(*self.problem.feed.whole())  # type: ignore[attr-defined]
         with torch.no_grad():
             self._watch.loss_of(predicted(self.module, x), x, y)
-
-    def _once_more(self, number: int) -> float:
-        """The epoch in the plain loop, which says why the loss is no finite number."""
-        loop = Autograd(self.problem)
-        loop.watch = self._watch
-        loop.stepper.load_state_dict(self.stepper.state_dict())
-        return loop.run_epoch(number)
 
     def measure(self, *, loss: bool) -> Measured:
         """Loss and gradient norm at the parameters as they are: a pass that the next step does not make again."""
