@@ -440,6 +440,8 @@ def test_five_hundred_columns_answer_at_once(tmp_path, open_page):
     server = Server(str(run.folder))
     try:
         page = open_page(server.base)
+        assert page.locator("header").bounding_box()["height"] < 120  # though the formula names every column
+        assert page.locator("#what").get_attribute("title").endswith(" + x498")
         dots = page.locator("#draw-D > path.dots").evaluate_all("paths => paths.map(p => p.getAttribute('d')).join('')")
         assert dots.count("M") == 500
         assert np.median(quiet_drag(page, 40, 33.0)) < 33.0

@@ -1,7 +1,7 @@
 // The page: one state, one view of it, panels that draw the view.
 
 import { html } from './svg.js';
-import { num, known, whole } from './numbers.js';
+import { num, known, whole, short } from './numbers.js';
 import { bestRate, bestMomentum } from './closed.js';
 import { readState, writeState, askNothing } from './state.js';
 import { View } from './view.js';
@@ -235,7 +235,8 @@ export class Page {
     $('line').textContent = state || (!scene ? '' : scene.status === 'running' ? 'LIVE' : scene.status);
     $('line').className = `line ${this.line === 'lost' ? 'lost' : scene && scene.status === 'running' ? 'live' : ''}`;
     $('back').hidden = !this.source.live || !scene;
-    $('what').textContent = scene ? [scene.name, scene.formula, scene.rows ? `${whole(scene.rows)} rows` : null].filter(Boolean).join('   ') : '';
+    $('what').title = scene ? scene.formula || '' : '';
+    $('what').textContent = scene ? [scene.name, scene.formula && short(scene.formula, 160), scene.rows ? `${whole(scene.rows)} rows` : null].filter(Boolean).join('   ') : '';
     $('numbers').hidden = !scene;
     if (!scene || !view) return;
     $('n-epoch').textContent = whole(Math.max(view.k, 0));
