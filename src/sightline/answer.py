@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ from .linear.exact import EPS, Exact, least_squares
 from .linear.from_moments import least_squares_from_moments
 from .linear.from_triangle import least_squares_from_triangle
 from .linear.moments import Moments
+from .linear.of_codes import coded_moments, coded_residual_pass
 from .linear.refined import Refined, refined_least_squares, refined_ridge
+from .linear.wide import Triangle, least_squares_by_eigenvalues, least_squares_of_many_columns
 from .rows import Rows
 
 __all__ = ["Answer", "Pairs", "answer", "estimable", "float64_digits", "independent", "moderate", "refinement"]
@@ -49,6 +52,8 @@ class Answer:
 def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array) -> Answer:
     """Take the path that these rows ask for: moments where they are many, double-double where they are few or steep."""
     n, q = len(rows), len(design.terms)
+    if rows.coded:
+        return _from_codes(design, rows, penalty)
     found = _from_moments(design, rows, penalty) if rows.on_disk or are_many(n, q) else None
     if found is not None:
         return found
@@ -110,6 +115,25 @@ def _from_moments(design: Design, rows: Rows, penalty: Array) -> Answer | None:
     exact, digits = found
     reason = f"centered moments of {len(rows):,} rows, refined by passes over them; κ {exact.condition:.3g}"
     return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "moments", reason, moments)
+
+
+def _from_codes(design: Design, rows: Rows, penalty: Array) -> Answer:
+    """Categories are counted, and no column of theirs is ever made."""
+    X: Any = rows.X
+    y, weight = rows.y[:, None], rows.weight
+    moments = coded_moments(X, y, weight)
+
+    def residuals(slopes: Array, bias: Array | None) -> tuple[Array, Array, Array]:
+        return coded_residual_pass(X, y, slopes, bias, weight)
+
+    asked: dict[str, Any] = {
+        "rows": len(y), "intercept": design.intercept, "weight": weight,
+        "penalty": np.broadcast_to(penalty, len(design.terms)),
+    }  # fmt: skip
+    found = least_squares_of_many_columns(moments, residuals, **asked)
+    exact, digits = found or least_squares_by_eigenvalues(moments, residuals, **asked)
+    reason = f"counts of categories in {len(y):,} rows, refined by passes over them; κ {exact.condition:.3g}"
+    return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "counts", reason, moments)
 
 
 def _from_triangle(design: Design, rows: Rows, penalty: Array) -> Answer:
@@ -197,6 +221,8 @@ def _spread(found: Refined, kept: NDArray[np.intp], design: Design, exact: Exact
 
 def estimable(design: Design, exact: Exact) -> NDArray[np.bool_]:
     """Whether the data determine the coefficient of each term, `(q,)`."""
+    if exact.rank == len(exact.theta):
+        return ~np.isin(design.terms, design.constant)
     scaled = design.unit_map / exact.scale
     scaled[:, [design.encoding.terms.index(name) for name in design.constant]] = 0.0  # they stay at zero
     scaled = scaled / np.maximum(np.abs(scaled).max(axis=1, keepdims=True), np.finfo(float).tiny)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
-from .by_pieces import Heard, is_too_large, prepare_by_pieces
+from .by_pieces import COPIES, Heard, is_too_large, prepare_by_pieces
 from .data.design import Design
 from .data.formula import Formula, formula_for, parse
 from .data.sources import Source, open_source
@@ -23,6 +24,8 @@ from .words import count
 
 __all__ = ["Prepared", "prepare", "prepare_for"]
 
+MOST_INDICATORS = 2**24  # numbers of a design, 128 MB, beyond which codes take less time too
+
 
 def prepare(
     data: object,
@@ -36,13 +39,15 @@ def prepare(
     class_weight: str | Mapping[str, float] | None = None,
     decimal: bool = False,
     holdout: tuple[float, int] | None = None,
+    most: float = inf,
 ) -> Prepared:
     """Read the used columns, leave out rows that miss a value or weigh nothing, learn the design, make the rows.
 
     `weights` and `cluster` name columns of the data. With a class loss ("bce", "cross-entropy"), or without a loss and
     with a target of text, the target is a class, and `Design.classes` are its labels. With `decimal` each double of an
     array stands for its shortest decimal, as the numbers of a text file do. `holdout` is a fraction of the rows that is
-    held out of everything, and the seed that chooses them.
+    held out of everything, and the seed that chooses them. Of more than `most` numbers, most of them indicators of
+    categories, the rows have codes instead.
 
     >>> prepared = prepare({"x": [1, 2, 3], "kind": ["b", "a", "b"]}, "kind ~ x")
     >>> prepared.loss, prepared.design.classes, prepared.rows.y.tolist()
@@ -60,13 +65,16 @@ def prepare(
     usable, held = (usable, None) if holdout is None else split(usable, holdout[0], seed=holdout[1])
     assert parsed.response is not None
     classes, loss = class_labels(parsed.response, usable.table, loss)
-    design = Design.learn(parsed, usable.table, standardize=standardize, weight=usable.weight, classes=classes)
+    most = most if loss == "mse" else inf
+    design = Design.learn(
+        parsed, usable.table, standardize=standardize, weight=usable.weight, classes=classes, most=most
+    )
     design = replace(design, weights=weights, cluster=cluster)
     if class_weight is not None:
         design = _with_class_weight(design, class_weight, usable)
     return Prepared(
         design,
-        design.rows(usable.table),
+        design.rows(usable.table, most=most),
         usable.missing,
         source.name,
         source.label or source.name,
@@ -103,6 +111,7 @@ def prepare_for(
         source, formula, target=target, standardize=settings.standardize, weights=settings.weights,
         cluster=settings.cluster, loss=settings.loss, class_weight=settings.class_weight,
         holdout=None if isinstance(settings.validation, str | None) else (settings.validation, settings.seed),
+        most=_most(settings),
     )  # fmt: skip
     if isinstance(settings.validation, str):
         table = open_source(settings.validation).read(prepared.design.training_columns)
@@ -113,6 +122,16 @@ def prepare_for(
     if prepared.design.class_weight and settings.loss_opt:
         raise UsageError("--class-weight and smoothed labels have no meaning together that is agreed on: leave one out")
     return prepared
+
+
+def _most(settings: RunSettings) -> float:
+    """Numbers of a design that are still made one by one where most of them are indicators; all of them where what is
+    asked for needs them.
+    """
+    s = settings
+    if s.robust or s.cluster or s.validation is not None or s.class_weight is not None or s.l1:
+        return inf
+    return MOST_INDICATORS if s.memory is None else s.memory / (8 * COPIES)
 
 
 def _validation_rows(design: Design, table: Table) -> Rows:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .coded_rows import CodedRows
+
 __all__ = ["Rows", "row_number"]
 
 
@@ -52,3 +54,8 @@ class Rows:
     def on_disk(self) -> bool:
         """Whether they are read from a file, part by part."""
         return isinstance(self.X, np.memmap)
+
+    @property
+    def coded(self) -> bool:
+        """Whether categories are kept as codes: then `X` is `CodedRows`."""
+        return isinstance(self.X, CodedRows)

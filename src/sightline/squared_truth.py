@@ -20,6 +20,7 @@ from .linear.exact import EPS, Exact
 from .linear.inference import fit_statistics, infer, sigma, standard_errors
 from .linear.objective import Objective
 from .linear.robust import cluster_sizes, robust_covariance, robust_df
+from .linear.wide import Triangle
 from .parameters import Layout
 from .records import Coefficient, Direction, Warning
 from .rows import Rows
@@ -30,6 +31,7 @@ from .words import count
 __all__ = ["SquaredTruth"]
 
 Array = NDArray[np.float64]
+MOST_DIRECTIONS = 500  # parameters from which on all eigenvalues take longer than the answer
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class SquaredTruth:
         """Solve the very objective that is trained."""
         design = layout.design
         found = answer(design, rows, pairs, objective.ridge)
-        curvature = Curvature.of(found.exact.R, rows=len(rows), rank=found.exact.rank)
+        curvature = _curvature(found.exact)
         errors, df = _errors(design, rows, found, settings)
         return cls(layout, objective, found, curvature, errors, df, settings.level)
 
@@ -197,6 +199,26 @@ class SquaredTruth:
         return [Warning("SL-FEWROWS", text, ("use more rows or fewer columns",))]
 
 
+def _curvature(exact: Exact) -> Curvature:
+    """Of all directions, or of very many columns the steepest and the flattest alone."""
+    geometry = exact.geometry
+    if isinstance(geometry, Triangle) and len(exact.theta) > MOST_DIRECTIONS:
+        return Curvature.of_ends(*geometry.curvature(exact.rows))
+    return Curvature.of(exact.R, rows=exact.rows, rank=exact.rank)
+
+
+def _errors_of_many(design: Design, exact: Exact, geometry: Triangle) -> list[float | None]:
+    """As `standard_errors`: the variances of all slopes at once, in units, and that of the intercept."""
+    s = sigma(exact)
+    assert s is not None
+    slopes = np.sqrt(geometry.slope_variances * (exact.rows / exact.mass)) / design.scale
+    found = (s * slopes).tolist()
+    if not design.intercept:
+        return found
+    at_zero = np.append(-design.center / design.scale, 1.0)
+    return [s * math.sqrt(exact.variance(at_zero)), *found]
+
+
 def _errors(
     design: Design, rows: Rows, found: Answer, settings: RunSettings
 ) -> tuple[tuple[float | None, ...], float | None]:
@@ -207,7 +229,9 @@ def _errors(
         return (None,) * len(design.terms), None
     if settings.robust is not None or rows.cluster is not None:
         return _robust_errors(design, rows, found, settings)
-    s = sigma(exact)
+    s, geometry = sigma(exact), exact.geometry
+    if isinstance(geometry, Triangle) and not exact.penalized:
+        return tuple(_errors_of_many(design, exact, geometry)), free
     if found.variances is None or not isinstance(s, Digits):
         return tuple(standard_errors(exact, list(design.unit_map))), free
     errors = (Pair.of(s) * found.variances.sqrt()).digits(min(found.digits, s.trusted or 0.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -160,7 +160,7 @@ def rows_of(learned: Learned, design: Design, folder: Path) -> tuple[Design, Row
     with ExitStack() as stack:
         files = [stack.enter_context(open(path, "wb")) for path in paths.values()]
         spread, exact = _encode(learned, design, files)
-    design = _by_all_rows(design, spread, exact, learned.table.source)
+    design = design.spread_over(spread, exact, learned.table.source)
     with open(paths["rows"], "r+b") as rows:
         for first in range(0, n, BLOCK):
             size = min(BLOCK, n - first)
@@ -194,20 +194,6 @@ def _encode(learned: Learned, design: Design, files: Sequence[BinaryIO]) -> tupl
             yield X, weight
 
     return Spread.merged(parts()), exact
-
-
-def _by_all_rows(design: Design, spread: Spread, exact: NDArray[np.bool_], source: str) -> Design:
-    """Centers, scales and ranges as `Design.learn` has them of rows in memory."""
-    check_size(np.maximum(abs(spread.low), abs(spread.high)), design.encoding.terms, source, squares=True)
-    p = len(spread.mean)
-    constant = spread.same if design.intercept else spread.same & (spread.first == 0)
-    center, scale = np.zeros(p), np.ones(p)
-    if design.standardize:
-        center, scale = (spread.mean, spread.deviation) if design.intercept else (center, spread.size)
-    names = tuple(np.array(design.encoding.terms, dtype=object)[constant])
-    center = np.where(constant & design.intercept, spread.first, center)
-    scale = np.where(constant, 1.0, scale)
-    return replace(design, center=center, scale=scale, constant=names, low=spread.low, high=spread.high, exact=exact)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, nearest, shown
 from .formula import Factor, parse_factor
 from .grammar import Expression, quote, render
-from .table import Table, number_label
+from .table import CodedColumn, Table, number_label
 from .transforms import finite_numbers, where
 
 __all__ = ["MAX_LEVELS", "Categorical", "labels_of"]
@@ -41,7 +42,7 @@ class Categorical:
     def learn(cls, factor: Factor, table: Table) -> Self:
         """Learn the categories, in sorted order: numbers by size, texts by character."""
         name = factor.columns[0]
-        levels, _ = labels_of(table, name)
+        levels = levels_of(table, name)
         if len(levels) == 1:
             raise DataError(
                 f"column {shown(name)} has one category only ({shown(levels[0])}): remove it from the formula"
@@ -88,9 +89,18 @@ class Categorical:
 
     def _places(self, table: Table) -> tuple[list[str], NDArray[np.intp], NDArray[np.intp]]:
         """The labels of a table, the label of each row, and the place of each label in `levels` or -1."""
-        labels, codes = labels_of(table, self.column)
+        column = table[self.column]
+        if isinstance(column, CodedColumn):
+            _refuse_missing(table, self.column)
+            labels, codes = list(column.labels), column.codes
+        else:
+            labels, codes = labels_of(table, self.column)
+        return labels, codes, self.places(labels)
+
+    def places(self, labels: Iterable[str]) -> NDArray[np.intp]:
+        """The place of each label in `levels`, -1 where it is none of them."""
         known = {level: code for code, level in enumerate(self.levels)}
-        return labels, codes, np.array([known.get(label, -1) for label in labels], dtype=np.intp)
+        return np.array([known.get(label, -1) for label in labels], dtype=np.intp)
 
     def to_dict(self) -> dict[str, Any]:
         """The factor as plain JSON."""
@@ -126,16 +136,34 @@ def _reference(factor: Factor, levels: list[str]) -> str:
     return label
 
 
+def levels_of(table: Table, name: str) -> list[str]:
+    """The different labels of a column in sorted order."""
+    column = table[name]
+    if not isinstance(column, CodedColumn):
+        return labels_of(table, name)[0]
+    _refuse_missing(table, name)
+    return sorted(column.labels[place] for place in column.present)
+
+
+def _refuse_missing(table: Table, name: str) -> None:
+    missing = table[name].missing
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise DataError(f"{where(table, row, name)}: the value is missing; fill it in or remove the row")
+
+
 def labels_of(table: Table, name: str) -> tuple[list[str], NDArray[np.intp]]:
     """The different labels of a column in sorted order, and for each row the place of its own among them."""
     column = table[name]
     if column.kind == "number":
         numbers, codes = np.unique(finite_numbers(table, name), return_inverse=True)
         return [number_label(number) for number in numbers], codes
-    missing = column.missing
-    if missing.any():
-        row = int(np.argmax(missing))
-        raise DataError(f"{where(table, row, name)}: the value is missing; fill it in or remove the row")
+    _refuse_missing(table, name)
+    if isinstance(column, CodedColumn):
+        present = sorted(column.present.tolist(), key=lambda place: column.labels[place])
+        order = np.full(len(column.labels), -1, dtype=np.intp)
+        order[present] = np.arange(len(present))
+        return [column.labels[place] for place in present], order[column.codes]
     labels = sorted(set(column.values))
     places = {label: place for place, label in enumerate(labels)}
     return labels, np.array([places[label] for label in column.values], dtype=np.intp)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, shown
-from .table import Column, Table, names_of, number_label
+from .table import CodedColumn, Column, Table, names_of, number_label
 from .text_files import as_number
 
 __all__ = [
@@ -85,11 +85,19 @@ def cell_text(source: str, name: str, row: int, cell: Any) -> str | None:
 def table_of(source: str, columns: dict[str, Column]) -> Table:
     digest = hashlib.sha256()
     for column in columns.values():
-        values = column.values
-        content = values.tobytes() if column.kind == "number" else repr(values.tolist()).encode()
-        digest.update(repr((column.name, len(content))).encode() + content)
-    rows = len(next(iter(columns.values())).values)
+        if isinstance(column, CodedColumn):
+            digest.update(repr((column.name, column.labels, str(column.codes.dtype))).encode())
+            digest.update(np.ascontiguousarray(column.codes).data)
+            continue
+        content = np.ascontiguousarray(column.values).data if column.kind == "number" else _texts(column)
+        digest.update(repr((column.name, memoryview(content).nbytes)).encode())
+        digest.update(content)
+    rows = len(next(iter(columns.values())))
     return Table(source, columns, rows, fingerprint=digest.hexdigest())
+
+
+def _texts(column: Column) -> bytes:
+    return repr(column.values.tolist()).encode()
 
 
 def wrong_shape(source: str, name: str, what: str) -> DataError:

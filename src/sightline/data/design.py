@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, RunError, UsageError, nearest, shown
 from ..rows import Rows
+from .compact import compact_rows, compact_spread, is_compact
 from .encode import Encoding
 from .formula import Formula
 from .spread import Spread
@@ -64,25 +66,47 @@ class Design:
         standardize: bool = True,
         weight: Array | None = None,
         classes: Sequence[str] = (),
+        most: float = inf,
     ) -> Design:
-        """Learn encoding, centers and scales from training rows of `weight (n,)`; `classes` if the target is one."""
+        """Learn encoding, centers and scales from training rows of `weight (n,)`; `classes` if the target is one.
+
+        Indicators of a design with more than `most` numbers are never made, and counted instead.
+        """
+        assert formula.response is not None
         encoding = Encoding.learn(formula, table, classes=classes)
+        target = " - ".join(factor.text for factor in (formula.response, *formula.offsets))
+        target_columns = tuple(formula.response.columns)
+        columns = tuple(name for name in formula.columns if name not in target_columns)
+        zero, none = np.zeros(len(encoding.terms)), np.zeros(len(encoding.terms), dtype=bool)
+        design = cls(
+            formula.text, target, columns, target_columns, encoding, formula.intercept, standardize,
+            zero, zero + 1.0, (), zero, zero, none,
+        )  # fmt: skip
+        if is_compact(encoding, table.rows, most):
+            return design.spread_over(compact_spread(compact_rows(encoding, table), weight), none, table.source)
         X = encoding.matrix(table)
         check_finite(X, encoding.terms, table)
-        assert formula.response is not None
         low, high = X.min(axis=0), X.max(axis=0)
         check_size(
             np.maximum(abs(low), abs(high)), encoding.terms, table.source, squares=bool(classes) or not standardize
         )
         center, scale, constant = _center_and_scale(X, weight, intercept=formula.intercept, standardize=standardize)
         names = tuple(np.array(encoding.terms, dtype=object)[constant])
-        target = " - ".join(factor.text for factor in (formula.response, *formula.offsets))
-        target_columns = tuple(formula.response.columns)
-        columns = tuple(name for name in formula.columns if name not in target_columns)
-        return cls(
-            formula.text, target, columns, target_columns, encoding, formula.intercept, standardize,
-            center, scale, names, low, high, encoding.exact(table),
-        )  # fmt: skip
+        exact = encoding.exact(table)
+        return replace(design, center=center, scale=scale, constant=names, low=low, high=high, exact=exact)
+
+    def spread_over(self, spread: Spread, exact: NDArray[np.bool_], source: str) -> Design:
+        """The same encoding with the centers, scales and ranges of columns of this spread."""
+        check_size(np.maximum(abs(spread.low), abs(spread.high)), self.encoding.terms, source, squares=True)
+        p = len(spread.mean)
+        constant = spread.same if self.intercept else spread.same & (spread.first == 0)
+        center, scale = np.zeros(p), np.ones(p)
+        if self.standardize:
+            center, scale = (spread.mean, spread.deviation) if self.intercept else (center, spread.size)
+        names = tuple(np.array(self.encoding.terms, dtype=object)[constant])
+        center = np.where(constant & self.intercept, spread.first, center)
+        scale = np.where(constant, 1.0, scale)
+        return replace(self, center=center, scale=scale, constant=names, low=spread.low, high=spread.high, exact=exact)
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -117,8 +141,10 @@ class Design:
         exact = np.append(self.exact, False) if self.intercept else self.exact
         return np.where(exact, NOISE_OF_EXACT, self.rounding)
 
-    def rows(self, table: Table) -> Rows:
-        """Numbers to train on: the usable rows of a table in training coordinates, with targets, weights, clusters."""
+    def rows(self, table: Table, *, most: float = inf) -> Rows:
+        """Numbers to train on: the usable rows of a table in training coordinates, with targets, weights, clusters;
+        more than `most` as codes, where most of them are indicators.
+        """
         names = dict.fromkeys([*self.target_columns, *self.columns])
         usable = usable_rows(table, names, weights=self.weights, cluster=self.cluster)
         y = self.encoding.response(usable.table)
@@ -127,9 +153,11 @@ class Design:
         weight = usable.weight
         if self.class_weight:
             weight = np.array(self.class_weight)[y.astype(np.intp)] * (1.0 if weight is None else weight)
-        return Rows(
-            self.matrix(usable.table), y, weight, usable.cluster, usable.clusters, usable.table.place
-        )  # fmt: skip
+        if is_compact(self.encoding, usable.table.rows, most):
+            X: Any = compact_rows(self.encoding, usable.table).placed(self.center, self.scale)
+        else:
+            X = self.matrix(usable.table)
+        return Rows(X, y, weight, usable.cluster, usable.clusters, usable.table.place)
 
     def matrix(self, table: Table, *, unseen: str = "error") -> Array:
         """`X (n, p)` in training coordinates; with "reference" an unseen category is taken as that."""

@@ -84,7 +84,7 @@ class Encoding:
         return tuple(
             ":".join(self.factors[place].text for place in product.factors)
             for product in self.products
-            for _ in range(self._width(product))
+            for _ in range(self.width(product))
         )
 
     @property
@@ -106,7 +106,7 @@ class Encoding:
         values = [
             f.codes(table, unseen=unseen) if isinstance(f, Categorical) else f.values(table) for f in self.factors
         ]
-        ends = np.cumsum([0, *map(self._width, self.products)])
+        ends = np.cumsum([0, *map(self.width, self.products)])
         X = _empty(table, int(ends[-1]))
         for product, (start, end) in zip(self.products, pairwise(ends), strict=True):
             pairs = zip(product.factors, product.full, strict=True)
@@ -133,7 +133,7 @@ class Encoding:
         """Which columns of the design double-double holds without rounding that matters, shape `(p,)`."""
         exact = [isinstance(f, Categorical) or f.exact(table) for f in self.factors]
         kept = [all(exact[place] for place in product.factors) for product in self.products]
-        return np.repeat(np.array(kept, dtype=bool), [self._width(product) for product in self.products])
+        return np.repeat(np.array(kept, dtype=bool), [self.width(product) for product in self.products])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -184,7 +184,7 @@ class Encoding:
             factors = tuple(factor_from(factor) for factor in values["factors"])
             offsets = tuple(Numeric.from_dict(offset) for offset in values.get("offsets", []))
             encoding = cls(target, factors, tuple(product_from(term, factors) for term in values["terms"]), offsets)
-            if sum(map(encoding._width, encoding.products)) > MAX_COLUMNS:
+            if sum(map(encoding.width, encoding.products)) > MAX_COLUMNS:
                 raise ValueError(f"more than {MAX_COLUMNS:,} columns")
             if len(set(encoding.terms)) < len(encoding.terms):
                 raise ValueError("two columns of the same name")
@@ -230,7 +230,8 @@ class Encoding:
             names = [(*before, name) for name in own for before in names]
         return [":".join(parts) for parts in names]
 
-    def _width(self, product: Product) -> int:
+    def width(self, product: Product) -> int:
+        """How many columns a term has."""
         parts = zip(product.factors, product.full, strict=True)
         return math.prod(width_of(self.factors[place], full=full) for place, full in parts)
 
@@ -281,7 +282,7 @@ def _learn(factor: Factor, table: Table) -> Coded:
 
 def _check_names(encoding: Encoding, table: Table, *, intercept: bool) -> None:
     """Refuse a design that is too wide, or of which two columns would have the same name."""
-    width = sum(map(encoding._width, encoding.products))
+    width = sum(map(encoding.width, encoding.products))
     if width > MAX_COLUMNS:
         raise DataError(
             f"the formula makes {width:,} columns of {table.source}, more than {MAX_COLUMNS:,}: "

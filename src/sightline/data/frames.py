@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import DataError, shown
 from .columns import Opened, cell_text, first_line, objects_column, refuse_twice, table_of, wrong_shape, wrong_type
-from .table import Column, Table
+from .table import CodedColumn, Column, Table
 
 __all__ = ["open_frame", "open_mapping", "open_relation", "read_frame"]
 
@@ -63,13 +63,37 @@ def _series(source: str, name: str, series: Any) -> Column:
     import narwhals.stable.v1 as nw
 
     if series.dtype.is_numeric() and (values := series.to_numpy()).dtype != object:
-        return Column(name, np.array(values, dtype=float), "number")
+        return Column(name, np.asarray(values, dtype=float), "number")
     if series.dtype in (nw.Categorical, nw.Enum):
+        coded = _coded(name, series.to_native())
+        if coded is not None:
+            return coded
         cells = (cell_text(source, name, row, cell) for row, cell in enumerate(series.to_list()))
         return objects_column(source, name, cells)
     if series.dtype.is_numeric() or series.dtype in (nw.String, nw.Boolean, nw.Object, nw.Unknown):
         return objects_column(source, name, series.to_list())
     raise wrong_type(source, name, str(series.dtype))
+
+
+def _coded(name: str, series: Any) -> CodedColumn | None:
+    """Categories of text as they are kept by pandas and polars; None of others, and of a column without a value."""
+    library = type(series).__module__.partition(".")[0]
+    if library == "pandas":
+        codes, labels = series.cat.codes.to_numpy(), series.cat.categories.tolist()
+    elif library == "polars":
+        import polars as pl
+
+        places = series.to_physical()
+        pairs = pl.DataFrame({"place": places, "label": series.cast(pl.String)}).unique().drop_nulls()
+        labels = [""] * (int(pairs["place"].max()) + 1 if len(pairs) else 0)  # type: ignore[arg-type]
+        for place, label in pairs.iter_rows():
+            labels[place] = label
+        codes = places.cast(pl.Int32).fill_null(-1).to_numpy()
+    else:
+        return None
+    if not all(type(label) is str for label in labels) or not (codes >= 0).any():
+        return None
+    return CodedColumn(name, codes, tuple(labels))
 
 
 def open_relation(relation: Any, source: str, names: Sequence[str], connection: object = None) -> Opened:

@@ -58,11 +58,13 @@ class Spread:
     @classmethod
     def _block(cls, X: Array, weight: Array | None, first: Array, shift: Array) -> Spread:
         mass = float(len(X)) if weight is None else float(weight.sum())
-        moved = X - shift
-        off = moved.mean(axis=0) if weight is None else weight @ moved / mass
-        moved -= off
-        squares = np.einsum("ij,ij->j", moved, moved) if weight is None else weight @ moved**2
-        return cls(mass, first, shift, off, squares, X.min(axis=0), X.max(axis=0), (first == X).all(axis=0))
+        columns = np.ascontiguousarray(X.T)  # sums and extremes of one column at a time
+        moved = columns - shift[:, None]
+        off = moved.mean(axis=1) if weight is None else moved @ weight / mass
+        moved -= off[:, None]
+        squares = np.einsum("ij,ij->i", moved, moved) if weight is None else moved**2 @ weight
+        low, high = columns.min(axis=1), columns.max(axis=1)
+        return cls(mass, first, shift, off, squares, low, high, (low == first) & (high == first))
 
     def __add__(self, other: Spread) -> Spread:
         mass = self.mass + other.mass

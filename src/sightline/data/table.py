@@ -14,9 +14,10 @@ from ..errors import DataError, nearest, shown
 from ..rows import row_number
 from .decimals import Typed, are_short, are_whole, decimal_fractions, decimal_pair
 
-__all__ = ["Column", "Table"]
+__all__ = ["CodedColumn", "Column", "Table"]
 
 Kind = Literal["number", "text", "mixed"]
+CODES = 2**18  # codes that are counted at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ class Column:
     values: NDArray[Any]
     kind: Kind
     typed: Typed | None = field(default=None, compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.values)
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -58,9 +62,74 @@ class Column:
         """The very numbers that were meant, an array `(n,)` of `Fraction`."""
         return Pair.of(self.values).fractions() if self.typed is None else decimal_fractions(self.values, self.typed())
 
+    def part(self, first: int, last: int) -> Column:
+        """Neighboring rows; their numbers stand for the doubles that they are."""
+        return Column(self.name, self.values[first:last], self.kind)
+
     def take(self, keep: NDArray[np.bool_]) -> Column:
         """Only the rows marked True."""
         return Column(self.name, self.values[keep], self.kind, _taken(self.typed, keep))
+
+
+class CodedColumn(Column):
+    """A column of text as places among its labels: `codes (n,)` whole numbers, negative where missing.
+
+    Labels are different from each other, and some may be those of no row. As texts they are made when asked for.
+
+    >>> column = CodedColumn("g", np.array([1, -1, 0], np.int8), ("a", "b"))
+    >>> column.kind, column.values.tolist(), column.missing.tolist()
+    ('text', ['b', None, 'a'], [False, True, False])
+    """
+
+    __slots__ = ("_present", "codes", "labels")
+    codes: NDArray[Any]
+    labels: tuple[str, ...]
+    _present: Any
+
+    def __init__(self, name: str, codes: NDArray[Any], labels: tuple[str, ...]) -> None:
+        for field_name, value in (("name", name), ("kind", "text"), ("typed", None), ("codes", codes)):
+            object.__setattr__(self, field_name, value)
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "_present", None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CodedColumn, (self.name, self.codes, self.labels)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def values(self) -> NDArray[Any]:  # type: ignore[override]
+        """The text of each row, None where missing."""
+        return np.array([*self.labels, None], dtype=object)[np.where(self.codes < 0, -1, self.codes)]
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Which rows have no value, shape `(n,)`."""
+        return np.asarray(self.codes < 0)
+
+    @property
+    def present(self) -> NDArray[np.intp]:
+        """The places of the labels that some row has."""
+        if self._present is None:
+            object.__setattr__(self, "_present", self._found())
+        present: NDArray[np.intp] = self._present
+        return present
+
+    def _found(self) -> NDArray[np.intp]:
+        found = np.zeros(len(self.labels), dtype=bool)
+        for first in range(0, len(self.codes), CODES):
+            part = self.codes[first : first + CODES]
+            found |= np.bincount(part[part >= 0], minlength=len(found)) > 0
+        return np.flatnonzero(found)
+
+    def part(self, first: int, last: int) -> CodedColumn:
+        """Neighboring rows."""
+        return CodedColumn(self.name, self.codes[first:last], self.labels)
+
+    def take(self, keep: NDArray[np.bool_]) -> CodedColumn:
+        """Only the rows marked True."""
+        return CodedColumn(self.name, self.codes[keep], self.labels)
 
 
 @dataclass(frozen=True)
@@ -101,6 +170,11 @@ class Table:
         if column.kind != "number":
             return column.values
         return np.array([None if np.isnan(v) else number_label(v) for v in column.values], dtype=object)
+
+    def block(self, first: int, last: int, names: Iterable[str]) -> Table:
+        """Neighboring rows of the named columns, of which no number is copied."""
+        columns = {name: self.columns[name].part(first, last) for name in names}
+        return Table(self.source, columns, last - first, lambda row: self.place(first + row), self.fingerprint)
 
     def take(self, keep: NDArray[np.bool_]) -> Table:
         """Only the rows marked True, still knowing where each of them stands in the source."""

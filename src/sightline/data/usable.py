@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, shown
 from ..words import count
 from .categories import labels_of
-from .table import Table, names_of
+from .table import CodedColumn, Table, names_of
 from .text_files import as_number
 from .transforms import where
 
@@ -156,7 +156,10 @@ def refuse_few(source: str, rows: int, missing: int, zero_weight: int) -> None:
 def refuse_decimal_commas(table: Table, name: str) -> None:
     """Numbers such as 8,18 would pass as categories."""
     column = table[name]
-    present = [value for value in column.values if value is not None] if column.kind == "text" else []
+    if isinstance(column, CodedColumn):
+        present = [column.labels[place] for place in column.present]
+    else:
+        present = [value for value in column.values if value is not None] if column.kind == "text" else []
     if present and all(DECIMAL_COMMA.fullmatch(value) for value in present):
         raise DataError(
             f"column {shown(name)} of {table.source} has decimal commas, such as {shown(present[0])}: "

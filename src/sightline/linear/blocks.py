@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -115,9 +116,13 @@ def _run(rows: int, size: int, count: int) -> int:
     return run
 
 
-@cache
 def _blas() -> list[Any]:
-    """The BLAS libraries that are loaded when it is first asked; numpy's is always among them."""
+    """The BLAS libraries that are loaded: numpy's always, that of scipy's linear algebra once it is."""
+    return _libraries("scipy.linalg" in sys.modules)
+
+
+@cache
+def _libraries(of_scipy: bool) -> list[Any]:
     from threadpoolctl import ThreadpoolController
 
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
@@ -134,6 +139,7 @@ class _Limit:
 
     lock = threading.Lock()
     depth = 0
+    libraries: tuple[Any, ...] = ()
     before: tuple[int, ...] = ()
 
 
@@ -142,7 +148,8 @@ def one_blas_thread() -> Iterator[None]:
     """BLAS uses one thread meanwhile, in the whole process; the last to leave puts back what the first found."""
     with _Limit.lock:
         if not _Limit.depth:
-            _Limit.before = tuple(library.num_threads for library in _blas())
+            _Limit.libraries = tuple(_blas())
+            _Limit.before = tuple(library.num_threads for library in _Limit.libraries)
             _limit()
         _Limit.depth += 1
     try:
@@ -151,7 +158,7 @@ def one_blas_thread() -> Iterator[None]:
         with _Limit.lock:
             _Limit.depth -= 1
             if not _Limit.depth:
-                for library, threads in zip(_blas(), _Limit.before, strict=True):
+                for library, threads in zip(_Limit.libraries, _Limit.before, strict=True):
                     library.set_num_threads(threads)
 
 

@@ -62,6 +62,11 @@ class Curvature:
         return cls(values, vectors, int((values > flat).sum()))
 
     @classmethod
+    def of_ends(cls, high: float, low: float) -> Curvature:
+        """Of the largest and the smallest eigenvalue alone, where all of them would take long; without directions."""
+        return cls(np.array([high, low]), np.zeros((0, 0)), 2)
+
+    @classmethod
     def of_products(cls, product: Callable[[Array], Array], q: int) -> Curvature:
         """From products with a Hessian too large to be formed: its largest eigenvalue (Lanczos); the smallest counts as
         unknown, zero.

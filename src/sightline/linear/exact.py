@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +36,25 @@ class Exact:
     squares: float
     rank: int
     R: Array
-    scale: Array
-    singular: Array
-    directions: Array
+    geometry: Geometry
     penalty: Array
     mass: float
     log_weights: float = 0.0
+
+    @property
+    def scale(self) -> Array:
+        """The lengths of the columns of R, `(q,)`."""
+        return self.geometry.scale
+
+    @property
+    def singular(self) -> Array:
+        """Singular values of R with its columns divided by their lengths, those of determined directions first."""
+        return self.geometry.singular
+
+    @property
+    def directions(self) -> Array:
+        """Their directions, in rows."""
+        return self.geometry.directions
 
     @property
     def penalized(self) -> bool:
@@ -75,7 +88,7 @@ class Exact:
     @property
     def condition(self) -> float:
         """Condition number κ of [X 1] with its columns scaled to one length, of the directions that are determined."""
-        return float(self.singular[0] / self.singular[self.rank - 1]) if self.rank else 1.0
+        return self.geometry.condition(self.rank)
 
     @np.errstate(over="ignore", invalid="ignore")
     def objective_excess(self, theta: Array) -> float:
@@ -85,13 +98,53 @@ class Exact:
 
     def variance(self, combination: Array) -> float:
         """Variance of c'θ in units of σ² for `combination (q,)`; of a penalized estimate, its own, without its bias."""
-        v = self.directions[: self.rank] @ (combination / self.scale) / self.singular[: self.rank]
+        v = self.geometry.half(combination, self.rank)
         per_weight = self.rows / self.mass
         if not self.penalized:
             return float(v @ v) * per_weight
         # (R'R)⁻¹ Z'Z (R'R)⁻¹ with Z'Z = R'R - n penalty / 2
-        w = self.directions[: self.rank].T @ (v / self.singular[: self.rank]) / self.scale
+        w = self.geometry.back(v, self.rank)
         return max(float(v @ v) - self.rows / 2.0 * float(self.penalty @ (w * w)), 0.0) * per_weight
+
+
+class Geometry(Protocol):
+    """What R says about directions: see `Exact`."""
+
+    @property
+    def scale(self) -> Array: ...
+    @property
+    def singular(self) -> Array: ...
+    @property
+    def directions(self) -> Array: ...
+    def condition(self, rank: int) -> float:
+        """The condition number of R with columns of one length, of the directions that are determined."""
+
+    def half(self, combination: Array, rank: int) -> Array:
+        """v with v'v = c'(R'R)⁻¹c."""
+
+    def back(self, v: Array, rank: int) -> Array:
+        """(R'R)⁻¹c of that v."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """From a singular value decomposition of R with its columns divided by their lengths."""
+
+    scale: Array
+    singular: Array
+    directions: Array
+
+    def condition(self, rank: int) -> float:
+        """σ₁ / σ of the last direction that is determined."""
+        return float(self.singular[0] / self.singular[rank - 1]) if rank else 1.0
+
+    def half(self, combination: Array, rank: int) -> Array:
+        """Of the directions that are determined."""
+        return np.asarray(self.directions[:rank] @ (combination / self.scale) / self.singular[:rank])
+
+    def back(self, v: Array, rank: int) -> Array:
+        """Of these too."""
+        return np.asarray(self.directions[:rank].T @ (v / self.singular[:rank]) / self.scale)
 
 
 def least_squares(
@@ -204,6 +257,14 @@ def sums_of(residual: Array, y: Array, weight: Array | None, mass: float) -> Sum
 def exact_of(
     theta: Array, R: Array, factor: ScaledFactor, sums: Sums, *, intercept: bool, penalty: Array, rows: int
 ) -> Exact:
+    """As `put_together`, from a singular value decomposition."""
+    geometry = Spectrum(factor.scale, factor.singular, factor.directions)
+    return put_together(theta, R, geometry, sums, rank=factor.rank, intercept=intercept, penalty=penalty, rows=rows)
+
+
+def put_together(
+    theta: Array, R: Array, geometry: Geometry, sums: Sums, *, rank: int, intercept: bool, penalty: Array, rows: int
+) -> Exact:
     """Put together; residuals that are rounding alone are none: a perfect fit, a constant target."""
     nothing = rows * (4.0 * EPS) ** 2 * sums.squares
     rss, spread = (v if v > nothing else 0.0 for v in (sums.rss, sums.spread))
@@ -215,11 +276,9 @@ def exact_of(
         spread if intercept else sums.squares,
         spread,
         sums.squares,
-        factor.rank,
+        rank,
         R,
-        factor.scale,
-        factor.singular,
-        factor.directions,
+        geometry,
         np.array(penalty),
         sums.mass,
         sums.log_weights,

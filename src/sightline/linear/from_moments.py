@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from .blocks import one_blas_thread
 from .exact import EPS, Exact, Sums, exact_of, scaled_svd
 from .moments import Moments, residual_pass
 
-__all__ = ["least_squares_from_moments"]
+__all__ = ["descend", "least_squares_from_moments", "sums_at"]
 
 Array = NDArray[np.float64]
 STEEP = 1e4  # condition number beyond which QR of the rows is worth its cost
@@ -49,15 +50,16 @@ def least_squares_from_moments(
         return None
     start = _start(moments, intercept=intercept) if not penalty.any() else np.zeros(q)
     condition = float(factor.singular[0] / factor.singular[-1]) if q else 1.0
-    found = _descend(X, y, start, R, factor.scale, penalty, weight, condition)
+    gram = R.T @ R / factor.scale / factor.scale[:, None]
+    found = descend(
+        lambda *at: residual_pass(X, y[:, None], *at, weight),
+        lambda downhill: np.linalg.solve(gram, downhill / factor.scale) / factor.scale,
+        start, factor.scale, penalty, condition=condition, intercept=intercept, shares=(n, mass),
+    )  # fmt: skip
     if found is None:
         return None
     theta, rss, digits = found
-    m = moments
-    squares = float(m.yy[0] + mass * m.y_mean[0] ** 2)
-    logs = 0.0 if weight is None else float(np.log(weight).sum())
-    rss = min(rss, float(m.yy[0])) if intercept else rss  # the mean alone has the larger one, but for its rounding
-    sums = Sums(rss, float(m.yy[0]), squares, mass, logs)
+    sums = sums_at(moments, rss, weight, intercept=intercept)
     return exact_of(theta, R, factor, sums, intercept=intercept, penalty=penalty, rows=n), digits
 
 
@@ -92,27 +94,37 @@ def _start(m: Moments, *, intercept: bool) -> Array:
     return np.append(slopes, m.y_mean[0] - m.x_mean @ slopes) if intercept else slopes
 
 
-def _descend(
-    X: NDArray[Any],
-    y: Array,
+def sums_at(m: Moments, rss: float, weight: Array | None, *, intercept: bool) -> Sums:
+    """The sums that statistics are made of, with the Σ w r² of the optimum."""
+    squares = float(m.yy[0] + m.n * m.y_mean[0] ** 2)
+    logs = 0.0 if weight is None else float(np.log(weight).sum())
+    rss = min(rss, float(m.yy[0])) if intercept else rss  # the mean alone has the larger one, but for its rounding
+    return Sums(rss, float(m.yy[0]), squares, m.n, logs)
+
+
+def descend(
+    residuals: Callable[[Array, Array | None], tuple[Array, Array, Array]],
+    solve: Callable[[Array], Array],
     theta: Array,
-    R: Array,
     scale: Array,
     penalty: Array,
-    weight: Array | None,
+    *,
     condition: float,
+    intercept: bool,
+    shares: tuple[int, float],
 ) -> tuple[Array, float, float] | None:
-    """θ, Σ w r² and trusted digits, by passes over the rows until the next correction would be rounding."""
-    n, q = len(X), len(scale)
-    p = X.shape[1]
-    per_weight = 1.0 if weight is None else n / float(weight.sum())
-    gram = R.T @ R / scale / scale[:, None]
+    """θ, Σ w r² and trusted digits, by passes over the rows until the next correction would be rounding.
+
+    `residuals(slopes, bias)` is a pass, `solve` multiplies by the inverse of half the Hessian times n, and `shares`
+    are n and Σ w.
+    """
+    q = len(scale)
+    p = q - int(intercept)
+    n, mass = shares
     for _ in range(MOST_PASSES):
-        bias = theta[p:] if p < q else None
-        squares, by_slope, by_bias = residual_pass(X, y[:, None], theta[None, :p], bias, weight)
-        downhill = np.concatenate([by_slope[0], by_bias]) if p < q else by_slope[0]
-        downhill = downhill * per_weight - penalty * (n / 2.0) * theta
-        delta = np.linalg.solve(gram, downhill / scale) / scale
+        squares, by_slope, by_bias = residuals(theta[None, :p], theta[p:] if intercept else None)
+        downhill = np.concatenate([by_slope[0], by_bias]) if intercept else by_slope[0]
+        delta = solve(downhill * (n / mass) - penalty * (n / 2.0) * theta)
         theta = theta + delta
         size = np.abs(theta * scale).max(initial=0.0)
         moved = float(np.abs(delta * scale).max(initial=0.0) / size) if size else 0.0

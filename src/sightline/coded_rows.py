@@ -1,0 +1,166 @@
+"""Rows of which categories are kept as codes: what a design matrix says, without its columns of zeros and ones."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .compiled import available
+
+__all__ = ["BLOCK", "Block", "CodedRows", "Indicators", "add_rows", "counted", "take_rows"]
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int32]
+BLOCK = 2**19  # rows at a time: tables of counts stay in the cache while a block is counted
+WORTH = 10**8  # rows times pairs of factors, from which loading machine code pays
+
+
+@dataclass(frozen=True)
+class Indicators:
+    """The indicator columns of one factor: `codes (n,)`, and for each code its column among p, -1 of one that has none
+    (the reference, or a label of no row).
+    """
+
+    codes: Any
+    columns: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows: the other columns `dense (m, d)` in the units of the data, and the codes of each factor, int32."""
+
+    first: int
+    last: int
+    dense: Array
+    codes: tuple[Codes, ...]
+
+    @property
+    def part(self) -> slice:
+        """Which rows they are."""
+        return slice(self.first, self.last)
+
+
+class CodedRows:
+    """A design matrix `(n, p)` in training coordinates, (x - `center`) / `scale`, of which blocks of rows are made when
+    they are asked for.
+
+    `places (d,)` are the columns that are no indicators; `dense(first, last)` makes these of some rows, in the units of
+    the data.
+
+    >>> codes = Indicators(np.array([0, 1, 2, 1]), np.array([-1, 0, 1]))
+    >>> X = CodedRows(4, 3, (codes,), np.array([2]), lambda a, b: np.arange(a, b, dtype=float)[:, None])
+    >>> X[1:3].tolist(), X.shape
+    ([[1.0, 0.0, 1.0], [0.0, 1.0, 2.0]], (4, 3))
+    """
+
+    dtype = np.dtype(np.float64)
+    ndim = 2
+
+    def __init__(
+        self, rows: int, columns: int, parts: tuple[Indicators, ...], places: NDArray[np.intp],
+        dense: Callable[[int, int], Array], *, center: Array | None = None, scale: Array | None = None,
+    ) -> None:  # fmt: skip
+        self.shape, self.parts, self.places, self.dense = (rows, columns), parts, places, dense
+        self.center = np.zeros(columns) if center is None else center
+        self.scale = np.ones(columns) if scale is None else scale
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def size(self) -> int:
+        """n p."""
+        return self.shape[0] * self.shape[1]
+
+    def __getitem__(self, rows: slice) -> Array:
+        """Rows that come one after the other, with all columns, `(m, p)`."""
+        first, last, _ = rows.indices(len(self))
+        block = self.block(first, max(first, last))
+        found = np.zeros((block.last - block.first, self.shape[1]))
+        found[:, self.places] = block.dense
+        for part, codes in zip(self.parts, block.codes, strict=True):
+            columns = part.columns[codes]
+            marked = np.flatnonzero(columns >= 0)
+            found[marked, columns[marked]] = 1.0
+        found -= self.center
+        found /= self.scale
+        return found
+
+    def block(self, first: int, last: int) -> Block:
+        """Some rows as they are kept."""
+        codes = tuple(np.asarray(part.codes[first:last], dtype=np.int32) for part in self.parts)
+        return Block(first, last, self.dense(first, last), codes)
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """First and last row of each block."""
+        for first in range(0, len(self), BLOCK):
+            yield first, min(first + BLOCK, len(self))
+
+    def placed(self, center: Array, scale: Array) -> CodedRows:
+        """The same rows in other coordinates."""
+        return CodedRows(*self.shape, self.parts, self.places, self.dense, center=center, scale=scale)
+
+    def scores(self, block: Block, slopes: Array, bias: Array | None) -> Array:
+        """x'w + b of each output, `(m, k)`, for `slopes (k, p)` and `bias (k,)`."""
+        units = slopes / self.scale
+        start = -units @ self.center
+        found = block.dense @ units[:, self.places].T
+        found += start if bias is None else start + bias
+        for part, codes in zip(self.parts, block.codes, strict=True):
+            table = np.where(part.columns >= 0, units[:, part.columns], 0.0).T
+            take_rows(codes, np.ascontiguousarray(table), found)
+        return found
+
+    def backward(self, block: Block, error: Array) -> Array:
+        """Σ error x' over the rows of a block, `(k, p)`, for `error (m, k)`."""
+        sums = np.zeros((error.shape[1], self.shape[1]))
+        sums[:, self.places] = error.T @ block.dense
+        for part, codes in zip(self.parts, block.codes, strict=True):
+            of_codes = add_rows(codes, error, len(part.columns))
+            kept = part.columns >= 0
+            sums[:, part.columns[kept]] = of_codes[kept].T
+        sums -= np.multiply.outer(error.sum(axis=0), self.center)
+        return np.asarray(sums / self.scale)
+
+
+def _by_machine(work: int) -> bool:
+    """Whether these sums are worth machine code."""
+    return available() and (work >= WORTH or "sightline.compiled.codes" in sys.modules)
+
+
+def counted(first: Codes, second: Codes, table: NDArray[Any], weight: Array | None, *, work: int) -> None:
+    """Add to `table (a, b)` how many rows, or what weight, have each pair of codes."""
+    if _by_machine(work):
+        from .compiled.codes import add_counts, add_shares
+
+        add_counts(first, second, table) if weight is None else add_shares(first, second, weight, table)
+        return
+    cells = first.astype(np.intp) * table.shape[1] + second
+    found = np.bincount(cells, weights=weight, minlength=table.size).reshape(table.shape)
+    table += found.astype(table.dtype)
+
+
+def add_rows(codes: Codes, values: Array, labels: int) -> Array:
+    """Σ of the `values (n, k)` of the rows that have each code, `(labels, k)`."""
+    if "sightline.compiled.codes" in sys.modules:
+        from .compiled.codes import add_rows as add
+
+        sums = np.zeros((labels, values.shape[1]))
+        add(codes, np.ascontiguousarray(values), sums)
+        return sums
+    return np.stack([np.bincount(codes, weights=v, minlength=labels) for v in values.T], axis=1)
+
+
+def take_rows(codes: Codes, table: Array, found: Array) -> None:
+    """Add to `found (n, k)` the row of `table (labels, k)` that each code names."""
+    if "sightline.compiled.codes" in sys.modules:
+        from .compiled.codes import take_rows as take
+
+        take(codes, table, found)
+    else:
+        found += table[codes]

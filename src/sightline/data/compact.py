@@ -1,0 +1,130 @@
+"""A design of many categories without its columns of zeros and ones: the codes of the table stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..coded_rows import CodedRows, Indicators
+from .categories import Categorical
+from .coding import Product
+from .encode import Encoding
+from .grammar import columns_of
+from .spread import Spread
+from .table import CodedColumn, Table
+
+__all__ = ["compact_rows", "compact_spread", "is_compact"]
+
+Array = NDArray[np.float64]
+BLOCK = 65_536  # rows
+
+
+class Blocks(Protocol):
+    """A table of which some rows at a time can be had."""
+
+    rows: int
+
+    def block(self, first: int, last: int, names: tuple[str, ...]) -> Table: ...
+
+
+def is_compact(encoding: Encoding, rows: int, most: float) -> bool:
+    """Whether the design of so many rows has more than `most` numbers, and most of them are indicators of categories."""
+    p = len(encoding.terms)
+    marked = sum(encoding.width(product) for product in encoding.products if _is_coded(encoding, product))
+    return rows * p > most and 2 * marked >= p and rows > p
+
+
+def _is_coded(encoding: Encoding, product: Product) -> bool:
+    return len(product.factors) == 1 and isinstance(encoding.factors[product.factors[0]], Categorical)
+
+
+def compact_rows(encoding: Encoding, table: Table) -> CodedRows:
+    """The design of these rows in the units of the data, indicators as codes."""
+    ends = np.cumsum([0, *map(encoding.width, encoding.products)])
+    parts, places, others = [], [], []
+    for product, (start, end) in zip(encoding.products, pairwise(ends), strict=True):
+        if _is_coded(encoding, product):
+            factor = encoding.factors[product.factors[0]]
+            assert isinstance(factor, Categorical)
+            parts.append(_indicators(factor, table, int(start), full=product.full[0]))
+        else:
+            places.append(np.arange(start, end))
+            others.append(product)
+    dense = _Dense(_some(encoding, others), table)
+    columns = np.concatenate(places) if places else np.empty(0, dtype=np.intp)
+    return CodedRows(table.rows, int(ends[-1]), tuple(parts), columns, dense)
+
+
+def _indicators(factor: Categorical, table: Table, first: int, *, full: bool) -> Indicators:
+    """The codes of a column as they are kept, where it has some; else the places of its levels."""
+    column = table[factor.column]
+    if isinstance(column, CodedColumn):
+        codes, places = column.codes, factor.places(column.labels)
+        if (places[column.present] < 0).any():
+            factor.codes(table)  # says where
+    else:
+        codes, places = factor.codes(table).astype(np.int32), np.arange(len(factor.levels))
+    skipped = int(not full)
+    return Indicators(codes, np.where(places >= skipped, first + places - skipped, -1))
+
+
+def _some(encoding: Encoding, products: list[Product]) -> Encoding:
+    """The encoding of these products alone."""
+    used = list(dict.fromkeys(place for product in products for place in product.factors))
+    moved = [replace(p, factors=tuple(used.index(place) for place in p.factors)) for p in products]
+    return replace(encoding, factors=tuple(encoding.factors[place] for place in used), products=tuple(moved))
+
+
+class _Dense:
+    """The columns that are no indicators, of some rows at a time."""
+
+    def __init__(self, encoding: Encoding, table: Table) -> None:
+        self.encoding, self.table = encoding, table
+        self.names = tuple(dict.fromkeys(name for f in encoding.factors for name in columns_of(f.expression)))
+
+    def __call__(self, first: int, last: int) -> Array:
+        return self.encoding.matrix(self.table.block(first, last, self.names))
+
+
+def compact_spread(X: CodedRows, weight: Array | None) -> Spread:
+    """Mean, spread and range of all columns `(p,)`: of indicators from how many rows have each code."""
+    others = Spread.merged(_dense_blocks(X, weight))
+    p, mass = X.shape[1], others.mass
+    values = {name: np.zeros(p) for name in ("first", "shift", "off", "squares", "low", "high")}
+    same = np.zeros(p, dtype=bool)
+    for name, array in values.items():
+        array[X.places] = getattr(others, name)
+    same[X.places] = others.same
+    for part in X.parts:
+        kept = part.columns >= 0
+        columns, count = part.columns[kept], _count(part, len(X), weight)[kept]
+        share = count / mass
+        values["off"][columns], values["squares"][columns] = share, count * (1.0 - share)
+        values["low"][columns], values["high"][columns] = share >= 1.0, count > 0
+        same[columns] = (count <= 0) | (share >= 1.0)
+        own = part.columns[part.codes[0]]
+        if own >= 0:
+            values["first"][own] = 1.0
+    return Spread(mass, same=same, **values)
+
+
+def _dense_blocks(X: CodedRows, weight: Array | None) -> Iterator[tuple[Array, Array | None]]:
+    for first in range(0, len(X), BLOCK):
+        last = min(first + BLOCK, len(X))
+        yield X.dense(first, last), None if weight is None else weight[first:last]
+
+
+def _count(part: Indicators, rows: int, weight: Array | None) -> Array:
+    """Σ w of the rows of each code."""
+    count = np.zeros(len(part.columns))
+    for first in range(0, rows, BLOCK):
+        some = slice(first, first + BLOCK)
+        count += np.bincount(
+            part.codes[some], weights=None if weight is None else weight[some], minlength=len(count)
+        )
+    return count
