@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "sightline"
 
 LAYERS = [
     ["errors", "words", "version", "double_double", "digits", "markup", "compiled"],
-    ["records", "rows", "settings", "given"],
+    ["records", "rows", "coded_rows", "settings", "given"],
     ["data", "linear", "stopping"],
     ["engines"],
     [
@@ -22,6 +22,7 @@ LAYERS = [
         "guards",
         "signals",
         "answer",
+        "coded_sums",
         "arrays",
         "parameters",
         "objectives",

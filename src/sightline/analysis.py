@@ -113,6 +113,11 @@ def training_rows(run: Subject) -> Rows:
     rows = run.training_rows()
     if rows is None:
         raise RunError("the rows of this run are gone or have changed: put the data file back, or fit again")
+    if rows.coded:
+        raise UsageError(
+            "this needs all columns as numbers, and the categories of this run are kept as codes: fit with a --memory "
+            "that holds the numbers"
+        )
     return rows
 
 

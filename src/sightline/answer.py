@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .coded_sums import coded_moments, coded_residual_pass
 from .data.design import Design
 from .digits import Digits
 from .double_double import PRECISION, Pair
@@ -17,9 +18,8 @@ from .linear.exact import EPS, Exact, least_squares
 from .linear.from_moments import least_squares_from_moments
 from .linear.from_triangle import least_squares_from_triangle
 from .linear.moments import Moments
-from .linear.of_codes import coded_moments, coded_residual_pass
 from .linear.refined import Refined, refined_least_squares, refined_ridge
-from .linear.wide import Triangle, least_squares_by_eigenvalues, least_squares_of_many_columns
+from .linear.wide import least_squares_by_eigenvalues, least_squares_of_many_columns
 from .rows import Rows
 
 __all__ = ["Answer", "Pairs", "answer", "estimable", "float64_digits", "independent", "moderate", "refinement"]

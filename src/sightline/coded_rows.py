@@ -17,6 +17,7 @@ __all__ = ["BLOCK", "Block", "CodedRows", "Indicators", "add_rows", "counted", "
 Array = NDArray[np.float64]
 Codes = NDArray[np.int32]
 BLOCK = 2**19  # rows at a time: tables of counts stay in the cache while a block is counted
+PART = 4096  # rows with all of their columns at a time
 WORTH = 10**8  # rows times pairs of factors, from which loading machine code pays
 
 
@@ -91,6 +92,15 @@ class CodedRows:
         found /= self.scale
         return found
 
+    def some(self, places: NDArray[np.intp]) -> Array:
+        """The rows at these places, in their order from the first on, with all columns."""
+        found = [np.zeros((0, self.shape[1]))]
+        for first in range(0, len(self), PART):
+            inside = places[(places >= first) & (places < first + PART)]
+            if len(inside):
+                found.append(self[int(inside[0]) : int(inside[-1]) + 1][inside - inside[0]])
+        return np.concatenate(found)
+
     def block(self, first: int, last: int) -> Block:
         """Some rows as they are kept."""
         codes = tuple(np.asarray(part.codes[first:last], dtype=np.int32) for part in self.parts)
@@ -104,6 +114,21 @@ class CodedRows:
     def placed(self, center: Array, scale: Array) -> CodedRows:
         """The same rows in other coordinates."""
         return CodedRows(*self.shape, self.parts, self.places, self.dense, center=center, scale=scale)
+
+    def longest(self) -> float:
+        """The largest x'x of a row."""
+        of_zero, of_one = (self.center / self.scale) ** 2, ((1.0 - self.center) / self.scale) ** 2
+        marked = np.setdiff1d(np.arange(self.shape[1]), self.places)
+        largest, d = 0.0, self.places
+        for first, last in self.blocks():
+            block = self.block(first, last)
+            square = (((block.dense - self.center[d]) / self.scale[d]) ** 2).sum(axis=1, keepdims=True)
+            square += of_zero[marked].sum()
+            for part, codes in zip(self.parts, block.codes, strict=True):
+                more = np.where(part.columns >= 0, (of_one - of_zero)[part.columns], 0.0)
+                take_rows(codes, more[:, None], square)
+            largest = max(largest, float(square.max(initial=0.0)))
+        return largest
 
     def scores(self, block: Block, slopes: Array, bias: Array | None) -> Array:
         """x'w + b of each output, `(m, k)`, for `slopes (k, p)` and `bias (k,)`."""

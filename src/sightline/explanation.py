@@ -70,6 +70,8 @@ def explain(run: Run, epoch: int = 1) -> Worked:
     """
     _check(run, epoch)
     prepared = prepared_again(run)
+    if prepared.rows.coded:
+        prepared.at_once("explain")
     job = Job.of(prepared, run.settings)
     for number in range(1, epoch):
         job.engine.run_epoch(number)

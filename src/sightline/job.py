@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import loop
+from .coded_rows import CodedRows
+from .coded_sums import coded_residual_pass
 from .engines.autograd import Autograd
 from .engines.base import Engine
 from .engines.choose import choose
@@ -260,6 +262,10 @@ def form_of(truth: Truth, rows: Rows) -> SquaredError | None:
         return None
     exact, weight, moments = truth.exact, row_shares(rows), truth.answer.moments
     at = (exact.weight[None, :], None if exact.bias is None else np.array([exact.bias]))
+    if isinstance(rows.X, CodedRows):
+        assert moments is not None
+        found = coded_residual_pass(rows.X, rows.y[:, None], *at, weight)
+        return SquaredError.at(at, found, moments.of_mass(float(len(rows))), count=len(rows))
     moments = moments if weight is None else None  # those of the answer are in the weights as given
     return SquaredError.of(rows.X, rows.y, intercept=exact.intercept, at=at, weight=weight, moments=moments)
 

@@ -9,6 +9,7 @@ from math import inf
 import numpy as np
 
 from .by_pieces import COPIES, Heard, is_too_large, prepare_by_pieces
+from .data.compact import MOST_INDICATORS
 from .data.design import Design
 from .data.formula import Formula, formula_for, parse
 from .data.sources import Source, open_source
@@ -23,8 +24,6 @@ from .settings import RunSettings, check_loss_options
 from .words import count
 
 __all__ = ["Prepared", "prepare", "prepare_for"]
-
-MOST_INDICATORS = 2**24  # numbers of a design, 128 MB, beyond which codes take less time too
 
 
 def prepare(

@@ -13,6 +13,8 @@ from .coded_rows import CodedRows
 
 __all__ = ["Rows", "row_number"]
 
+PICTURED = 2000  # rows
+
 
 def row_number(row: int) -> str:
     """Where a row from 0 stands in data without lines."""
@@ -54,6 +56,14 @@ class Rows:
     def on_disk(self) -> bool:
         """Whether they are read from a file, part by part."""
         return isinstance(self.X, np.memmap)
+
+    def pictured(self) -> Rows:
+        """What a picture of many points is drawn from: the rows, or of coded ones some, evenly spread."""
+        if not isinstance(self.X, CodedRows):
+            return self
+        places = np.arange(0, len(self), -(-len(self) // PICTURED))
+        weight = None if self.weight is None else self.weight[places]
+        return Rows(self.X.some(places), self.y[places], weight, place=lambda row: self.place(int(places[row])))
 
     @property
     def coded(self) -> bool:

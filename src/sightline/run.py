@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .account import Account, read_account, read_finished, readable
+from .data.compact import MOST_INDICATORS
 from .data.design import Design
 from .data.sources import open_source
 from .data.split import split
@@ -147,7 +148,7 @@ class Run(Account):
             names = dict.fromkeys([*self.design.target_columns, *self.design.columns])
             usable = usable_rows(table, names, weights=self.design.weights, cluster=self.design.cluster)
             table = split(usable, self.settings.validation, seed=self.settings.seed)[0].table
-        return self.design.rows(table)
+        return self.design.rows(table, most=MOST_INDICATORS if self.result["loss_name"] == "mse" else math.inf)
 
     def tidy(self, frame: str | None = None) -> Any:
         """The coefficients as columns: a dict of lists, or a DataFrame of `frame` ("pandas", "polars", "pyarrow").

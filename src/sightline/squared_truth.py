@@ -212,7 +212,7 @@ def _errors_of_many(design: Design, exact: Exact, geometry: Triangle) -> list[fl
     s = sigma(exact)
     assert s is not None
     slopes = np.sqrt(geometry.slope_variances * (exact.rows / exact.mass)) / design.scale
-    found = (s * slopes).tolist()
+    found: list[float | None] = (s * slopes).tolist()
     if not design.intercept:
         return found
     at_zero = np.append(-design.center / design.scale, 1.0)

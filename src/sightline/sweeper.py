@@ -100,6 +100,8 @@ class Sweeper:
         rates = read_rates(lr)
         chosen = _settings(settings, rates)
         prepared = prepare_for(chosen, data, formula, target=target)
+        if prepared.rows.coded:
+            prepared.at_once("a sweep")
         truth = truth_of(prepared, chosen)
         start = truth.layout.from_units(chosen.start)
         step = choose_step(chosen, truth, start)

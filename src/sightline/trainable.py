@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
+from .coded_rows import CodedRows
 from .data.disk import DiskArray, converted
+from .engines.coded import CodedLinear, coded_inputs
 from .engines.feeds import TensorFeed
 from .engines.losses import target_tensor, torch_loss
 from .engines.modules import linear_layer
@@ -36,6 +38,8 @@ def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, 
     k, p = layout.outputs, rows.X.shape[1]
     bias = start[k * p :] if layout.design.intercept else None
     module = linear_layer(start[: k * p].reshape(k, p), bias, dtype=settings.dtype)
+    if isinstance(rows.X, CodedRows):
+        module = CodedLinear.like(module, rows.X)
     optimizer = make_optimizer(settings.optimizer, _groups(module, settings), step.options)
     names = layout.names
     size = settings.batch_size or len(rows.y)
@@ -53,11 +57,14 @@ def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, 
     )
 
 
-def tensors(layout: Layout, settings: RunSettings, rows: Rows) -> tuple[Tensor, Tensor]:
+def tensors(layout: Layout, settings: RunSettings, rows: Rows) -> tuple[Any, Tensor]:
     """Rows and targets in the dtype of the run, the weights of the rows beside the targets."""
     dtype = getattr(torch, settings.dtype)
+    target = target_tensor(layout.loss, rows.y, row_shares(rows), dtype)
+    if isinstance(rows.X, CodedRows):
+        return coded_inputs(rows.X, dtype), target
     X = converted(rows.X, settings.dtype) if isinstance(rows.X, DiskArray) and rows.X.size else rows.X
-    return torch.from_numpy(X).to(dtype), target_tensor(layout.loss, rows.y, row_shares(rows), dtype)
+    return torch.from_numpy(X).to(dtype), target
 
 
 def _stepping(settings: RunSettings, optimizer: Optimizer, *, batches: int) -> Stepping:

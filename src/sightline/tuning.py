@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .coded_rows import CodedRows
 from .errors import UsageError
 from .linear.curvature import (
     LARGEST_MOMENTUM,
@@ -157,7 +158,10 @@ class _Rate:
 
     def _for_single_rows(self) -> tuple[float, float, bool, str]:
         X = self.truth.objective.loss.X
-        largest = float(np.einsum("ij,ij->i", X, X).max(initial=0.0)) + 1.0
+        if isinstance(X, CodedRows):
+            largest = X.longest() + 1.0
+        else:
+            largest = float(np.einsum("ij,ij->i", X, X).max(initial=0.0)) + 1.0
         lr = 1.0 / (_steepest(self.truth, self.start) * largest)
         return lr, self.momentum or 0.0, self.settings.nesterov, "auto: half of what is stable for every row"
 

@@ -18,10 +18,11 @@ from .grammar import columns_of
 from .spread import Spread
 from .table import CodedColumn, Table
 
-__all__ = ["compact_rows", "compact_spread", "is_compact"]
+__all__ = ["MOST_INDICATORS", "compact_rows", "compact_spread", "is_compact"]
 
 Array = NDArray[np.float64]
 BLOCK = 65_536  # rows
+MOST_INDICATORS = 2**24  # numbers of a design, 128 MB, beyond which codes take less time too
 
 
 class Blocks(Protocol):
@@ -33,7 +34,7 @@ class Blocks(Protocol):
 
 
 def is_compact(encoding: Encoding, rows: int, most: float) -> bool:
-    """Whether the design of so many rows has more than `most` numbers, and most of them are indicators of categories."""
+    """Whether the design of so many rows has more than `most` numbers, most of them indicators of categories."""
     p = len(encoding.terms)
     marked = sum(encoding.width(product) for product in encoding.products if _is_coded(encoding, product))
     return rows * p > most and 2 * marked >= p and rows > p
@@ -124,7 +125,5 @@ def _count(part: Indicators, rows: int, weight: Array | None) -> Array:
     count = np.zeros(len(part.columns))
     for first in range(0, rows, BLOCK):
         some = slice(first, first + BLOCK)
-        count += np.bincount(
-            part.codes[some], weights=None if weight is None else weight[some], minlength=len(count)
-        )
+        count += np.bincount(part.codes[some], weights=None if weight is None else weight[some], minlength=len(count))
     return count

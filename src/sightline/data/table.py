@@ -99,7 +99,7 @@ class CodedColumn(Column):
         return len(self.codes)
 
     @property
-    def values(self) -> NDArray[Any]:  # type: ignore[override]
+    def values(self) -> NDArray[Any]:
         """The text of each row, None where missing."""
         return np.array([*self.labels, None], dtype=object)[np.where(self.codes < 0, -1, self.codes)]
 

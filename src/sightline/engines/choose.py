@@ -15,6 +15,7 @@ from ..linear.moments import Moments
 from ..linear.squared_error import SquaredError
 from .autograd import Autograd
 from .base import Engine
+from .coded import CodedLinear
 from .feeds import TensorFeed
 from .kernels.engine import Kernel, is_long
 from .kernels.full_batch import FullBatch
@@ -122,6 +123,8 @@ def why_not_quadratic(problem: Problem) -> str:
 
 def why_not_kernel(problem: Problem) -> str:
     """What stands against the closed form of mini-batch steps, as a clause; empty where nothing does."""
+    if isinstance(problem.module, CodedLinear):
+        return "categories are kept as codes"
     if obstacle := _why_not_linear(problem) or _why_not_a_table(problem) or why_no_gradient(problem):
         return obstacle
     return _why_not_by_gradient(problem.optimizer) if problem.full_batch else why_no_steps(problem)
@@ -138,7 +141,7 @@ def _why_not_by_gradient(optimizer: optim.Optimizer) -> str:
 
 def _why_not_linear(problem: Problem) -> str:
     module = problem.module
-    if type(module) is not nn.Linear or "forward" in vars(module) or _has_hooks(module):
+    if type(module) not in (nn.Linear, CodedLinear) or "forward" in vars(module) or _has_hooks(module):
         return "the model is not a plain torch.nn.Linear"
     return "" if problem.autocast is None else "mixed precision is one of the forward pass"
 
@@ -146,6 +149,8 @@ def _why_not_linear(problem: Problem) -> str:
 def _why_not_a_table(problem: Problem) -> str:
     """Of rows and parameters that are not all in memory, numbers on the CPU, and trained."""
     module: Any = problem.module
+    if isinstance(module, CodedLinear):  # `trainable` has made it of such rows
+        return ""
     optimizer = problem.optimizer
     if not isinstance(problem.feed, TensorFeed) or not all(isinstance(t, Tensor) for t in problem.feed.whole()):
         return "the rows are not one tensor with one target"
@@ -190,5 +195,5 @@ def _pays(problem: Problem, epochs: int) -> bool:
     """The moments cost about p/50 epochs of the plain loop, and an epoch on them less than one on the rows if p <
     2n.
     """
-    n, p = problem.x.shape
+    n, p = problem.feed.rows, int(problem.module.in_features)  # type: ignore[arg-type]
     return p <= 2 * n + 10 and epochs * 50 >= p

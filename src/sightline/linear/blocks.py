@@ -118,11 +118,11 @@ def _run(rows: int, size: int, count: int) -> int:
 
 def _blas() -> list[Any]:
     """The BLAS libraries that are loaded: numpy's always, that of scipy's linear algebra once it is."""
-    return _libraries("scipy.linalg" in sys.modules)
+    return _libraries(("scipy.linalg" in sys.modules,))
 
 
 @cache
-def _libraries(of_scipy: bool) -> list[Any]:
+def _libraries(_loaded: tuple[bool, ...]) -> list[Any]:
     from threadpoolctl import ThreadpoolController
 
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)

@@ -64,7 +64,7 @@ class Curvature:
     @classmethod
     def of_ends(cls, high: float, low: float) -> Curvature:
         """Of the largest and the smallest eigenvalue alone, where all of them would take long; without directions."""
-        return cls(np.array([high, low]), np.zeros((0, 0)), 2)
+        return cls(np.array([high, low]), np.zeros((0, 0)), 2 if low < high else 1)
 
     @classmethod
     def of_products(cls, product: Callable[[Array], Array], q: int) -> Curvature:
@@ -222,7 +222,8 @@ def epochs_needed(
 
     Along each direction (xₜ, xₜ₋₁) is multiplied by [[1 + β - lr λ, -β], [1, 0]] each epoch, starting at rest.
     """
-    share = curvature.eigenvalues[: curvature.rank] / 2.0 * (curvature.directions[: curvature.rank] @ distance) ** 2
+    along = curvature.directions[: curvature.rank] @ distance if len(curvature.directions) else np.linalg.norm(distance)
+    share = curvature.eigenvalues[: curvature.rank] / 2.0 * along**2
     step = np.zeros((curvature.rank, 2, 2))
     step[:, 0, 0] = 1.0 + momentum - lr * curvature.eigenvalues[: curvature.rank]
     step[:, 0, 1], step[:, 1, 0] = -momentum, 1.0

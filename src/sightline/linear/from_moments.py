@@ -52,7 +52,7 @@ def least_squares_from_moments(
     condition = float(factor.singular[0] / factor.singular[-1]) if q else 1.0
     gram = R.T @ R / factor.scale / factor.scale[:, None]
     found = descend(
-        lambda *at: residual_pass(X, y[:, None], *at, weight),
+        lambda slopes, bias: residual_pass(X, y[:, None], slopes, bias, weight),
         lambda downhill: np.linalg.solve(gram, downhill / factor.scale) / factor.scale,
         start, factor.scale, penalty, condition=condition, intercept=intercept, shares=(n, mass),
     )  # fmt: skip

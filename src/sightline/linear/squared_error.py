@@ -63,14 +63,21 @@ class SquaredError:
         moments = Moments.of(X, y, weight) if moments is None else moments
         R = triangle(X, y, moments, weight) if is_steep(moments) else None
         slopes, bias = _minimum(moments, R, intercept) if at is None else at
-        by_target, gradient, ones = residual_pass(X, y, slopes, bias, weight)
-        squares = float(by_target.sum())
-        count = y.size
-        factor = float(count) if total else 1.0
-        scale = -2.0 * factor / count
         p = X.shape[1]
         root = None if R is None else R[:p, :p]
-        return cls(moments, slopes, bias, squares / count * factor, scale * gradient, scale * ones, factor, root)
+        found = residual_pass(X, y, slopes, bias, weight)
+        return cls.at((slopes, bias), found, moments, count=y.size, total=total, root=root)
+
+    @classmethod
+    def at(
+        cls, point: tuple[Array, Array | None], residuals: tuple[Array, Array, Array], moments: Moments, *, count: int,
+        total: bool = False, root: Array | None = None,
+    ) -> SquaredError:  # fmt: skip
+        """Expanded about that point, from Σ w r², Σ w r x' and Σ w r there, `count` elements in all."""
+        by_target, gradient, ones = residuals
+        factor = float(count) if total else 1.0
+        scale, squares = -2.0 * factor / count, float(by_target.sum())
+        return cls(moments, *point, squares / count * factor, scale * gradient, scale * ones, factor, root)
 
     def value(self, weight: Array, bias: Array | None) -> float:
         """L(θ)."""

@@ -25,7 +25,7 @@ CLOSE = 1e-5  # of the largest and the smallest singular value, relative
 
 @dataclass(frozen=True)
 class Triangle:
-    """The geometry of R = [[U, 0], [√n x̄', √n]] (without an intercept U alone) of full rank, from its factor U `(p, p)`.
+    """The geometry of R = [[U, 0], [√n x̄', √n]] (without an intercept U alone) of full rank, from U `(p, p)`.
 
     Solving with U tells variances; singular values and directions are found only when someone asks for all of them.
     """
@@ -35,7 +35,7 @@ class Triangle:
     root: float
 
     @cached_property
-    def R(self) -> Array:
+    def factor(self) -> Array:
         """The factor `(q, q)` of [X 1]."""
         p = len(self.upper)
         if self.mean is None:
@@ -49,13 +49,13 @@ class Triangle:
         """The lengths of the columns of R."""
         squares = np.einsum("ij,ij->j", self.upper, self.upper)
         if self.mean is None:
-            return np.asarray(np.sqrt(squares))
-        return np.sqrt(np.append(squares + (self.root * self.mean) ** 2, self.root**2))
+            return np.asarray(np.sqrt(squares), dtype=np.float64)
+        return np.asarray(np.sqrt(np.append(squares + (self.root * self.mean) ** 2, self.root**2)))
 
     @cached_property
     def spectrum(self) -> ScaledFactor:
         """All singular values and directions."""
-        return scaled_svd(self.R, len(self.scale), None)
+        return scaled_svd(self.factor, len(self.scale), None)
 
     @property
     def singular(self) -> Array:
@@ -69,6 +69,7 @@ class Triangle:
 
     def condition(self, rank: int) -> float:
         """The condition number of R with columns of one length."""
+        del rank  # it is full
         high, low = self.extremes
         return float(np.sqrt(high / low))
 
@@ -115,6 +116,7 @@ class Triangle:
 
     def half(self, combination: Array, rank: int) -> Array:
         """v = R'⁻¹ c, so that v'v = c'(R'R)⁻¹c."""
+        del rank
         if self.mean is None:
             return _solved(self.upper, combination, transposed=True)
         p = len(self.upper)
@@ -123,6 +125,7 @@ class Triangle:
 
     def back(self, v: Array, rank: int) -> Array:
         """R⁻¹ v."""
+        del rank
         if self.mean is None:
             return _solved(self.upper, v, transposed=False)
         p = len(self.upper)
@@ -187,7 +190,7 @@ def least_squares_of_many_columns(
         return None
     theta, rss, digits = found
     sums, q = sums_at(m, rss, weight, intercept=intercept), len(theta)
-    exact = put_together(theta, geometry.R, geometry, sums, rank=q, intercept=intercept, penalty=penalty, rows=n)
+    exact = put_together(theta, geometry.factor, geometry, sums, rank=q, intercept=intercept, penalty=penalty, rows=n)
     return exact, digits
 
 

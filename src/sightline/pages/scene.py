@@ -102,7 +102,7 @@ def stand_of(job: Job) -> Standpoint:
     """From where the page of a fit looks at it."""
     engine = {"name": job.engine_name, "reason": job.reason}
     frozen_at = job.freeze.epoch if job.freeze else None
-    return Standpoint(job.truth, job.prepared.rows, job.settings, job.step, job.evidence, engine, frozen_at)
+    return Standpoint(job.truth, job.prepared.rows.pictured(), job.settings, job.step, job.evidence, engine, frozen_at)
 
 
 def _job(

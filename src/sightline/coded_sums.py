@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..coded_rows import Block, CodedRows, Indicators, add_rows, counted
-from .blocks import workers
-from .moments import Moments
+from .coded_rows import Block, CodedRows, Indicators, add_rows, counted
+from .linear.blocks import workers
+from .linear.moments import Moments
 
 __all__ = ["coded_moments", "coded_residual_pass"]
 
