@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import sightline
-from sightline import by_pieces, streaming
+from sightline import by_pieces, coded_rows, trainable
 from sightline.data import disk, parquet, slices, stored
 from sightline.errors import DataError, UsageError
 from sightline.linear.exact import least_squares
@@ -24,15 +24,12 @@ from .cli.conftest import cli as cli
 ROWS = 900
 
 
-@pytest.fixture(params=[(700, 7), (5_000, 100), (2**24, 65_536)], ids=["tiny", "small", "usual"])
+@pytest.fixture(params=[(700, 7), (5_000, 100), (2**24, coded_rows.UNIT)], ids=["tiny", "small", "usual"])
 def sizes(request, monkeypatch):
     """Bytes of a piece and rows of a block."""
     piece, block = request.param
     monkeypatch.setattr(slices, "PIECE", piece)
-    for module in (stored, streaming):
-        monkeypatch.setattr(module, "BLOCK", block)
-    monkeypatch.setattr(stored.StoredTable.blocks, "__defaults__", (block,))
-    monkeypatch.setattr(slices.pieces_of_text, "__kwdefaults__", {"size": piece, "threads": 2})
+    monkeypatch.setattr(coded_rows, "UNIT", block)
 
 
 def write(path, *, late="late", end="\n", delimiter=",", quoted=True):
@@ -120,8 +117,8 @@ def test_mini_batches_are_those_of_rows_in_memory(sizes, tmp_path, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_numbers_on_the_disk_stay_there(tmp_path, dtype):
     rows = np.arange(200_000.0).reshape(-1, 2)
-    rows.tofile(tmp_path / "rows.bin")
-    found = disk.converted(disk.disk_array(tmp_path / "rows.bin", np.float64, rows.shape), dtype)
+    blocks = (rows[first : first + 7000] for first in range(0, len(rows), 7000))
+    found = disk.written(blocks, tmp_path / "rows.bin", dtype, rows.shape)
     assert isinstance(found, disk.DiskArray)
     np.testing.assert_array_equal(found, rows.astype(dtype))
     part = found[65_000:66_000]
@@ -285,7 +282,7 @@ def test_rows_that_are_of_no_use(sizes, tmp_path):
 
 @pytest.mark.parametrize("what", ["grows", "shrinks", "goes"])
 def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, what):
-    monkeypatch.setattr(slices.pieces_of_text, "__kwdefaults__", {"size": 2000, "threads": 2})
+    monkeypatch.setattr(slices, "PIECE", 2000)
     path = write(tmp_path / "d.csv")
     chosen = sightline.settings.RunSettings(memory=1)
     done = []
@@ -313,14 +310,15 @@ def test_a_disk_without_room(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(stored._Writer, "_write", full)
         assert "cannot be written to" in said(path, "y ~ x")
-    monkeypatch.setattr(streaming.shutil, "disk_usage", lambda _: type("usage", (), {"free": 1000})())
-    assert "are free: make room there, or let TMPDIR name another folder" in said(path, "y ~ x")
+    monkeypatch.setattr(trainable.shutil, "disk_usage", lambda _: type("usage", (), {"free": 1000})())
+    with pytest.raises(DataError, match="are free: make room there, or let TMPDIR name another folder"):
+        sightline.fit(path, "y ~ x", memory=1, batch_size=10, epochs=1, output=False)
 
 
 def test_when_a_file_is_read_piece_by_piece(tmp_path, monkeypatch):
     path = write(tmp_path / "d.csv")
     used = []
-    monkeypatch.setattr(by_pieces, "store", lambda *a, **k: used.append(1) or stored.store(*a, **k))
+    monkeypatch.setattr(by_pieces, "Store", lambda *a: used.append(1) or stored.Store(*a))
     sightline.solve(path, "y ~ x")
     sightline.solve(path, "y ~ x", memory="1 GB")
     assert not used
@@ -339,7 +337,7 @@ def test_memory_limit_is_half_of_the_machine():
 
 
 def test_the_command_goes_on_from_its_folder(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(slices.pieces_of_text, "__kwdefaults__", {"size": 5000, "threads": 2})
+    monkeypatch.setattr(slices, "PIECE", 5000)
     path = write(tmp_path / "d.csv")
     call = ["fit", path, "y ~ x + group", "--memory", "1kB", "--epochs", 20, "--json", "--output", tmp_path / "runs"]
     code, out, _ = cli(*call)
@@ -362,7 +360,7 @@ def test_the_command_goes_on_from_its_folder(cli, tmp_path, monkeypatch):
 CHILD = """
 import sys, json
 from sightline.data import slices
-slices.pieces_of_text.__kwdefaults__['size'] = 2**21  # of which both files have many
+slices.PIECE = 2**21  # of which both files have many
 import numpy, torch, duckdb, sightline, sightline.solution, scipy.special, scipy.linalg
 def own():
     return {k: int(v.split()[0]) for k, v in (line.split(':') for line in open('/proc/self/status')) if k == 'VmHWM'}['VmHWM']

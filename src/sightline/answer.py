@@ -14,6 +14,7 @@ from .coded_sums import coded_moments, coded_residual_pass
 from .data.design import Design
 from .digits import Digits
 from .double_double import PRECISION, Pair
+from .linear.curvature import MOST_PARAMETERS
 from .linear.exact import EPS, Exact, least_squares
 from .linear.from_moments import least_squares_from_moments
 from .linear.from_triangle import least_squares_from_triangle
@@ -26,6 +27,7 @@ __all__ = ["Answer", "Pairs", "answer", "estimable", "float64_digits", "independ
 
 Array = NDArray[np.float64]
 Pairs = Callable[[], tuple[Pair, Pair]]  # the columns (n, p) and the target (n,), as they were typed
+MANY_COLUMNS = 500  # from which on all singular values take longer than the answer
 MANY = 20_000_000  # rows times columns squared: from here on moments pay
 STEEP = 1e5  # condition number from which float64 loses digits that people look at
 ENTRIES, STEEP_ENTRIES = 1_000_000, 5_000_000  # rows times columns whose coefficients are refined: about 1 µs each
@@ -53,12 +55,10 @@ def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array) -> A
     """Take the path that these rows ask for: moments where they are many, double-double where they are few or steep."""
     n, q = len(rows), len(design.terms)
     if rows.coded:
-        return _from_codes(design, rows, penalty)
-    found = _from_moments(design, rows, penalty) if rows.on_disk or are_many(n, q) else None
+        return _from_blocks(design, rows, penalty)
+    found = _from_moments(design, rows, penalty) if are_many(n, q) else None
     if found is not None:
         return found
-    if rows.on_disk:
-        return _from_triangle(design, rows, penalty)
     exact = _by_qr(design, rows, penalty)
     worth, variances = refinement(n, q, exact.condition)
     if pairs is not None and worth:
@@ -117,33 +117,36 @@ def _from_moments(design: Design, rows: Rows, penalty: Array) -> Answer | None:
     return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "moments", reason, moments)
 
 
-def _from_codes(design: Design, rows: Rows, penalty: Array) -> Answer:
-    """Categories are counted, and no column of theirs is ever made."""
-    X: Any = rows.X
-    y, weight = rows.y[:, None], rows.weight
+def _from_blocks(design: Design, rows: Rows, penalty: Array) -> Answer:
+    """Rows that come in blocks: categories are counted, and no column of theirs is ever made, but for columns so nearly
+    collinear that only their triangular factor tells them apart.
+    """
+    X, y, weight = rows.blocks, rows.y[:, None], rows.weight
     moments = coded_moments(X, y, weight)
 
     def residuals(slopes: Array, bias: Array | None) -> tuple[Array, Array, Array]:
         return coded_residual_pass(X, y, slopes, bias, weight)
 
+    q = len(design.terms)
     asked: dict[str, Any] = {
-        "rows": len(y), "intercept": design.intercept, "weight": weight,
-        "penalty": np.broadcast_to(penalty, len(design.terms)),
+        "rows": len(y), "intercept": design.intercept, "weight": weight, "penalty": np.broadcast_to(penalty, q),
     }  # fmt: skip
-    found = least_squares_of_many_columns(moments, residuals, **asked)
+    path, how = ("counts", "counts of categories in") if X.parts else ("moments", "centered moments of")
+    if q <= MANY_COLUMNS:
+        found = least_squares_from_moments(
+            X, rows.y, moments, intercept=design.intercept, weight=weight, weight_decay=penalty, residuals=residuals
+        )
+    else:
+        found = least_squares_of_many_columns(moments, residuals, **asked)
+    if found is None and q <= MOST_PARAMETERS:
+        exact = least_squares_from_triangle(
+            X, rows.y, intercept=design.intercept, weight=weight, weight_decay=penalty, noise=design.rounding,
+            moments=moments, residuals=residuals,
+        )  # fmt: skip
+        found, path, how = (exact, float64_digits(exact)), "QR by blocks", "triangular factor merged from blocks of"
     exact, digits = found or least_squares_by_eigenvalues(moments, residuals, **asked)
-    reason = f"counts of categories in {len(y):,} rows, refined by passes over them; κ {exact.condition:.3g}"
-    return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "counts", reason, moments)
-
-
-def _from_triangle(design: Design, rows: Rows, penalty: Array) -> Answer:
-    exact = least_squares_from_triangle(
-        rows.X, rows.y, intercept=design.intercept, weight=rows.weight, weight_decay=penalty, noise=design.rounding
-    )
-    reason = f"triangular factor of {len(rows):,} rows, merged from blocks, refined by passes; κ {exact.condition:.3g}"
-    return Answer(
-        exact, tuple(design.in_units(exact.theta).tolist()), None, float64_digits(exact), "QR by blocks", reason
-    )
+    reason = f"{how} {len(y):,} rows, refined by passes over them; κ {exact.condition:.3g}"
+    return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, path, reason, moments)
 
 
 def _refined(

@@ -14,14 +14,14 @@ from .data.basis import Basis
 from .data.design import Design
 from .data.formula import Formula
 from .data.sources import Source
-from .data.stored import store
+from .data.stored import Store, StoredTable, Wanted
 from .data.target import class_labels
 from .data.transforms import Numeric
-from .data.usable import refuse_decimal_commas
+from .data.usable import refuse_decimal_commas, refuse_empty, refuse_few, refuse_no_weight
 from .errors import DataError, UsageError, shown
 from .prepared import Prepared
 from .settings import RunSettings
-from .streaming import learn, rows_of
+from .streaming import rows_of, sample_of
 
 __all__ = ["Heard", "is_too_large", "memory_limit", "prepare_by_pieces"]
 
@@ -73,9 +73,9 @@ def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, he
         if heard is not None:
             heard(rows, end, before.st_size)
 
-    pieces, fingerprint = source.pieces(names)
+    wanted = Wanted(names, tuple(parsed.columns), settings.weights, _coded(parsed))
     try:
-        table = store(source.name, names, pieces, folder, fingerprint=fingerprint, heard=progress)
+        table = Store(source.name, source.pieces, wanted, folder).fill(progress)
     except OSError as error:
         free = shutil.disk_usage(folder).free / 1e9
         raise DataError(
@@ -86,24 +86,41 @@ def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, he
         _check_unchanged(path, source.name, before)
         raise
     _check_unchanged(path, source.name, before)
-    learned = learn(table, parsed, settings.weights)
+    _refuse_useless(table, settings.weights)
+    sample = sample_of(table)
     for name in parsed.columns:
-        refuse_decimal_commas(learned.sample, name)
+        refuse_decimal_commas(sample, name)
     assert parsed.response is not None
-    classes, loss = class_labels(parsed.response, learned.sample, settings.loss)
+    classes, loss = class_labels(parsed.response, sample, settings.loss)
     if classes or loss != "mse":
         raise UsageError(
             f"{source.name} is read piece by piece, which is for least squares, and the loss is {loss}: "
             "give a larger --memory to read it at once"
         )
-    design = Design.learn(parsed, learned.sample, standardize=settings.standardize)
+    design = Design.learn(parsed, sample, standardize=settings.standardize)
     _refuse_factors(source, design)
-    design, rows = rows_of(learned, replace(design, weights=settings.weights), folder)
+    design, rows = rows_of(table, replace(design, weights=settings.weights), folder)
     rows = replace(rows, place=_Kept(rows.place, holder))
     return Prepared(
-        design, rows, learned.missing, source.name, source.label or source.name, len(parsed.columns), path,
-        table.fingerprint, learned.sample, learned.zero_weight, loss, None, pieces=True,
+        design, rows, table.missing, source.name, source.label or source.name, len(parsed.columns), path,
+        table.fingerprint, sample, table.zero_weight, loss, None, pieces=True,
     )  # fmt: skip
+
+
+def _coded(formula: Formula) -> frozenset[str]:
+    """The columns whose numbers may be labels."""
+    assert formula.response is not None
+    factors = [factor for term in formula.terms for factor in term]
+    names = (name for factor in factors if factor.function == "C" for name in factor.columns)
+    return frozenset((*formula.response.columns, *names))
+
+
+def _refuse_useless(table: StoredTable, weights: str | None) -> None:
+    """Rows of which none, or one, is of use."""
+    refuse_empty(table.source, table.rows + table.missing.rows + table.zero_weight, table.missing)
+    if weights and not table.rows:
+        raise refuse_no_weight(table.source, weights)
+    refuse_few(table.source, table.rows, table.missing.rows, table.zero_weight)
 
 
 @dataclass(frozen=True)

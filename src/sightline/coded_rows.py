@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,10 @@ __all__ = ["BLOCK", "Block", "CodedRows", "Indicators", "add_rows", "counted", "
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int32]
-BLOCK = 2**19  # rows at a time: tables of counts stay in the cache while a block is counted
+BLOCK = 2**19  # rows at a time at most: tables of counts stay in the cache while a block is counted
+UNIT = 3072 * 32  # rows of a unit at most, as many as whole branches of the sums of moments have
+SMALLEST = 3072
+NUMBERS = 2**21  # of a unit, 16 MB
 PART = 4096  # rows with all of their columns at a time
 WORTH = 10**8  # rows times pairs of factors, from which loading machine code pays
 
@@ -50,6 +55,8 @@ class CodedRows:
     """A design matrix `(n, p)` in training coordinates, (x - `center`) / `scale`, of which blocks of rows are made when
     they are asked for.
 
+    Rows that come from the disk have a `folder` there.
+
     `places (d,)` are the columns that are no indicators; `dense(first, last)` makes these of some rows, in the units of
     the data.
 
@@ -65,7 +72,9 @@ class CodedRows:
     def __init__(
         self, rows: int, columns: int, parts: tuple[Indicators, ...], places: NDArray[np.intp],
         dense: Callable[[int, int], Array], *, center: Array | None = None, scale: Array | None = None,
+        folder: Path | None = None,
     ) -> None:  # fmt: skip
+        self.folder = folder
         self.shape, self.parts, self.places, self.dense = (rows, columns), parts, places, dense
         self.center = np.zeros(columns) if center is None else center
         self.scale = np.ones(columns) if scale is None else scale
@@ -106,24 +115,35 @@ class CodedRows:
         codes = tuple(np.asarray(part.codes[first:last], dtype=np.int32) for part in self.parts)
         return Block(first, last, self.dense(first, last), codes)
 
-    def blocks(self) -> Iterator[tuple[int, int]]:
-        """First and last row of each block."""
-        for first in range(0, len(self), BLOCK):
-            yield first, min(first + BLOCK, len(self))
+    def blocks(self, leaf: int = 1) -> Iterator[tuple[int, int]]:
+        """First and last row of each block: units, several at a time in memory; or whole leaves of so many rows."""
+        size = self.unit * (1 if self.folder else max(1, BLOCK // self.unit))
+        size = -(-size // leaf) * leaf
+        for first in range(0, len(self), size):
+            yield first, min(first + size, len(self))
+
+    @property
+    def unit(self) -> int:
+        """Rows whose numbers are added up by themselves; it depends on the number of columns alone."""
+        size = UNIT
+        while size > SMALLEST and size * (len(self.places) + len(self.parts) + 2) > NUMBERS:
+            size //= 2
+        return size
 
     def placed(self, center: Array, scale: Array) -> CodedRows:
         """The same rows in other coordinates."""
-        return CodedRows(*self.shape, self.parts, self.places, self.dense, center=center, scale=scale)
+        return CodedRows(
+            *self.shape, self.parts, self.places, self.dense, center=center, scale=scale, folder=self.folder
+        )  # fmt: skip
 
     def longest(self) -> float:
         """The largest x'x of a row."""
         of_zero, of_one = (self.center / self.scale) ** 2, ((1.0 - self.center) / self.scale) ** 2
-        marked = np.setdiff1d(np.arange(self.shape[1]), self.places)
-        largest, d = 0.0, self.places
+        largest = 0.0
         for first, last in self.blocks():
             block = self.block(first, last)
-            square = (((block.dense - self.center[d]) / self.scale[d]) ** 2).sum(axis=1, keepdims=True)
-            square += of_zero[marked].sum()
+            square = (self.numbers(block) ** 2).sum(axis=1, keepdims=True)
+            square += of_zero[self.marked].sum()
             for part, codes in zip(self.parts, block.codes, strict=True):
                 more = np.where(part.columns >= 0, (of_one - of_zero)[part.columns], 0.0)
                 take_rows(codes, more[:, None], square)
@@ -132,25 +152,39 @@ class CodedRows:
 
     def scores(self, block: Block, slopes: Array, bias: Array | None) -> Array:
         """x'w + b of each output, `(m, k)`, for `slopes (k, p)` and `bias (k,)`."""
+        found = self.numbers(block) @ slopes[:, self.places].T
+        if bias is not None:
+            found += bias
+        if not self.parts:
+            return np.asarray(found)
         units = slopes / self.scale
-        start = -units @ self.center
-        found = block.dense @ units[:, self.places].T
-        found += start if bias is None else start + bias
+        found -= units[:, self.marked] @ self.center[self.marked]
         for part, codes in zip(self.parts, block.codes, strict=True):
             table = np.where(part.columns >= 0, units[:, part.columns], 0.0).T
             take_rows(codes, np.ascontiguousarray(table), found)
-        return found
+        return np.asarray(found)
+
+    def numbers(self, block: Block) -> Array:
+        """The columns of a block that are no indicators, in training coordinates."""
+        return (block.dense - self.center[self.places]) / self.scale[self.places]
+
+    @cached_property
+    def marked(self) -> NDArray[np.intp]:
+        """The columns that are indicators."""
+        return np.setdiff1d(np.arange(self.shape[1]), self.places)
 
     def backward(self, block: Block, error: Array) -> Array:
         """Σ error x' over the rows of a block, `(k, p)`, for `error (m, k)`."""
         sums = np.zeros((error.shape[1], self.shape[1]))
-        sums[:, self.places] = error.T @ block.dense
         for part, codes in zip(self.parts, block.codes, strict=True):
             of_codes = add_rows(codes, error, len(part.columns))
             kept = part.columns >= 0
             sums[:, part.columns[kept]] = of_codes[kept].T
-        sums -= np.multiply.outer(error.sum(axis=0), self.center)
-        return np.asarray(sums / self.scale)
+        if self.parts:
+            sums -= np.multiply.outer(error.sum(axis=0), self.center)
+            sums /= self.scale
+        sums[:, self.places] = error.T @ self.numbers(block)
+        return sums
 
 
 def _by_machine(work: int) -> bool:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .coded_rows import Block, CodedRows, Indicators, add_rows, counted
-from .linear.blocks import workers
+from .data.ahead import ahead
+from .linear.blocks import block_rows, one_blas_thread, workers
 from .linear.moments import Moments
 
 __all__ = ["coded_moments", "coded_residual_pass"]
 
 Array = NDArray[np.float64]
-LEAF = 2**16  # rows whose numbers are multiplied at a time
+HEAD = 64  # rows from whose mean sums are counted
 
 
 def coded_moments(X: CodedRows, y: Array, weight: Array | None = None) -> Moments:
@@ -29,21 +31,34 @@ def coded_moments(X: CodedRows, y: Array, weight: Array | None = None) -> Moment
     >>> coded_moments(X, np.array([[1.0], [2.0], [3.0]])).xx.round(12).tolist()
     [[0.666666666667]]
     """
+    if not X.parts:
+        return _dense_moments(X, y, weight)
     sums = _Sums(X, y, weight)
     with ThreadPoolExecutor(workers()) as pool:
         for first, last in X.blocks():
-            block = X.block(first, last)
-            jobs = [pool.submit(sums.pair, block, k) for k in reversed(range(len(sums.pairs)))]
-            values = sums.values(block)  # meanwhile
-            jobs += [pool.submit(sums.rows, block, i, values) for i in range(len(sums.sizes))]
-            sums.numbers(block)
-            for job in jobs:
-                job.result()
+            sums.add(X.block(first, last), pool)
     return sums.moments()
 
 
+def _dense_moments(X: CodedRows, y: Array, weight: Array | None) -> Moments:
+    """From blocks with all columns, cut as `Moments.of` cuts rows in memory, to the same bits."""
+    size = block_rows(X.shape[1])
+
+    def leaves(ends: tuple[int, int]) -> list[Moments]:
+        rows, part = X[slice(*ends)], slice(*ends)
+        target, w = y[part], None if weight is None else weight[part]
+        cuts = [slice(i, i + size) for i in range(0, len(rows), size)]
+        return [Moments.leaf(rows[cut], target[cut], None if w is None else w[cut]) for cut in cuts]
+
+    with one_blas_thread(), closing(ahead(leaves, X.blocks(size), workers())) as parts:
+        return Moments.merged(leaf for part in parts for leaf in part)
+
+
 class _Sums:
-    """What is added up over blocks: counts of pairs, sums of the numbers by code, moments of the numbers."""
+    """What is added up over blocks: counts of pairs, sums of the numbers by code, moments of the numbers.
+
+    Sums that round are made of `X.unit` rows each, so that their bits do not depend on the blocks.
+    """
 
     def __init__(self, X: CodedRows, y: Array, weight: Array | None) -> None:
         self.X, self.y, self.weight = X, y, weight
@@ -52,45 +67,52 @@ class _Sums:
         self.work = len(X) * max(len(self.pairs), 1)
         kind = np.uint32 if weight is None and len(X) < 2**32 else np.float64
         self.tables = [np.zeros((self.sizes[i], self.sizes[j]), kind) for i, j in self.pairs]
-        head = X.dense(0, min(len(X), 64))
-        self.shift = np.concatenate([head.mean(axis=0), y[:64].mean(axis=0), [0.0]])
+        head = min(len(X), HEAD)
+        self.shift = np.concatenate([X.dense(0, head).mean(axis=0), y[:head].mean(axis=0), [0.0]])
         self.by_code = [np.zeros((size, len(self.shift))) for size in self.sizes]
         self.own: list[Moments] = []
 
-    def values(self, block: Block) -> Array:
-        """The numbers of a block beside its codes: columns, targets and 1, less the shift, times the weight."""
-        found = np.empty((len(block.dense), len(self.shift)))
+    def add(self, block: Block, pool: Executor) -> None:
+        """A block, of which no two jobs touch the same sums."""
+        y, weight = self.y[block.part], None if self.weight is None else self.weight[block.part]
+        jobs = [pool.submit(self._pair, block, weight, k) for k in reversed(range(len(self.pairs)))]
+        values = self._values(block, y, weight)  # meanwhile
+        jobs += [pool.submit(self._rows, block.codes[i], values, i) for i in range(len(self.sizes))]
+        for part in self._units(len(y)):
+            w = None if weight is None else weight[part]
+            self.own.append(Moments.leaf(block.dense[part], y[part], w))
+        for job in jobs:
+            job.result()
+
+    def _units(self, rows: int) -> list[slice]:
+        return [slice(first, first + self.X.unit) for first in range(0, rows, self.X.unit)]
+
+    def _values(self, block: Block, y: Array, weight: Array | None) -> Array:
+        """Columns, targets and 1 less their shift, times the weight."""
+        found = np.empty((len(y), len(self.shift)))
         d = block.dense.shape[1]
         np.subtract(block.dense, self.shift[:d], out=found[:, :d])
-        np.subtract(self.y[block.part], self.shift[d:-1], out=found[:, d:-1])
+        np.subtract(y, self.shift[d:-1], out=found[:, d:-1])
         found[:, -1] = 1.0
-        if self.weight is not None:
-            found *= self.weight[block.part, None]
+        if weight is not None:
+            found *= weight[:, None]
         return found
 
-    def pair(self, block: Block, k: int) -> None:
-        """Count the rows of two factors; no two jobs touch the same table."""
+    def _pair(self, block: Block, weight: Array | None, k: int) -> None:
         i, j = self.pairs[k]
-        weight = None if self.weight is None else self.weight[block.part]
-        counted(block.codes[i], block.codes[j], self.tables[k], weight, work=self.work)
+        for part in self._units(len(block.codes[i])) if weight is not None else [slice(None)]:
+            w = None if weight is None else weight[part]
+            counted(block.codes[i][part], block.codes[j][part], self.tables[k], w, work=self.work)
 
-    def rows(self, block: Block, i: int, values: Array) -> None:
-        """Add the numbers of the rows of each code."""
-        self.by_code[i] += add_rows(block.codes[i], values, self.sizes[i])
-
-    def numbers(self, block: Block) -> None:
-        """The moments of the numbers themselves."""
-        y = self.y[block.part]
-        for first in range(0, len(y), LEAF):
-            part = slice(first, first + LEAF)
-            weight = None if self.weight is None else self.weight[block.part][part]
-            self.own.append(Moments.leaf(block.dense[part], y[part], weight))
+    def _rows(self, codes: NDArray[np.int32], values: Array, i: int) -> None:
+        for part in self._units(len(values)):
+            self.by_code[i] += add_rows(codes[part], values[part], self.sizes[i])
 
     def moments(self) -> Moments:
         """All of it, in training coordinates."""
         own, X, d = Moments.merged(self.own), self.X, len(self.X.places)
         p, mass = X.shape[1], own.n
-        mean, xx, xy = np.zeros(p), np.zeros((p, p)), np.zeros((p, self.y.shape[1]))
+        mean, xx, xy = np.zeros(p), np.zeros((p, p)), np.zeros((p, len(own.y_mean)))
         means = np.concatenate([own.x_mean, own.y_mean]) - self.shift[:-1]
         mean[X.places] = own.x_mean
         xx[np.ix_(X.places, X.places)], xy[X.places] = own.xx / np.multiply.outer(*[X.scale[X.places]] * 2), own.xy
@@ -139,7 +161,9 @@ def coded_residual_pass(
         weighted = r if weight is None else r * weight[block.part, None]
         return np.einsum("ij,ij->j", weighted, r), X.backward(block, weighted), weighted.sum(axis=0)
 
-    with ThreadPoolExecutor(workers()) as pool:
-        found = list(pool.map(leaf, X.blocks()))
-    squares, gradient, ones = (sum(part[i] for part in found[1:]) + found[0][i] for i in range(3))
+    parts = ahead(leaf, X.blocks(), workers())
+    with closing(parts):
+        squares, gradient, ones = next(parts)
+        for one in parts:
+            squares, gradient, ones = squares + one[0], gradient + one[1], ones + one[2]
     return squares, gradient, ones

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import loop
-from .coded_rows import CodedRows
-from .coded_sums import coded_residual_pass
+from .coded_sums import coded_moments, coded_residual_pass
 from .engines.autograd import Autograd
 from .engines.base import Engine
 from .engines.choose import choose
@@ -24,9 +23,11 @@ from .engines.losses import torch_loss
 from .engines.problem import Problem
 from .engines.quadratic import Quadratic
 from .evidence import Evidence
-from .linear.curvature import epochs_per_digit
+from .linear.curvature import MOST_PARAMETERS, epochs_per_digit
 from .linear.exact import EPS
+from .linear.moments import Moments
 from .linear.squared_error import SquaredError
+from .linear.triangle import is_steep, triangle
 from .objectives import row_shares
 from .outcome import outcome
 from .prepared import Prepared
@@ -262,12 +263,20 @@ def form_of(truth: Truth, rows: Rows) -> SquaredError | None:
         return None
     exact, weight, moments = truth.exact, row_shares(rows), truth.answer.moments
     at = (exact.weight[None, :], None if exact.bias is None else np.array([exact.bias]))
-    if isinstance(rows.X, CodedRows):
-        assert moments is not None
-        found = coded_residual_pass(rows.X, rows.y[:, None], *at, weight)
-        return SquaredError.at(at, found, moments.of_mass(float(len(rows))), count=len(rows))
     moments = moments if weight is None else None  # those of the answer are in the weights as given
+    if rows.coded:
+        return _form_of_blocks(rows, at, weight, moments)
     return SquaredError.of(rows.X, rows.y, intercept=exact.intercept, at=at, weight=weight, moments=moments)
+
+
+def _form_of_blocks(
+    rows: Rows, at: tuple[Array, Array | None], weight: Array | None, moments: Moments | None
+) -> SquaredError:
+    X, y = rows.blocks, rows.y[:, None]
+    moments, p = moments or coded_moments(X, y, weight), X.shape[1]
+    steep = p <= MOST_PARAMETERS and is_steep(moments)
+    root = triangle(rows.X, y, moments, weight)[:p, :p] if steep else None
+    return SquaredError.at(at, coded_residual_pass(X, y, *at, weight), moments, count=len(rows), root=root)
 
 
 def _forecast_epochs(settings: RunSettings, engine: Engine, size: int) -> int:

@@ -42,14 +42,14 @@ class Prepared:
 
     def at_once(self, what: str) -> None:
         """Refuse what needs more of the rows than blocks, where they are on the disk, or than codes of categories."""
+        if self.pieces:
+            raise UsageError(
+                f"{what} needs all rows at once, and {self.name} was read piece by piece: give a larger --memory"
+            )
         if self.rows.coded:
             raise UsageError(
                 f"{what} needs all columns as numbers, and the categories of {self.name} are kept as codes: give a "
                 "--memory that holds the numbers"
-            )
-        if self.pieces:
-            raise UsageError(
-                f"{what} needs all rows at once, and {self.name} was read piece by piece: give a larger --memory"
             )
 
     def pairs(self) -> tuple[Pair, Pair]:

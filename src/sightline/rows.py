@@ -54,8 +54,8 @@ class Rows:
 
     @property
     def on_disk(self) -> bool:
-        """Whether they are read from a file, part by part."""
-        return isinstance(self.X, np.memmap)
+        """Whether they are read from the disk, part by part."""
+        return isinstance(self.X, CodedRows) and self.X.folder is not None
 
     def pictured(self) -> Rows:
         """What a picture of many points is drawn from: the rows, or of coded ones some, evenly spread."""
@@ -66,6 +66,12 @@ class Rows:
         return Rows(self.X.some(places), self.y[places], weight, place=lambda row: self.place(int(places[row])))
 
     @property
+    def blocks(self) -> CodedRows:
+        """The design matrix of rows that come in blocks."""
+        assert isinstance(self.X, CodedRows)
+        return self.X
+
+    @property
     def coded(self) -> bool:
-        """Whether categories are kept as codes: then `X` is `CodedRows`."""
+        """Whether they come in blocks, with categories as codes: then `X` is `CodedRows`."""
         return isinstance(self.X, CodedRows)

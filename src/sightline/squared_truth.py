@@ -31,7 +31,6 @@ from .words import count
 __all__ = ["SquaredTruth"]
 
 Array = NDArray[np.float64]
-MOST_DIRECTIONS = 500  # parameters from which on all eigenvalues take longer than the answer
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ class SquaredTruth:
 def _curvature(exact: Exact) -> Curvature:
     """Of all directions, or of very many columns the steepest and the flattest alone."""
     geometry = exact.geometry
-    if isinstance(geometry, Triangle) and len(exact.theta) > MOST_DIRECTIONS:
+    if isinstance(geometry, Triangle):
         return Curvature.of_ends(*geometry.curvature(exact.rows))
     return Curvature.of(exact.R, rows=exact.rows, rank=exact.rank)
 

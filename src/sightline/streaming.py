@@ -1,10 +1,9 @@
-"""Rows that are too many for memory: the file is read once, piece by piece, into numbers on the disk."""
+"""Rows that are too many for memory: what their numbers on the disk tell in one pass."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,198 +11,109 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .data.categories import MOST_CODED
-from .data.design import Design, check_finite, check_size
+from .coded_rows import Block, CodedRows
+from .data.ahead import ahead
+from .data.compact import MOST_INDICATORS, compact_rows, is_compact, refuse_infinite, spread_of
+from .data.design import Design, check_size
 from .data.disk import disk_array
-from .data.formula import Formula
+from .data.finite import check_finite
 from .data.spread import Spread
-from .data.stored import BLOCK, StoredTable
-from .data.table import Column, Table
-from .data.usable import Missing, complete, refuse_empty, refuse_few, refuse_no_weight, weights_of
-from .errors import DataError
+from .data.stored import StoredTable
+from .data.table import CodedColumn, Column, Table
 from .rows import Rows
 
-__all__ = ["Learned", "learn", "rows_of"]
+__all__ = ["rows_of", "sample_of"]
 
 Array = NDArray[np.float64]
 SEEN = 4096  # rows that stand for all where an encoding is learned, besides every category
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What a first look at all rows tells: which of them are of use, and a small table with all that an encoding
-    learns from: some of these rows, and every category of a column.
+def sample_of(table: StoredTable) -> Table:
+    """A small table with all that an encoding learns from: some rows, and then the first of them again with every label
+    of each column in turn.
     """
-
-    table: StoredTable
-    names: tuple[str, ...]
-    weights: str | None
-    kept: int
-    missing: Missing
-    zero_weight: int
-    used_names: tuple[str, ...]
-    before: tuple[int, ...]
-    sample: Table
-
-    def used(self, first: int, last: int) -> Table:
-        """Those of these rows that are of use."""
-        block = self.table.block(first, last, self.names)
-        return block.take(kept(block, self.used_names, self.weights)[0])
+    seen = min(table.rows, SEEN)
+    head = table.block(0, seen)
+    more = max((len(labels) for labels in _labels(table).values()), default=0)
+    columns = {name: _with_labels(head[name], table, more) for name in table.columns}
+    return Table(table.source, columns, seen + more, head.place, table.fingerprint)
 
 
-def learn(table: StoredTable, formula: Formula, weights: str | None) -> Learned:
-    """One pass over the columns."""
-    names = tuple(dict.fromkeys([*formula.columns, *([weights] if weights else [])]))
-    coded = _coded(formula)
-    sums = _Look(table, names, coded, formula.columns, weights)
-    for first, last in table.blocks():
-        sums.add(table.block(first, last, names))
-    return sums.learned()
+def _labels(table: StoredTable) -> dict[str, tuple[object, ...]]:
+    texts = {name: column.labels for name, column in table.columns.items() if column.labels is not None}
+    return {**table.numbers, **texts}
 
 
-def _coded(formula: Formula) -> set[str]:
-    """The columns whose numbers may be labels."""
-    assert formula.response is not None
-    factors = [factor for term in formula.terms for factor in term]
-    return {*formula.response.columns, *(name for f in factors if f.function == "C" for name in f.columns)}
+def _with_labels(head: Column, table: StoredTable, more: int) -> Column:
+    """So many rows more, with the labels of the column in turn, or with its first value."""
+    if isinstance(head, CodedColumn):
+        return CodedColumn(head.name, np.append(head.codes, np.arange(more) % len(head.labels)), head.labels)
+    numbers = table.numbers.get(head.name) or (head.values[0],)
+    return Column(head.name, np.append(head.values, np.resize(numbers, more)), head.kind)
+
+
+def rows_of(table: StoredTable, design: Design, folder: Path) -> tuple[Design, Rows]:
+    """The design with centers and scales of all rows, and the rows in these: one pass, which also writes targets and
+    weights.
+    """
+    X = compact_rows(design.encoding, table, codes=is_compact(design.encoding, table.rows, MOST_INDICATORS))
+    X.folder = folder
+    paths = {"target": folder / "target.bin", "weight": folder / "weight.bin"}
+    with ExitStack() as stack:
+        files = [stack.enter_context(open(path, "wb")) for path in paths.values()]
+        look = _Look(X, table, design, files)
+        parts = stack.enter_context(closing(ahead(look.read, X.blocks())))
+        spread = Spread.merged(look.kept(parts))
+    design = design.spread_over(spread_of(X, spread, look.counts), _exact(X), table.source)
+    X = X.placed(design.center, design.scale)
+    n = table.rows
+    return design, Rows(
+        X,  # type: ignore[arg-type]
+        disk_array(paths["target"], np.float64, (n,)),
+        disk_array(paths["weight"], np.float64, (n,)) if design.weights else None,
+        place=table.place,
+    )
+
+
+def _exact(X: CodedRows) -> NDArray[np.bool_]:
+    """Numbers on the disk are doubles: no column of them is known beyond that."""
+    exact = np.ones(X.shape[1], dtype=bool)
+    exact[X.places] = False
+    return exact
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A block of rows with its targets and weights."""
+
+    block: Block
+    y: Array
+    weight: Array | None
 
 
 class _Look:
-    """What the blocks of a table tell, one after the other."""
+    """One pass over the rows."""
 
-    def __init__(
-        self, table: StoredTable, names: tuple[str, ...], coded: set[str], used: Sequence[str], weights: str | None
-    ) -> None:
-        self.table, self.names, self.used, self.weights = table, names, used, weights
-        self._labels: dict[str, set[float] | set[str]] = {
-            n: set() for n in names if n in coded or table.columns[n].labels is not None
-        }
-        self._before, self._by_column, self._missing, self._zero = [0], dict.fromkeys(used, 0), 0, 0
-        self._rows: list[Table] = []
-        self._seen = 0
+    def __init__(self, X: CodedRows, table: StoredTable, design: Design, files: Sequence[BinaryIO]) -> None:
+        self.X, self.table, self.design, self.files = X, table, design, files
+        self.names = (*design.target_columns, *((design.weights,) if design.weights else ()))
+        self.counts = [np.zeros(len(part.columns)) for part in X.parts]
 
-    def add(self, block: Table) -> None:
-        """The next block."""
-        keep, missing, zero = kept(block, self.used, self.weights)
-        for name, count in missing.by_column.items():
-            self._by_column[name] += count
-        self._missing, self._zero = self._missing + missing.rows, self._zero + zero
-        self._before.append(self._before[-1] + int(keep.sum()))
-        some = block.take(keep)
-        if self._seen < SEEN and some.rows:
-            head = np.arange(some.rows) < SEEN - self._seen
-            self._rows.append(some.take(head))
-            self._seen += int(head.sum())
-        for name, labels in self._labels.items():
-            if len(labels) <= MOST_CODED:
-                labels |= set(some[name].values.tolist() if some[name].kind == "text" else np.unique(some[name].values))
+    def read(self, ends: tuple[int, int]) -> _Part:
+        """A block from the disk."""
+        block, named = self.X.block(*ends), self.table.block(*ends, self.names)
+        refuse_infinite(self.X, block.first, block.dense)
+        y = self.design.encoding.response(named)
+        check_finite(y[:, None], (self.design.target,), named)
+        check_size(np.array([np.abs(y).max(initial=0.0)]), (self.design.target,), self.table.source, squares=True)
+        return _Part(block, y, None if self.design.weights is None else named[self.design.weights].values)
 
-    def learned(self) -> Learned:
-        """All of it."""
-        source, rows = self.table.source, self.table.rows
-        missing = Missing(self._missing, {name: n for name, n in self._by_column.items() if n})
-        refuse_empty(source, rows, missing)
-        kept_in_all = self._before[-1]
-        if self.weights and not kept_in_all:
-            raise refuse_no_weight(source, self.weights)
-        refuse_few(source, kept_in_all, missing.rows, self._zero)
-        return Learned(
-            self.table, self.names, self.weights, kept_in_all, missing, self._zero, tuple(self.used),
-            tuple(self._before), self._sample(),
-        )  # fmt: skip
-
-    def _sample(self) -> Table:
-        """Some rows, and then the first of them again with every label of each column in turn."""
-        more = max((len(labels) for labels in self._labels.values()), default=0)
-        columns = {}
-        for name in self.names:
-            kind = self._rows[0][name].kind
-            own = np.concatenate([part[name].values for part in self._rows])
-            labels = sorted(self._labels.get(name, ()))
-            added = [labels[i % len(labels)] if labels else own[0] for i in range(more)]
-            values = np.concatenate([own, np.array(added, dtype=own.dtype)]) if more else own
-            columns[name] = Column(name, values, kind)
-        return Table(self.table.source, columns, self._seen + more, self._place, self.table.fingerprint)
-
-    def _place(self, row: int) -> str:
-        """Where a row of the sample stands; those that only bring labels stand nowhere."""
-        for part in self._rows:
-            if row < part.rows:
-                return part.place(row)
-            row -= part.rows
-        return "among its rows"
-
-
-def kept(block: Table, used: Sequence[str], weights: str | None) -> tuple[NDArray[np.bool_], Missing, int]:
-    """The rows of a block that are of use, what they miss, and how many of the complete ones weigh nothing."""
-    keep, by_column = complete(block, used)
-    missing = Missing(int((~keep).sum()), by_column)
-    if weights is None:
-        return keep, missing, 0
-    weight = np.zeros(block.rows)
-    weight[keep] = weights_of(block.take(keep), weights)
-    return keep & (weight > 0), missing, int((keep & (weight == 0)).sum())
-
-
-def rows_of(learned: Learned, design: Design, folder: Path) -> tuple[Design, Rows]:
-    """The rows in training coordinates, written into files of `folder`; and the design with means, deviations and
-    ranges of all rows in place of those of some.
-    """
-    n, p = learned.kept, len(design.encoding.terms)
-    needed, free = 8 * n * (p + 1 + bool(learned.weights)), shutil.disk_usage(folder).free
-    if needed > 0.9 * free:
-        raise DataError(
-            f"the rows of {learned.table.source} take {needed / 1e9:,.1f} GB on the disk of {folder}, of which "
-            f"{free / 1e9:,.1f} GB are free: make room there, or let TMPDIR name another folder"
-        )
-    paths = {name: folder / f"{name}.bin" for name in ("rows", "target", "weight")}
-    with ExitStack() as stack:
-        files = [stack.enter_context(open(path, "wb")) for path in paths.values()]
-        spread, exact = _encode(learned, design, files)
-    design = design.spread_over(spread, exact, learned.table.source)
-    with open(paths["rows"], "r+b") as rows:
-        for first in range(0, n, BLOCK):
-            size = min(BLOCK, n - first)
-            block = np.fromfile(paths["rows"], count=size * p, offset=8 * first * p).reshape(size, p)
-            rows.write(((block - design.center) / design.scale).data)
-    return design, Rows(
-        disk_array(paths["rows"], np.float64, (n, p)), disk_array(paths["target"], np.float64, (n,)),
-        disk_array(paths["weight"], np.float64, (n,)) if learned.weights else None, place=_Place(learned),
-    )  # fmt: skip
-
-
-def _encode(learned: Learned, design: Design, files: Sequence[BinaryIO]) -> tuple[Spread, NDArray[np.bool_]]:
-    """Write columns, targets and weights of all rows that are of use; their spread, and which columns are exact."""
-    encoding, table = design.encoding, learned.table
-    exact = np.ones(len(encoding.terms), dtype=bool)
-
-    def parts() -> Iterator[tuple[Array, Array | None]]:
-        for first, last in table.blocks():
-            block = learned.used(first, last)
-            if not block.rows:
-                continue
-            X, y = encoding.matrix(block), encoding.response(block)
-            check_finite(X, encoding.terms, block)
-            check_finite(y[:, None], (design.target,), block)
-            check_size(np.array([np.abs(y).max(initial=0.0)]), (design.target,), table.source, squares=True)
-            exact[:] &= encoding.exact(block)
-            weight = None if learned.weights is None else block[learned.weights].values
-            for file, values in zip(files, (X, y, weight), strict=True):
+    def kept(self, parts: Iterator[_Part]) -> Iterator[tuple[Array, Array | None]]:
+        """Write targets and weights, count codes; the numbers are for their spread."""
+        for part in parts:
+            for file, values in zip(self.files, (part.y, part.weight), strict=True):
                 if values is not None:
                     file.write(np.ascontiguousarray(values).data)
-            yield X, weight
-
-    return Spread.merged(parts()), exact
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the rows that are of use stand in the file."""
-
-    learned: Learned
-
-    def __call__(self, row: int) -> str:
-        before = self.learned.before
-        block = int(np.searchsorted(before, row, side="right")) - 1
-        first, last = block * BLOCK, min((block + 1) * BLOCK, self.learned.table.rows)
-        return self.learned.used(first, last).place(row - before[block])
+            for count, codes in zip(self.counts, part.block.codes, strict=True):
+                count += np.bincount(codes, weights=part.weight, minlength=len(count))
+            yield part.block.dense, part.weight

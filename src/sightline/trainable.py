@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from .coded_rows import CodedRows
-from .data.disk import DiskArray, converted
+from .data.ahead import ahead
+from .data.disk import written
 from .engines.coded import CodedLinear, coded_inputs
 from .engines.feeds import TensorFeed
 from .engines.losses import target_tensor, torch_loss
@@ -20,7 +23,7 @@ from .engines.optimizers import make_optimizer
 from .engines.problem import SIZE_LIMIT, Problem
 from .engines.schedules import make_schedule
 from .engines.stepping import Stepping
-from .errors import UsageError
+from .errors import DataError, UsageError
 from .objectives import row_shares
 from .parameters import Layout
 from .rows import Rows
@@ -31,6 +34,7 @@ __all__ = ["make_problem", "tensors", "theta_of"]
 
 Array = NDArray[np.float64]
 NO_DECAY = ("lbfgs", "rprop")
+MOST_WRITTEN = 512  # columns of rows on the disk that are all written for the training
 
 
 def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, start: Array) -> Problem:
@@ -38,8 +42,8 @@ def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, 
     k, p = layout.outputs, rows.X.shape[1]
     bias = start[k * p :] if layout.design.intercept else None
     module = linear_layer(start[: k * p].reshape(k, p), bias, dtype=settings.dtype)
-    if isinstance(rows.X, CodedRows):
-        module = CodedLinear.like(module, rows.X)
+    if _takes_codes(rows):
+        module = CodedLinear.like(module, rows.blocks)
     optimizer = make_optimizer(settings.optimizer, _groups(module, settings), step.options)
     names = layout.names
     size = settings.batch_size or len(rows.y)
@@ -61,10 +65,30 @@ def tensors(layout: Layout, settings: RunSettings, rows: Rows) -> tuple[Any, Ten
     """Rows and targets in the dtype of the run, the weights of the rows beside the targets."""
     dtype = getattr(torch, settings.dtype)
     target = target_tensor(layout.loss, rows.y, row_shares(rows), dtype)
-    if isinstance(rows.X, CodedRows):
-        return coded_inputs(rows.X, dtype), target
-    X = converted(rows.X, settings.dtype) if isinstance(rows.X, DiskArray) and rows.X.size else rows.X
-    return torch.from_numpy(X).to(dtype), target
+    if _takes_codes(rows):
+        return coded_inputs(rows.blocks, dtype), target
+    return torch.from_numpy(_numbers(rows.X, settings.dtype)).to(dtype), target
+
+
+def _takes_codes(rows: Rows) -> bool:
+    """Whether the model is given the codes: always in memory; of the disk where there are very many columns."""
+    return isinstance(rows.X, CodedRows) and (rows.X.folder is None or rows.X.shape[1] > MOST_WRITTEN)
+
+
+def _numbers(X: Any, dtype: str) -> Any:
+    """All columns; those of rows on the disk in a file there."""
+    if not isinstance(X, CodedRows):
+        return X
+    assert X.folder is not None
+    needed, free = X.size * np.dtype(dtype).itemsize, shutil.disk_usage(X.folder).free
+    if needed > 0.9 * free:
+        raise DataError(
+            f"training on these rows takes {needed / 1e9:,.1f} GB on the disk of {X.folder}, of which "
+            f"{free / 1e9:,.1f} GB are free: make room there, or let TMPDIR name another folder"
+        )
+    blocks = ahead(lambda ends: X[slice(*ends)].astype(dtype), X.blocks())
+    with closing(blocks):
+        return written(blocks, X.folder / f"rows.{dtype}", dtype, X.shape)
 
 
 def _stepping(settings: RunSettings, optimizer: Optimizer, *, batches: int) -> Stepping:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +14,20 @@ from ..coded_rows import CodedRows, Indicators
 from .categories import Categorical
 from .coding import Product
 from .encode import Encoding
+from .finite import check_finite
 from .grammar import columns_of
 from .spread import Spread
+from .stored import StoredTable, stored_codes
 from .table import CodedColumn, Table
 
-__all__ = ["MOST_INDICATORS", "compact_rows", "compact_spread", "is_compact"]
+__all__ = ["MOST_INDICATORS", "compact_rows", "compact_spread", "is_compact", "refuse_infinite", "spread_of"]
 
 Array = NDArray[np.float64]
 BLOCK = 65_536  # rows
 MOST_INDICATORS = 2**24  # numbers of a design, 128 MB, beyond which codes take less time too
 
 
-class Blocks(Protocol):
-    """A table of which some rows at a time can be had."""
-
-    rows: int
-
-    def block(self, first: int, last: int, names: tuple[str, ...]) -> Table: ...
+Blocks = Table | StoredTable
 
 
 def is_compact(encoding: Encoding, rows: int, most: float) -> bool:
@@ -44,12 +41,12 @@ def _is_coded(encoding: Encoding, product: Product) -> bool:
     return len(product.factors) == 1 and isinstance(encoding.factors[product.factors[0]], Categorical)
 
 
-def compact_rows(encoding: Encoding, table: Table) -> CodedRows:
-    """The design of these rows in the units of the data, indicators as codes."""
+def compact_rows(encoding: Encoding, table: Blocks, *, codes: bool = True) -> CodedRows:
+    """The design of these rows in the units of the data, indicators as codes unless they are few."""
     ends = np.cumsum([0, *map(encoding.width, encoding.products)])
     parts, places, others = [], [], []
     for product, (start, end) in zip(encoding.products, pairwise(ends), strict=True):
-        if _is_coded(encoding, product):
+        if codes and _is_coded(encoding, product):
             factor = encoding.factors[product.factors[0]]
             assert isinstance(factor, Categorical)
             parts.append(_indicators(factor, table, int(start), full=product.full[0]))
@@ -61,8 +58,11 @@ def compact_rows(encoding: Encoding, table: Table) -> CodedRows:
     return CodedRows(table.rows, int(ends[-1]), tuple(parts), columns, dense)
 
 
-def _indicators(factor: Categorical, table: Table, first: int, *, full: bool) -> Indicators:
+def _indicators(factor: Categorical, table: Blocks, first: int, *, full: bool) -> Indicators:
     """The codes of a column as they are kept, where it has some; else the places of its levels."""
+    if isinstance(table, StoredTable):
+        stored, labels = stored_codes(table, factor.column)
+        return _placed(stored, factor.places(labels), first, full=full)
     column = table[factor.column]
     if isinstance(column, CodedColumn):
         codes, places = column.codes, factor.places(column.labels)
@@ -70,6 +70,11 @@ def _indicators(factor: Categorical, table: Table, first: int, *, full: bool) ->
             factor.codes(table)  # says where
     else:
         codes, places = factor.codes(table).astype(np.int32), np.arange(len(factor.levels))
+    return _placed(codes, places, first, full=full)
+
+
+def _placed(codes: Any, places: NDArray[np.intp], first: int, *, full: bool) -> Indicators:
+    """The columns of the levels, of which the first has none unless the coding is full."""
     skipped = int(not full)
     return Indicators(codes, np.where(places >= skipped, first + places - skipped, -1))
 
@@ -84,31 +89,39 @@ def _some(encoding: Encoding, products: list[Product]) -> Encoding:
 class _Dense:
     """The columns that are no indicators, of some rows at a time."""
 
-    def __init__(self, encoding: Encoding, table: Table) -> None:
+    def __init__(self, encoding: Encoding, table: Blocks) -> None:
         self.encoding, self.table = encoding, table
         self.names = tuple(dict.fromkeys(name for f in encoding.factors for name in columns_of(f.expression)))
 
     def __call__(self, first: int, last: int) -> Array:
         return self.encoding.matrix(self.table.block(first, last, self.names))
 
+    def refuse_infinite(self, first: int, block: Array) -> None:
+        """Refuse numbers that are not finite, with their place in the file."""
+        check_finite(block, self.encoding.terms, self.table.block(first, first + len(block), self.names))
+
 
 def compact_spread(X: CodedRows, weight: Array | None) -> Spread:
     """Mean, spread and range of all columns `(p,)`: of indicators from how many rows have each code."""
-    others = Spread.merged(_dense_blocks(X, weight))
+    return spread_of(X, Spread.merged(_dense_blocks(X, weight)), [_count(part, len(X), weight) for part in X.parts])
+
+
+def spread_of(X: CodedRows, others: Spread, counts: Sequence[Array]) -> Spread:
+    """That of all columns, from that of the others and the weight of the rows of each code."""
     p, mass = X.shape[1], others.mass
     values = {name: np.zeros(p) for name in ("first", "shift", "off", "squares", "low", "high")}
     same = np.zeros(p, dtype=bool)
     for name, array in values.items():
         array[X.places] = getattr(others, name)
     same[X.places] = others.same
-    for part in X.parts:
+    for part, of_code in zip(X.parts, counts, strict=True):
         kept = part.columns >= 0
-        columns, count = part.columns[kept], _count(part, len(X), weight)[kept]
+        columns, count = part.columns[kept], of_code[kept]
         share = count / mass
         values["off"][columns], values["squares"][columns] = share, count * (1.0 - share)
         values["low"][columns], values["high"][columns] = share >= 1.0, count > 0
         same[columns] = (count <= 0) | (share >= 1.0)
-        own = part.columns[part.codes[0]]
+        own = part.columns[int(part.codes[0:1][0])]
         if own >= 0:
             values["first"][own] = 1.0
     return Spread(mass, same=same, **values)
@@ -117,7 +130,15 @@ def compact_spread(X: CodedRows, weight: Array | None) -> Spread:
 def _dense_blocks(X: CodedRows, weight: Array | None) -> Iterator[tuple[Array, Array | None]]:
     for first in range(0, len(X), BLOCK):
         last = min(first + BLOCK, len(X))
-        yield X.dense(first, last), None if weight is None else weight[first:last]
+        block = X.dense(first, last)
+        refuse_infinite(X, first, block)
+        yield block, None if weight is None else weight[first:last]
+
+
+def refuse_infinite(X: CodedRows, first: int, block: Array) -> None:
+    """Refuse numbers of these rows that are not finite."""
+    if isinstance(X.dense, _Dense) and not np.isfinite(block).all():
+        X.dense.refuse_infinite(first, block)
 
 
 def _count(part: Indicators, rows: int, weight: Array | None) -> Array:

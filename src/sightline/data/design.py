@@ -14,6 +14,7 @@ from ..errors import DataError, RunError, UsageError, nearest, shown
 from ..rows import Rows
 from .compact import compact_rows, compact_spread, is_compact
 from .encode import Encoding
+from .finite import check_finite
 from .formula import Formula
 from .spread import Spread
 from .table import Table
@@ -263,18 +264,6 @@ def _center_and_scale(
         mean, deviation = np.zeros(p), 1.0 / unit
     center = np.where(constant & intercept, X[0], mean * unit)
     return center, np.where(constant, 1.0, deviation * unit), constant
-
-
-def check_finite(X: Array, terms: Iterable[str], table: Table) -> None:
-    """Refuse a number that is not finite, with its place."""
-    if np.isfinite(X).all():
-        return
-    row, column = np.argwhere(~np.isfinite(X))[0]
-    name = list(terms)[column]
-    raise DataError(
-        f"{table.source} {table.place(int(row))}, column {shown(name, quote=False)}: the value is "
-        f"{X[row, column]:g}, not a finite number; correct it or remove the row"
-    )
 
 
 def check_size(largest: Array, terms: Iterable[str], source: str, *, squares: bool) -> None:

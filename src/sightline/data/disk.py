@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DiskArray", "converted", "disk_array"]
-
-BLOCK = 65_536  # rows
+__all__ = ["DiskArray", "disk_array", "written"]
 
 
 class DiskArray(np.memmap[Any, Any]):
@@ -44,12 +43,9 @@ def disk_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> DiskArray:
     return found
 
 
-def converted(array: DiskArray, dtype: Any) -> DiskArray:
-    """The same numbers in another dtype, in a file beside its own; itself where they have that dtype."""
-    if array.dtype == dtype:
-        return array
-    path = Path(str(array.filename)).with_suffix(f".{np.dtype(dtype).name}")
+def written(blocks: Iterable[NDArray[Any]], path: Path, dtype: Any, shape: tuple[int, ...]) -> DiskArray:
+    """The rows of these blocks one after the other in such a file, in another dtype."""
     with open(path, "wb") as file, np.errstate(over="ignore"):  # infinite there it is in memory too
-        for first in range(0, len(array), BLOCK):
-            file.write(array[first : first + BLOCK].astype(dtype).data)
-    return disk_array(path, dtype, array.shape)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype=dtype).data)
+    return disk_array(path, dtype, shape)

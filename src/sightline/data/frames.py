@@ -13,7 +13,7 @@ from ..errors import DataError, shown
 from .columns import Opened, cell_text, first_line, objects_column, refuse_twice, table_of, wrong_shape, wrong_type
 from .table import CodedColumn, Column, Table
 
-__all__ = ["open_frame", "open_mapping", "open_relation", "read_frame"]
+__all__ = ["coded_column", "open_frame", "open_mapping", "open_relation", "read_frame"]
 
 NUMBERS = re.compile(r"u?(tiny|small|big|huge)?int(eger)?|float|double|decimal|bignum|varint|sqlnull|null")
 
@@ -65,7 +65,7 @@ def _series(source: str, name: str, series: Any) -> Column:
     if series.dtype.is_numeric() and (values := series.to_numpy()).dtype != object:
         return Column(name, np.asarray(values, dtype=float), "number")
     if series.dtype in (nw.Categorical, nw.Enum):
-        coded = _coded(name, series.to_native())
+        coded = coded_column(name, series.to_native())
         if coded is not None:
             return coded
         cells = (cell_text(source, name, row, cell) for row, cell in enumerate(series.to_list()))
@@ -75,10 +75,10 @@ def _series(source: str, name: str, series: Any) -> Column:
     raise wrong_type(source, name, str(series.dtype))
 
 
-def _coded(name: str, series: Any) -> CodedColumn | None:
+def coded_column(name: str, series: Any) -> CodedColumn | None:
     """Categories of text as they are kept by pandas and polars; None of others, and of a column without a value."""
     library = type(series).__module__.partition(".")[0]
-    if library == "pandas":
+    if library == "pandas" and hasattr(series, "cat") and hasattr(series.dtype, "categories"):
         codes, labels = series.cat.codes.to_numpy(), series.cat.categories.tolist()
     elif library == "polars":
         import polars as pl

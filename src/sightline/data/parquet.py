@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import DataError
 from .columns import Opened, first_line
 from .frames import open_relation
-from .slices import Piece, Pieces, pieces_of_rows
+from .plain_rows import read_plain_rows
+from .slices import RowPieces
 from .table import Table
 from .text_files import path_pattern
 
@@ -19,7 +18,7 @@ __all__ = ["open_parquet"]
 ROWS = 122_880  # at a time: a group of rows, where DuckDB has written the file
 
 
-def open_parquet(path: str, name: str) -> tuple[Opened, tuple[Pieces, Callable[[], float]]]:
+def open_parquet(path: str, name: str) -> tuple[Opened, RowPieces]:
     """The names of its columns and what reads them; and the same piece by piece, with how many rows there are."""
     import duckdb
 
@@ -38,13 +37,16 @@ def open_parquet(path: str, name: str) -> tuple[Opened, tuple[Pieces, Callable[[
         if not inner:
             names.append(column)
         inner += children - bool(inner)
-    return open_relation(relation, name, names, connection), _by_piece(path, name, names, rows)
+    return open_relation(relation, name, names, connection), RowPieces(path, _reader(path, name, names), rows, ROWS)
 
 
-def _by_piece(path: str, name: str, names: Sequence[str], rows: int) -> tuple[Pieces, Callable[[], float]]:
+def _reader(path: str, name: str, names: Sequence[str]) -> Callable[[int, int, Sequence[str]], Table]:
     def read(first: int, last: int, wanted: Sequence[str]) -> Table:
         import duckdb
 
+        plain = read_plain_rows(path, name, first, last, wanted)
+        if plain is not None:
+            return plain
         with duckdb.connect(":memory:") as connection:
             try:
                 whole: Any = connection.read_parquet(path_pattern(path), hive_partitioning=False, file_row_number=True)
@@ -53,14 +55,7 @@ def _by_piece(path: str, name: str, names: Sequence[str], rows: int) -> tuple[Pi
                 raise _damaged(name, error) from error
             return open_relation(some, name, names, connection)[1](wanted)
 
-    def pieces(wanted: Sequence[str]) -> tuple[Generator[Piece], Callable[[], str]]:
-        def fingerprint() -> str:
-            with open(path, "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-
-        return pieces_of_rows(read, wanted, rows=rows, bytes_in_all=os.path.getsize(path), size=ROWS), fingerprint
-
-    return pieces, lambda: float(rows)
+    return read
 
 
 def _damaged(name: str, error: Exception) -> DataError:

@@ -5,76 +5,101 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import DataError
 from ..rows import row_number
+from .ahead import ahead
+from .plain_text import read_plain
 from .table import Table
 from .text_files import Scratch, TextFile
 
-__all__ = ["Piece", "Pieces", "pieces_of_rows", "pieces_of_text", "text_pieces"]
+__all__ = ["START", "Mark", "Piece", "Pieces", "RowPieces", "TextPieces"]
 
 PIECE = 2**24  # bytes of text at a time
 LONGEST = 16  # times as many at most, until a line ends outside of quotes
 QUOTE, LINE = 34, 10
 
+Mark = tuple[int, int, int]  # of a piece of text: its first byte, how many, the line of the first; of rows: first, last
+
 
 @dataclass(frozen=True)
 class Piece:
-    """Some rows of a file that come one after the other, and how many bytes of it are behind the last of them."""
+    """Some rows of a file that come one after the other, where they are, and how many bytes of it end with them."""
 
     table: Table
     end: int
+    mark: Mark
 
 
-Pieces = Callable[[Sequence[str]], tuple[Generator[Piece], Callable[[], str]]]
+START: Mark = (0, 0, 0)  # of the piece before the first
 
 
-def text_pieces(file: TextFile, original: str) -> tuple[Pieces, Callable[[], float]]:
-    """A text file piece by piece, and about how many rows it has."""
+class Pieces(Protocol):
+    """A file that can be read piece by piece."""
 
-    def pieces(names: Sequence[str]) -> tuple[Generator[Piece], Callable[[], str]]:
+    def __call__(self, names: Sequence[str], after: Mark = START) -> tuple[Generator[Piece], Callable[[], str]]:
+        """The named columns, from the piece on that comes after that one; and the fingerprint, once all are read."""
+
+    def place(self, mark: Mark, row: int) -> str:
+        """Where a row of that piece stands in the file."""
+
+
+@dataclass(frozen=True)
+class TextPieces:
+    """Those of a text file; `original` is its path as it was given, and `file` may be unpacked from it."""
+
+    file: TextFile
+    original: str
+
+    def __call__(self, names: Sequence[str], after: Mark = START) -> tuple[Generator[Piece], Callable[[], str]]:
+        """A few at a time are read, each by the same code as a whole file, so values and messages are the same."""
         digest = hashlib.sha256()
 
         def fingerprint() -> str:
-            if original == file.path:
+            if self.original == self.file.path:
                 return digest.hexdigest()
-            with open(original, "rb") as packed:
+            with open(self.original, "rb") as packed:
                 return hashlib.file_digest(packed, "sha256").hexdigest()
 
-        return pieces_of_text(file, names, digest=digest), fingerprint
+        return self._pieces(names, after, digest), fingerprint
 
-    def rows() -> float:
-        with open(file.path, "rb") as source:
-            sample = source.read(1 << 16)
-        return os.path.getsize(file.path) * (sample.count(b"\n") / max(len(sample), 1))
+    def _pieces(self, names: Sequence[str], after: Mark, digest: Any) -> Generator[Piece]:
+        def read(cut: tuple[bytes, int, int]) -> Piece:
+            part, line, end = cut
+            table = read_plain(self.file, part, names)
+            if table is None:
+                table = _file_of(self.file, part, line).read(names)
+            lines = part.count(b"\n") + (not part.endswith(b"\n"))
+            mark = (end - len(part), len(part), line)
+            return Piece(replace(table, place=self._place_in(mark, counted=lines == table.rows)), end, mark)
 
-    return pieces, rows
+        return ahead(read, _cut(self.file, after, digest=digest, size=PIECE))
+
+    def _place_in(self, mark: Mark, *, counted: bool) -> Callable[[int], str]:
+        """Counted where every line is a row, else by reading the piece once more."""
+        return partial(_line, mark[2]) if counted else partial(self.place, mark)
+
+    def place(self, mark: Mark, row: int) -> str:
+        """On which line a row of that piece stands, found by reading it once more."""
+        start, size, line = mark
+        with open(self.file.path, "rb") as source:
+            source.seek(start)
+            return _file_of(self.file, source.read(size), line).place(row)
+
+    def about_rows(self) -> float:
+        """About how many rows the file has."""
+        with open(self.file.path, "rb") as source:
+            text = source.read(1 << 16)
+        return os.path.getsize(self.file.path) * (text.count(b"\n") / max(len(text), 1))
 
 
-def pieces_of_text(
-    file: TextFile, names: Sequence[str], *, digest: Any, size: int = PIECE, threads: int = 2
-) -> Generator[Piece]:
-    """The named columns of a text file, in order; `digest` takes up all of its bytes.
-
-    A few pieces at a time are read, each by the same code as a whole file, so values and messages are the same.
-    """
-
-    def read(part: bytes, line: int, start: int) -> Table:
-        table = _file_of(file, part, line).read(names)
-        return replace(table, place=_place(file, part, line, start, table.rows))
-
-    parts = _cut(file, digest=digest, size=size)
-    with ThreadPoolExecutor(threads) as pool:
-        for table, end in _in_order(
-            pool, threads + 1, ((read, part, line, end - len(part), end) for part, line, end in parts)
-        ):
-            yield Piece(table, end)
+def _line(first: int, row: int) -> str:
+    return f"line {first + row}"
 
 
 def _file_of(file: TextFile, part: bytes, line: int) -> TextFile:
@@ -89,44 +114,21 @@ def _file_of(file: TextFile, part: bytes, line: int) -> TextFile:
     )
 
 
-def _place(file: TextFile, part: bytes, line: int, start: int, rows: int) -> Callable[[int], str]:
-    """Where a row of this piece stands: counted where every line is a row, else by reading the piece once more."""
-    if part.count(b"\n") + (not part.endswith(b"\n")) == rows:
-        return lambda row: f"line {line + row}"
-    return partial(_look_up, file, start, len(part), line)
-
-
-def _look_up(file: TextFile, start: int, size: int, line: int, row: int) -> str:
-    with open(file.path, "rb") as source:
-        source.seek(start)
-        return _file_of(file, source.read(size), line).place(row)
-
-
-def _in_order(pool: ThreadPoolExecutor, most: int, work: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Table, int]]:
-    """What comes out of it, in its order, of which `most` are under way at a time."""
-    waiting: list[tuple[Future[Table], int]] = []
-    for call, *given, end in work:
-        waiting.append((pool.submit(call, *given), end))
-        if len(waiting) == most:
-            future, reached = waiting.pop(0)
-            yield future.result(), reached
-    for future, reached in waiting:
-        yield future.result(), reached
-
-
-def _cut(file: TextFile, *, digest: Any, size: int) -> Iterator[tuple[bytes, int, int]]:
+def _cut(file: TextFile, after: Mark, *, digest: Any, size: int) -> Iterator[tuple[bytes, int, int]]:
     """Pieces of whole lines with the number of their first, and where each ends."""
     with open(file.path, "rb") as source:
         for _ in range(file.header_line):
             digest.update(source.readline())
         left, line, end = b"", file.header_line + 1, source.tell()
+        if after != START:
+            line, end = _skipped(source, after, digest=digest), after[0] + after[1]
         while True:
             fresh = source.read(size)
             digest.update(fresh)
             text = left + fresh
             if not fresh:
                 if text.strip():
-                    yield text, line, end
+                    yield text, line, end + len(text)
                 return
             cut = _last_line(text)
             if not cut and len(text) > LONGEST * size:
@@ -141,6 +143,15 @@ def _cut(file: TextFile, *, digest: Any, size: int) -> Iterator[tuple[bytes, int
             line += text.count(b"\n", 0, cut)
 
 
+def _skipped(source: Any, after: Mark, *, digest: Any) -> int:
+    """Go on behind that piece, of which the digest still needs the bytes; the number of the next line."""
+    while source.tell() < after[0]:
+        digest.update(source.read(min(PIECE, after[0] - source.tell())))
+    last = source.read(after[1])
+    digest.update(last)
+    return after[2] + int(last.count(b"\n"))
+
+
 def _last_line(text: bytes) -> int:
     """Where the last line ends that ends outside of quotes; 0 where none does."""
     if b'"' not in text:
@@ -151,21 +162,36 @@ def _last_line(text: bytes) -> int:
     return int(ends[-1]) + 1 if len(ends) else 0
 
 
-def pieces_of_rows(
-    read: Callable[[int, int, Sequence[str]], Table], names: Sequence[str], *, rows: int, bytes_in_all: int, size: int,
-    threads: int = 2,
-) -> Generator[Piece]:  # fmt: skip
-    """The same of a file whose rows have numbers: `read(first, last, names)` reads some of them."""
+@dataclass(frozen=True)
+class RowPieces:
+    """Those of a file whose rows have numbers: `read(first, last, names)` reads `size` of its `rows` at a time."""
 
-    def numbered(first: int, last: int) -> Table:
-        return replace(read(first, last, names), place=partial(_numbered, first))
+    path: str
+    read: Callable[[int, int, Sequence[str]], Table]
+    rows: int
+    size: int
 
-    ends = ((first, min(first + size, rows)) for first in range(0, rows, size))
-    work = ((numbered, first, last, bytes_in_all * last // rows) for first, last in ends)
-    with ThreadPoolExecutor(threads) as pool:
-        for table, end in _in_order(pool, threads + 1, work):
-            yield Piece(table, end)
+    def __call__(self, names: Sequence[str], after: Mark = START) -> tuple[Generator[Piece], Callable[[], str]]:
+        """Some rows after the other."""
 
+        def fingerprint() -> str:
+            with open(self.path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
 
-def _numbered(first: int, row: int) -> str:
-    return row_number(first + row)
+        whole = os.path.getsize(self.path)
+
+        def numbered(first: int) -> Piece:
+            last = min(first + self.size, self.rows)
+            mark = (first, last, 0)
+            table = self.read(first, last, names)
+            return Piece(replace(table, place=partial(self.place, mark)), whole * last // self.rows, mark)
+
+        return ahead(numbered, range(after[1], self.rows, self.size)), fingerprint
+
+    def place(self, mark: Mark, row: int) -> str:
+        """Its number."""
+        return row_number(mark[0] + row)
+
+    def about_rows(self) -> float:
+        """How many rows the file has."""
+        return float(self.rows)

@@ -24,7 +24,7 @@ from .columns import Load, Opened, first_line, objects_column, table_of
 from .decimals import LongCells, shortest
 from .frames import open_frame, open_mapping, read_frame
 from .parquet import open_parquet
-from .slices import Pieces, text_pieces
+from .slices import Pieces, RowPieces, TextPieces
 from .table import Table, names_of
 from .text_files import Scratch, open_text
 
@@ -143,7 +143,7 @@ def _open_file(path: str, name: str, absolute: str | None, keep: object = None) 
     if scratch:
         path, kind = scratch.path, _kind(scratch.path, name.removesuffix(".gz"))
     kept = (keep, scratch)
-    by_piece: tuple[Pieces | None, Callable[[], float]] = (None, float)
+    by_piece: TextPieces | RowPieces | None = None
     if kind == "parquet":
         (columns, load), by_piece = open_parquet(path, name)
     elif kind == "arrow":
@@ -152,7 +152,7 @@ def _open_file(path: str, name: str, absolute: str | None, keep: object = None) 
         columns, load = _json(path, name, kept)
     else:
         file = open_text(path, name, kept)
-        columns, load, by_piece = file.columns, file.read, text_pieces(file, original)
+        columns, load, by_piece = file.columns, file.read, TextPieces(file, original)
 
     def load_and_mark(names: Sequence[str]) -> Table:
         with open(original, "rb") as file:
@@ -164,7 +164,8 @@ def _open_file(path: str, name: str, absolute: str | None, keep: object = None) 
 
         return replace(table, fingerprint=fingerprint, place=place)
 
-    return Source(name, columns, absolute, "", *by_piece, load=load_and_mark)
+    rows = float if by_piece is None else by_piece.about_rows
+    return Source(name, columns, absolute, "", by_piece, rows, load=load_and_mark)
 
 
 def _kind(path: str, name: str) -> str:

@@ -12,28 +12,31 @@ from .blocks import one_blas_thread
 from .exact import EPS, Exact, Sums, exact_of, scaled_svd
 from .moments import Moments, residual_pass
 
-__all__ = ["descend", "least_squares_from_moments", "sums_at"]
+__all__ = ["Residuals", "descend", "least_squares_from_moments", "sums_at"]
 
 Array = NDArray[np.float64]
+Residuals = Callable[[Array, Array | None], tuple[Array, Array, Array]]  # Σ w r², Σ w r x' and Σ w r at (w, b)
 STEEP = 1e4  # condition number beyond which QR of the rows is worth its cost
 MOST_PASSES = 4
 
 
 @one_blas_thread()  # the bits are those of one thread, and small systems do not wait for a second
 def least_squares_from_moments(
-    X: NDArray[Any],
+    X: Any,
     y: Array,
     moments: Moments,
     *,
     intercept: bool = True,
     weight: Array | None = None,
     weight_decay: float | Array = 0.0,
+    residuals: Residuals | None = None,
 ) -> tuple[Exact, float] | None:
     """As `least_squares`, with the digits of θ that can be trusted; None where the columns are too ill-conditioned.
 
     The Cholesky factor of the centered moments is the preconditioner; each pass over the rows measures the gradient
     at θ and corrects θ by it, so the rounding of the moments does not stay in the answer. `moments` are those of X, y
-    and weights of any scale. Björck, Numerical Methods for Least Squares Problems, section 6.6.
+    and weights of any scale; `residuals(slopes, bias)` makes a pass in another way than from the columns.
+    Björck, Numerical Methods for Least Squares Problems, section 6.6.
     """
     n = len(X)
     mass = moments.n
@@ -52,7 +55,7 @@ def least_squares_from_moments(
     condition = float(factor.singular[0] / factor.singular[-1]) if q else 1.0
     gram = R.T @ R / factor.scale / factor.scale[:, None]
     found = descend(
-        lambda slopes, bias: residual_pass(X, y[:, None], slopes, bias, weight),
+        residuals or (lambda slopes, bias: residual_pass(X, y[:, None], slopes, bias, weight)),
         lambda downhill: np.linalg.solve(gram, downhill / factor.scale) / factor.scale,
         start, factor.scale, penalty, condition=condition, intercept=intercept, shares=(n, mass),
     )  # fmt: skip
@@ -103,7 +106,7 @@ def sums_at(m: Moments, rss: float, weight: Array | None, *, intercept: bool) ->
 
 
 def descend(
-    residuals: Callable[[Array, Array | None], tuple[Array, Array, Array]],
+    residuals: Residuals,
     solve: Callable[[Array], Array],
     theta: Array,
     scale: Array,

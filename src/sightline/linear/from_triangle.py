@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .blocks import one_blas_thread
 from .exact import EPS, Exact, Sums, exact_of, scaled_svd
+from .from_moments import Residuals
 from .moments import Moments, residual_pass
 from .triangle import triangle
 
@@ -20,15 +21,18 @@ PASSES = 3  # corrections by the gradient of the rows
 
 @one_blas_thread()
 def least_squares_from_triangle(
-    X: NDArray[Any],
+    X: Any,
     y: Array,
     *,
     intercept: bool = True,
     weight: Array | None = None,
     weight_decay: float | Array = 0.0,
     noise: Array | None = None,
+    moments: Moments | None = None,
+    residuals: Residuals | None = None,
 ) -> Exact:
-    """As `least_squares`, reading blocks of the rows in a few passes.
+    """As `least_squares`, reading blocks of the rows in a few passes; `moments` where they are known, and `residuals`
+    where a pass is made in another way than from the columns.
 
     R of [X 1 y] is merged from those of blocks; θ solves its triangle, of columns that repeat each other with the
     smallest norm, and is corrected by the gradient at θ that a pass over the rows measures, with R'R in place of the
@@ -40,7 +44,12 @@ def least_squares_from_triangle(
     """
     n, p = X.shape
     target = y[:, None]
-    moments = Moments.of(X, y, weight)
+    moments = Moments.of(X, y, weight) if moments is None else moments
+
+    def measured(theta: Array) -> tuple[Array, Array, Array]:
+        slopes, bias = theta[None, :p], theta[p:] if p < q else None
+        return residual_pass(X, target, slopes, bias, weight) if residuals is None else residuals(slopes, bias)
+
     mass, logs = moments.n, 0.0 if weight is None else float(np.log(weight).sum())
     R = _factor(triangle(X, target, moments, weight), moments, intercept=intercept) * np.sqrt(n / mass)
     q = R.shape[1] - 1
@@ -55,7 +64,7 @@ def least_squares_from_triangle(
 
     theta, moved = solved(R[:, :q].T @ R[:, q]), np.inf
     for _ in range(PASSES):
-        squares, by_slope, by_bias = residual_pass(X, target, theta[None, :p], theta[p:] if p < q else None, weight)
+        squares, by_slope, by_bias = measured(theta)
         downhill = np.concatenate([by_slope[0], by_bias]) if p < q else by_slope[0]
         delta = solved(downhill * (n / mass) - penalty * (n / 2.0) * theta)
         size, step = float(np.abs(theta * factor.scale).max(initial=0.0)), np.abs(delta * factor.scale).max(initial=0.0)
@@ -64,7 +73,7 @@ def least_squares_from_triangle(
         theta, moved = theta + delta, float(step)
         if step <= EPS * size:
             break
-    squares = residual_pass(X, target, theta[None, :p], theta[p:] if p < q else None, weight)[0]
+    squares = measured(theta)[0]
     total = float(moments.yy[0] + mass * moments.y_mean[0] ** 2)
     sums = Sums(float(squares[0]), float(moments.yy[0]), total, mass, logs)
     return exact_of(theta, R[:, :q], factor, sums, intercept=intercept, penalty=penalty, rows=n)

@@ -58,13 +58,6 @@ class Moments:
 
         return summed(leaf, space, rows=len(X), columns=p, work=len(X) * width * (width + 64))
 
-    def of_mass(self, mass: float) -> Moments:
-        """The same with weights that add up to `mass`."""
-        share = mass / self.n
-        return self if share == 1.0 else Moments(
-            mass, self.x_mean, self.y_mean, share * self.xx, share * self.xy, share * self.yy
-        )  # fmt: skip
-
     @classmethod
     def merged(cls, leaves: Iterable[Moments]) -> Moments:
         """All of them together, added pairwise, of which only a few are held at a time."""

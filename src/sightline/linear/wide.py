@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .blocks import one_blas_thread
 from .exact import EPS, Exact, ScaledFactor, Spectrum, put_together, scaled_svd
-from .from_moments import STEEP, descend, sums_at
+from .from_moments import STEEP, Residuals, descend, sums_at
 from .moments import Moments
 
 __all__ = ["Triangle", "least_squares_by_eigenvalues", "least_squares_of_many_columns"]
@@ -158,7 +158,7 @@ def _solved(upper: Array, right: Array, *, transposed: bool) -> Array:
 
 def least_squares_of_many_columns(
     moments: Moments,
-    residuals: Callable[[Array, Array | None], tuple[Array, Array, Array]],
+    residuals: Residuals,
     *,
     rows: int,
     intercept: bool,
@@ -197,7 +197,7 @@ def least_squares_of_many_columns(
 @one_blas_thread()
 def least_squares_by_eigenvalues(
     moments: Moments,
-    residuals: Callable[[Array, Array | None], tuple[Array, Array, Array]],
+    residuals: Residuals,
     *,
     rows: int,
     intercept: bool,
