@@ -14,7 +14,7 @@ import pytest
 
 import sightline
 from sightline import by_pieces, coded_rows, trainable
-from sightline.data import disk, parquet, slices, stored
+from sightline.data import column_writer, disk, parquet, slices, storing
 from sightline.errors import DataError, UsageError
 from sightline.linear.exact import least_squares
 from sightline.linear.from_triangle import least_squares_from_triangle
@@ -301,15 +301,53 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, what):
         sightline.prepare.prepare_for(chosen, path, "y ~ x", target=None, heard=change)
 
 
-def test_a_disk_without_room(tmp_path, monkeypatch):
+@pytest.mark.parametrize("room", [0, 1, 40])
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_a_disk_without_room_is_said_and_the_file_is_read_for_each_pass(
+    sizes, cli, tmp_path, monkeypatch, room, weights
+):  # fmt: skip
+    """No number is written from some moment on: the answer is the same."""
     path = write(tmp_path / "d.csv")
+    left = [room]
 
-    def full(self, values):
-        raise OSError(28, "No space left on device")
+    def full(before):
+        def write_some(self, values):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(28, "No space left on device")
+            before(self, values)
+
+        return write_some
+
+    at_once = sightline.solve(path, "y ~ x + z + group", weights=weights)
+    monkeypatch.setattr(column_writer.ColumnWriter, "write", full(column_writer.ColumnWriter.write))
+    compared(at_once, sightline.solve(path, "y ~ x + z + group", memory=1, weights=weights))
+    left[0] = room
+    said = cli("fit", path, "y ~ x", "--memory", 1, "--epochs", 2, "--output", tmp_path / "runs").err
+    full_at_last = left[0] < 0  # small files are written in few parts
+    assert full_at_last or room == 40
+    assert ("has no room for its numbers (No space left on device)" in " ".join(said.split())) == full_at_last
+
+
+def test_targets_stay_in_memory_where_the_disk_has_no_room(tmp_path, monkeypatch):
+    numbers = disk.Numbers(tmp_path / "a.bin")
+    numbers.add(np.arange(3.0))
+
+    def full(path, mode="r"):
+        if mode == "ab":
+            raise OSError(28, "No space left on device")
+        return open(path, mode)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stored._Writer, "_write", full)
-        assert "cannot be written to" in said(path, "y ~ x")
+        patch.setattr(disk, "open", full, raising=False)
+        numbers.add(np.arange(2.0))
+    numbers.add(np.array([7.0]))
+    assert numbers.array().tolist() == [0, 1, 2, 0, 1, 7]
+    assert not (tmp_path / "a.bin").exists()
+
+
+def test_training_on_rows_that_the_disk_has_no_room_for_says_what_it_takes(tmp_path, monkeypatch):
+    path = write(tmp_path / "d.csv")
     monkeypatch.setattr(trainable.shutil, "disk_usage", lambda _: type("usage", (), {"free": 1000})())
     with pytest.raises(DataError, match="are free: make room there, or let TMPDIR name another folder"):
         sightline.fit(path, "y ~ x", memory=1, batch_size=10, epochs=1, output=False)
@@ -318,7 +356,7 @@ def test_a_disk_without_room(tmp_path, monkeypatch):
 def test_when_a_file_is_read_piece_by_piece(tmp_path, monkeypatch):
     path = write(tmp_path / "d.csv")
     used = []
-    monkeypatch.setattr(by_pieces, "Store", lambda *a: used.append(1) or stored.Store(*a))
+    monkeypatch.setattr(by_pieces, "Store", lambda *a: used.append(1) or storing.Store(*a))
     sightline.solve(path, "y ~ x")
     sightline.solve(path, "y ~ x", memory="1 GB")
     assert not used

@@ -24,7 +24,19 @@ from .settings import RunSettings
 from .solution import solved
 from .training import Training
 
-SOLVE_SETTINGS = ("level", "loss", "loss_opt", "class_weight", "weights", "l1", "l2", "robust", "cluster", "memory")
+SOLVE_SETTINGS = (
+    "level",
+    "loss",
+    "loss_opt",
+    "class_weight",
+    "weights",
+    "l1",
+    "l2",
+    "robust",
+    "cluster",
+    "memory",
+    "cache",
+)
 
 __all__ = ["fit", "load", "solve", "train"]
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +11,13 @@ from .data.basis import Basis
 from .data.design import Design
 from .data.formula import Formula
 from .data.sources import Source
-from .data.stored import Store, StoredTable, Wanted
+from .data.stored import StoredTable
+from .data.storing import Store, Wanted
 from .data.target import class_labels
 from .data.transforms import Numeric
 from .data.usable import refuse_decimal_commas, refuse_empty, refuse_few, refuse_no_weight
 from .errors import DataError, UsageError, shown
+from .numbers_folder import KeptFolder, TemporaryFolder, opened
 from .prepared import Prepared
 from .settings import RunSettings
 from .streaming import rows_of, sample_of
@@ -52,36 +51,16 @@ def is_too_large(source: Source, columns: int, memory: int | None) -> bool:
     return size > (memory_limit() if memory is None else memory)
 
 
-class _Folder:
-    """A temporary folder that goes when this object goes."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="sightline-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-
 def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, heard: Heard | None = None) -> Prepared:
     """The rows of a source that is read piece by piece, for least squares."""
     _refuse_settings(source, settings)
-    assert source.pieces is not None
     assert source.path is not None
+    path, before = source.path, os.stat(source.path)
     names = tuple(dict.fromkeys([*parsed.columns, *([settings.weights] if settings.weights else [])]))
-    holder, path, before = _Folder(), source.path, os.stat(source.path)
-    folder = holder.path
-
-    def progress(rows: int, end: int) -> None:
-        if heard is not None:
-            heard(rows, end, before.st_size)
-
     wanted = Wanted(names, tuple(parsed.columns), settings.weights, _coded(parsed))
+    kept, note = opened(settings.cache, path, before, wanted)
     try:
-        table = Store(source.name, source.pieces, wanted, folder).fill(progress)
-    except OSError as error:
-        free = shutil.disk_usage(folder).free / 1e9
-        raise DataError(
-            f"the numbers of {source.name} cannot be written to {folder} ({error.strerror}), where {free:.1f} GB are "
-            "free: make room there, or let TMPDIR name another folder"
-        ) from None
+        table, said = _stored(source, wanted, kept, lambda rows, end: heard and heard(rows, end, before.st_size))
     except DataError:  # of a file that was cut off meanwhile, that is what is said
         _check_unchanged(path, source.name, before)
         raise
@@ -99,12 +78,39 @@ def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, he
         )
     design = Design.learn(parsed, sample, standardize=settings.standardize)
     _refuse_factors(source, design)
-    design, rows = rows_of(table, replace(design, weights=settings.weights), folder)
-    rows = replace(rows, place=_Kept(rows.place, holder))
+    own = TemporaryFolder()
+    design, rows = rows_of(table, replace(design, weights=settings.weights), own.path)
+    rows = replace(rows, place=_Kept(rows.place, (own, kept)))
     return Prepared(
         design, rows, table.missing, source.name, source.label or source.name, len(parsed.columns), path,
-        table.fingerprint, sample, table.zero_weight, loss, None, pieces=True,
+        table.fingerprint, sample, table.zero_weight, loss, None, pieces=True, reading=note or said,
     )  # fmt: skip
+
+
+def _stored(
+    source: Source, wanted: Wanted, kept: TemporaryFolder | KeptFolder, heard: Callable[[int, int], object]
+) -> tuple[StoredTable, str]:
+    """The numbers of the file in that folder, and how they came there."""
+    assert source.pieces is not None
+    store = Store(source.name, source.pieces, wanted, kept.path)
+    before = store.read
+    try:
+        table = store.fill(heard)
+    except KeyboardInterrupt:
+        if isinstance(kept, KeptFolder) and not store.full:
+            raise KeyboardInterrupt(
+                f"stopped after {store.read:,} rows of {source.name}, which are kept in {kept.path}: the same command "
+                "goes on from there"
+            ) from None
+        raise
+    finally:
+        if isinstance(kept, KeptFolder):
+            kept.release()
+    if store.full:
+        return table, f"read again for each pass, as {kept.path} has no room for its numbers ({store.full})"
+    if before:
+        return table, f"{'all' if before == store.read else f'{before:,} rows'} of it from {kept.path}"
+    return table, "read piece by piece"
 
 
 def _coded(formula: Formula) -> frozenset[str]:

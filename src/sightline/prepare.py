@@ -104,7 +104,8 @@ def prepare_for(
     source = open_source(data, decimal=decimal)
     extra = [name for name in (settings.weights, settings.cluster) if name is not None]
     parsed = _parsed(source, formula, target, extra)
-    if is_too_large(source, len(parsed.columns) + len(extra), settings.memory):
+    too_large = is_too_large(source, len(parsed.columns) + len(extra), settings.memory)
+    if too_large or (settings.cache is not None and source.pieces is not None and source.path is not None):
         return prepare_by_pieces(source, parsed, settings, heard)
     prepared = prepare(
         source, formula, target=target, standardize=settings.standardize, weights=settings.weights,

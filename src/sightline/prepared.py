@@ -23,7 +23,8 @@ class Prepared:
 
     `table` holds the rows as they were read, for what needs more digits than `rows` have. `missing` and `zero_weight`
     say how many were left out, `valid` are rows that take no part in the training. `loss` is the one that is meant
-    where none was given. `pieces` says that the rows are on the disk, and `table` holds some of them only.
+    where none was given. `pieces` says that the rows are on the disk, and `table` holds some of them only;
+    `reading` how they came there.
     """
 
     design: Design
@@ -39,6 +40,7 @@ class Prepared:
     loss: str = "mse"
     valid: Rows | None = None
     pieces: bool = False
+    reading: str = ""
 
     def at_once(self, what: str) -> None:
         """Refuse what needs more of the rows than blocks, where they are on the disk, or than codes of categories."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -77,6 +78,7 @@ class RunSettings:
     time_limit: float | None = None
     target_loss: float | None = None
     memory: int | None = None  # bytes that the rows may take; a larger file is read piece by piece
+    cache: str | None = None  # folder that keeps the numbers of a file
 
     def __post_init__(self) -> None:
         for name in ("nesterov", "standardize", "auto_momentum", "restore_best"):
@@ -104,9 +106,9 @@ class RunSettings:
         check_number("momentum", self.momentum, at_least=0.0, below=1.0)
         check_number("weight-decay", self.weight_decay, at_least=0.0)
         check_number("l2", self.l2, at_least=0.0)
-        for name in ("weights", "cluster"):
+        for name, what in (("weights", "column"), ("cluster", "column"), ("cache", "folder")):
             if not isinstance(getattr(self, name), str | None):
-                raise UsageError(f"--{name} cannot be {shown(getattr(self, name))}: give the name of a column")
+                raise UsageError(f"--{name} cannot be {shown(getattr(self, name))}: give the name of a {what}")
         if self.robust is not None and str(self.robust).lower() not in ROBUST:
             raise UsageError(f"--robust cannot be {shown(self.robust)}: {nearest(str(self.robust), ROBUST)}")
         if self.robust is not None and self.cluster is not None:
@@ -201,6 +203,8 @@ class RunSettings:
             del given["batch_size"]
         if "memory" in given:
             given["memory"] = read_size(given["memory"])
+        if isinstance(given.get("cache"), os.PathLike):
+            given["cache"] = os.fspath(given["cache"])
         if "momentum" not in given and auto == {"lr"} and str(given.get("optimizer", "sgd")).lower() == "sgd":
             given["momentum"] = 0.0
         if "class_weight" in given and not {"robust", "cluster"} & set(given):

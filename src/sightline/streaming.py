@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from .coded_rows import Block, CodedRows
 from .data.ahead import ahead
 from .data.compact import MOST_INDICATORS, compact_rows, is_compact, refuse_infinite, spread_of
 from .data.design import Design, check_size
-from .data.disk import disk_array
+from .data.disk import Numbers
 from .data.finite import check_finite
 from .data.spread import Spread
 from .data.stored import StoredTable
@@ -58,21 +57,13 @@ def rows_of(table: StoredTable, design: Design, folder: Path) -> tuple[Design, R
     """
     X = compact_rows(design.encoding, table, codes=is_compact(design.encoding, table.rows, MOST_INDICATORS))
     X.folder = folder
-    paths = {"target": folder / "target.bin", "weight": folder / "weight.bin"}
-    with ExitStack() as stack:
-        files = [stack.enter_context(open(path, "wb")) for path in paths.values()]
-        look = _Look(X, table, design, files)
-        parts = stack.enter_context(closing(ahead(look.read, X.blocks())))
+    look = _Look(X, table, design, [Numbers(folder / f"{name}.bin") for name in ("target", "weight")])
+    with closing(ahead(look.read, X.blocks())) as parts:
         spread = Spread.merged(look.kept(parts))
     design = design.spread_over(spread_of(X, spread, look.counts), _exact(X), table.source)
     X = X.placed(design.center, design.scale)
-    n = table.rows
-    return design, Rows(
-        X,  # type: ignore[arg-type]
-        disk_array(paths["target"], np.float64, (n,)),
-        disk_array(paths["weight"], np.float64, (n,)) if design.weights else None,
-        place=table.place,
-    )
+    y, weight = (numbers.array() for numbers in look.numbers)
+    return design, Rows(X, y, weight if design.weights else None, place=table.place)  # type: ignore[arg-type]
 
 
 def _exact(X: CodedRows) -> NDArray[np.bool_]:
@@ -94,8 +85,8 @@ class _Part:
 class _Look:
     """One pass over the rows."""
 
-    def __init__(self, X: CodedRows, table: StoredTable, design: Design, files: Sequence[BinaryIO]) -> None:
-        self.X, self.table, self.design, self.files = X, table, design, files
+    def __init__(self, X: CodedRows, table: StoredTable, design: Design, numbers: Sequence[Numbers]) -> None:
+        self.X, self.table, self.design, self.numbers = X, table, design, numbers
         self.names = (*design.target_columns, *((design.weights,) if design.weights else ()))
         self.counts = [np.zeros(len(part.columns)) for part in X.parts]
 
@@ -111,9 +102,9 @@ class _Look:
     def kept(self, parts: Iterator[_Part]) -> Iterator[tuple[Array, Array | None]]:
         """Write targets and weights, count codes; the numbers are for their spread."""
         for part in parts:
-            for file, values in zip(self.files, (part.y, part.weight), strict=True):
+            for numbers, values in zip(self.numbers, (part.y, part.weight), strict=True):
                 if values is not None:
-                    file.write(np.ascontiguousarray(values).data)
+                    numbers.add(values)
             for count, codes in zip(self.counts, part.block.codes, strict=True):
                 count += np.bincount(codes, weights=part.weight, minlength=len(count))
             yield part.block.dense, part.weight

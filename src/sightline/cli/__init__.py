@@ -112,8 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug:
             raise
         code = _complain(_sentence(error), "", 2)
-    except (KeyboardInterrupt, click.Abort):
-        code = _complain("stopped at once; what was already written is kept", "", 130)
+    except (KeyboardInterrupt, click.Abort) as stopped:
+        code = _complain(str(stopped) or "stopped at once; what was already written is kept", "", 130)
     except BrokenPipeError:
         sys.stderr.close()
         code = 0

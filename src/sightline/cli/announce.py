@@ -45,7 +45,7 @@ def announce(job: Job) -> None:
     error += " weighted by class" if p.design.class_weight else ""
     lines = [
         f"{p.name}: {count(len(p.rows), 'row')}, {count(p.columns_used, 'column')} used, "
-        f"{left_out(p) or 'none missing'}{'; read piece by piece' if p.pieces else ''}",
+        f"{left_out(p) or 'none missing'}{f'; {p.reading}' if p.reading else ''}",
         *_kind(job),
         f"{settings.optimizer.lower()} on the mean {error}{decay}, {rows}, {settings.dtype}, columns {columns}",
         f"{_step(job)}{_stable(job)}",

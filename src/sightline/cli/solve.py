@@ -13,7 +13,7 @@ from .options import (
     data_options,
     inference_options,
     loss_options,
-    memory_option,
+    memory_options,
     output_option,
     read_loss,
     result_options,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @inference_options
 @question_options
 @click.option("--prove", is_flag=True, help="Solve again in exact rational arithmetic, and compare.")
-@memory_option
+@memory_options
 @output_option
 @result_options
 def solve_command(data: str, formula: str | None, target: str | None, **options: Any) -> int:
@@ -46,7 +46,7 @@ def solve_command(data: str, formula: str | None, target: str | None, **options:
     from ..settings import RunSettings
     from ..solution import solved
 
-    given = {name: options[name] for name in ("level", "weights", "l1", "l2", "robust", "cluster", "memory")}
+    given = {name: options[name] for name in ("level", "weights", "l1", "l2", "robust", "cluster", "memory", "cache")}
     settings = RunSettings.of({**given, **read_loss(options)})
 
     source = open_source(data) if data == "-" else data  # standard input can be read once

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DiskArray", "disk_array", "written"]
+__all__ = ["DiskArray", "Numbers", "disk_array", "written"]
 
 
 class DiskArray(np.memmap[Any, Any]):
@@ -49,3 +49,29 @@ def written(blocks: Iterable[NDArray[Any]], path: Path, dtype: Any, shape: tuple
         for block in blocks:
             file.write(np.ascontiguousarray(block, dtype=dtype).data)
     return disk_array(path, dtype, shape)
+
+
+class Numbers:
+    """Numbers that come one block after the other: in a file, or in memory where the disk has no room for them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.count = path, 0
+        self._held: list[NDArray[np.float64]] | None = None
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Behind what is there."""
+        self.count += len(values)
+        if self._held is None:
+            try:
+                with open(self.path, "ab") as file:
+                    file.write(np.ascontiguousarray(values).data)
+                return
+            except OSError:
+                written = self.count - len(values)
+                self._held = [np.fromfile(self.path, np.float64, written)] if written else []
+                self.path.unlink(missing_ok=True)
+        self._held.append(values)
+
+    def array(self) -> NDArray[np.float64]:
+        """All of them."""
+        return disk_array(self.path, np.float64, (self.count,)) if self._held is None else np.concatenate(self._held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,15 +15,16 @@ import numpy as np
 from ..errors import DataError
 from ..rows import row_number
 from .ahead import ahead
-from .plain_text import read_plain
+from .plain_text import line_ends, read_plain
 from .table import Table
 from .text_files import Scratch, TextFile
 
 __all__ = ["START", "Mark", "Piece", "Pieces", "RowPieces", "TextPieces"]
 
-PIECE = 2**24  # bytes of text at a time
+PIECE = 2**23  # bytes of text at a time
 LONGEST = 16  # times as many at most, until a line ends outside of quotes
 QUOTE, LINE = 34, 10
+INK = re.compile(rb"\S")
 
 Mark = tuple[int, int, int]  # of a piece of text: its first byte, how many, the line of the first; of rows: first, last
 
@@ -44,6 +46,9 @@ class Pieces(Protocol):
 
     def __call__(self, names: Sequence[str], after: Mark = START) -> tuple[Generator[Piece], Callable[[], str]]:
         """The named columns, from the piece on that comes after that one; and the fingerprint, once all are read."""
+
+    def read(self, mark: Mark, names: Sequence[str]) -> Table:
+        """The rows of that piece once more."""
 
     def place(self, mark: Mark, row: int) -> str:
         """Where a row of that piece stands in the file."""
@@ -71,14 +76,23 @@ class TextPieces:
     def _pieces(self, names: Sequence[str], after: Mark, digest: Any) -> Generator[Piece]:
         def read(cut: tuple[bytes, int, int]) -> Piece:
             part, line, end = cut
-            table = read_plain(self.file, part, names)
-            if table is None:
-                table = _file_of(self.file, part, line).read(names)
-            lines = part.count(b"\n") + (not part.endswith(b"\n"))
             mark = (end - len(part), len(part), line)
-            return Piece(replace(table, place=self._place_in(mark, counted=lines == table.rows)), end, mark)
+            return Piece(self._table(part, mark, names), end, mark)
 
         return ahead(read, _cut(self.file, after, digest=digest, size=PIECE))
+
+    def read(self, mark: Mark, names: Sequence[str]) -> Table:
+        """The rows of that piece once more."""
+        with open(self.file.path, "rb") as source:
+            source.seek(mark[0])
+            return self._table(source.read(mark[1]), mark, names)
+
+    def _table(self, part: bytes, mark: Mark, names: Sequence[str]) -> Table:
+        table = read_plain(self.file, part, names)
+        if table is None:
+            table = _file_of(self.file, part, mark[2]).read(names)
+        lines = line_ends(part) + (not part.endswith(b"\n"))
+        return replace(table, place=self._place_in(mark, counted=lines == table.rows))
 
     def _place_in(self, mark: Mark, *, counted: bool) -> Callable[[int], str]:
         """Counted where every line is a row, else by reading the piece once more."""
@@ -127,7 +141,7 @@ def _cut(file: TextFile, after: Mark, *, digest: Any, size: int) -> Iterator[tup
             digest.update(fresh)
             text = left + fresh
             if not fresh:
-                if text.strip():
+                if INK.search(text):
                     yield text, line, end + len(text)
                 return
             cut = _last_line(text)
@@ -138,9 +152,10 @@ def _cut(file: TextFile, after: Mark, *, digest: Any, size: int) -> Iterator[tup
                 )
             end += cut
             left = text[cut:]
-            if text[:cut].strip():
-                yield text[:cut], line, end
-            line += text.count(b"\n", 0, cut)
+            part = text[:cut]
+            if INK.search(part):
+                yield part, line, end
+            line += line_ends(part)
 
 
 def _skipped(source: Any, after: Mark, *, digest: Any) -> int:
@@ -149,7 +164,7 @@ def _skipped(source: Any, after: Mark, *, digest: Any) -> int:
         digest.update(source.read(min(PIECE, after[0] - source.tell())))
     last = source.read(after[1])
     digest.update(last)
-    return after[2] + int(last.count(b"\n"))
+    return after[2] + line_ends(last)
 
 
 def _last_line(text: bytes) -> int:
@@ -164,10 +179,10 @@ def _last_line(text: bytes) -> int:
 
 @dataclass(frozen=True)
 class RowPieces:
-    """Those of a file whose rows have numbers: `read(first, last, names)` reads `size` of its `rows` at a time."""
+    """Those of a file whose rows have numbers: `some(first, last, names)` reads `size` of its `rows` at a time."""
 
     path: str
-    read: Callable[[int, int, Sequence[str]], Table]
+    some: Callable[[int, int, Sequence[str]], Table]
     rows: int
     size: int
 
@@ -183,10 +198,13 @@ class RowPieces:
         def numbered(first: int) -> Piece:
             last = min(first + self.size, self.rows)
             mark = (first, last, 0)
-            table = self.read(first, last, names)
-            return Piece(replace(table, place=partial(self.place, mark)), whole * last // self.rows, mark)
+            return Piece(self.read(mark, names), whole * last // self.rows, mark)
 
         return ahead(numbered, range(after[1], self.rows, self.size)), fingerprint
+
+    def read(self, mark: Mark, names: Sequence[str]) -> Table:
+        """Those rows once more."""
+        return replace(self.some(mark[0], mark[1], names), place=partial(self.place, mark))
 
     def place(self, mark: Mark, row: int) -> str:
         """Its number."""
