@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -91,14 +91,17 @@ class CodedRows:
         """Rows that come one after the other, with all columns, `(m, p)`."""
         first, last, _ = rows.indices(len(self))
         block = self.block(first, max(first, last))
-        found = np.zeros((block.last - block.first, self.shape[1]))
-        found[:, self.places] = block.dense
-        for part, codes in zip(self.parts, block.codes, strict=True):
-            columns = part.columns[codes]
-            marked = np.flatnonzero(columns >= 0)
-            found[marked, columns[marked]] = 1.0
-        found -= self.center
-        found /= self.scale
+        found = np.zeros((block.last - block.first, self.shape[1])) if self.parts else np.empty(block.dense.shape)
+        for start in range(0, len(found), SMALLEST):  # what is in the cache is not fetched again
+            part = slice(start, start + SMALLEST)
+            some = found[part]
+            some[:, self.places] = block.dense[part]
+            for indicators, codes in zip(self.parts, block.codes, strict=True):
+                columns = indicators.columns[codes[part]]
+                marked = np.flatnonzero(columns >= 0)
+                some[marked, columns[marked]] = 1.0
+            some -= self.center
+            some /= self.scale
         return found
 
     def some(self, places: NDArray[np.intp]) -> Array:
@@ -114,6 +117,13 @@ class CodedRows:
         """Some rows as they are kept."""
         codes = tuple(np.asarray(part.codes[first:last], dtype=np.int32) for part in self.parts)
         return Block(first, last, self.dense(first, last), codes)
+
+    def placed_block(self, first: int, last: int) -> Block:
+        """The same with the other columns in training coordinates."""
+        block = self.block(first, last)
+        dense = block.dense - self.center[self.places]
+        dense /= self.scale[self.places]
+        return replace(block, dense=dense)
 
     def blocks(self, leaf: int = 1) -> Iterator[tuple[int, int]]:
         """First and last row of each block: units, several at a time in memory; or whole leaves of so many rows."""
@@ -141,8 +151,8 @@ class CodedRows:
         of_zero, of_one = (self.center / self.scale) ** 2, ((1.0 - self.center) / self.scale) ** 2
         largest = 0.0
         for first, last in self.blocks():
-            block = self.block(first, last)
-            square = (self.numbers(block) ** 2).sum(axis=1, keepdims=True)
+            block = self.placed_block(first, last)
+            square = (block.dense**2).sum(axis=1, keepdims=True)
             square += of_zero[self.marked].sum()
             for part, codes in zip(self.parts, block.codes, strict=True):
                 more = np.where(part.columns >= 0, (of_one - of_zero)[part.columns], 0.0)
@@ -151,8 +161,8 @@ class CodedRows:
         return largest
 
     def scores(self, block: Block, slopes: Array, bias: Array | None) -> Array:
-        """x'w + b of each output, `(m, k)`, for `slopes (k, p)` and `bias (k,)`."""
-        found = self.numbers(block) @ slopes[:, self.places].T
+        """x'w + b of each output, `(m, k)`, for `slopes (k, p)` and `bias (k,)`, of a placed block."""
+        found = block.dense @ slopes[:, self.places].T
         if bias is not None:
             found += bias
         if not self.parts:
@@ -164,17 +174,13 @@ class CodedRows:
             take_rows(codes, np.ascontiguousarray(table), found)
         return np.asarray(found)
 
-    def numbers(self, block: Block) -> Array:
-        """The columns of a block that are no indicators, in training coordinates."""
-        return (block.dense - self.center[self.places]) / self.scale[self.places]
-
     @cached_property
     def marked(self) -> NDArray[np.intp]:
         """The columns that are indicators."""
         return np.setdiff1d(np.arange(self.shape[1]), self.places)
 
     def backward(self, block: Block, error: Array) -> Array:
-        """Σ error x' over the rows of a block, `(k, p)`, for `error (m, k)`."""
+        """Σ error x' over the rows of a placed block, `(k, p)`, for `error (m, k)`."""
         sums = np.zeros((error.shape[1], self.shape[1]))
         for part, codes in zip(self.parts, block.codes, strict=True):
             of_codes = add_rows(codes, error, len(part.columns))
@@ -183,7 +189,7 @@ class CodedRows:
         if self.parts:
             sums -= np.multiply.outer(error.sum(axis=0), self.center)
             sums /= self.scale
-        sums[:, self.places] = error.T @ self.numbers(block)
+        sums[:, self.places] = error.T @ block.dense
         return sums
 
 

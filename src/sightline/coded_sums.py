@@ -156,7 +156,7 @@ def coded_residual_pass(
     """As `residual_pass` of the same matrix."""
 
     def leaf(ends: tuple[int, int]) -> tuple[Array, Array, Array]:
-        block = X.block(*ends)
+        block = X.placed_block(*ends)
         r = y[block.part] - X.scores(block, slopes, bias)
         weighted = r if weight is None else r * weight[block.part, None]
         return np.einsum("ij,ij->j", weighted, r), X.backward(block, weighted), weighted.sum(axis=0)

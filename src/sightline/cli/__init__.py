@@ -113,7 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         code = _complain(_sentence(error), "", 2)
     except (KeyboardInterrupt, click.Abort) as stopped:
-        code = _complain(str(stopped) or "stopped at once; what was already written is kept", "", 130)
+        said = str(stopped.__cause__ or stopped)  # click raises an Abort from it
+        code = _complain(said or "stopped at once; what was already written is kept", "", 130)
     except BrokenPipeError:
         sys.stderr.close()
         code = 0

@@ -87,14 +87,14 @@ def _some(encoding: Encoding, products: list[Product]) -> Encoding:
 
 
 class _Dense:
-    """The columns that are no indicators, of some rows at a time."""
+    """The columns that are no indicators, of some rows at a time, each in one piece."""
 
     def __init__(self, encoding: Encoding, table: Blocks) -> None:
         self.encoding, self.table = encoding, table
         self.names = tuple(dict.fromkeys(name for f in encoding.factors for name in columns_of(f.expression)))
 
     def __call__(self, first: int, last: int) -> Array:
-        return self.encoding.matrix(self.table.block(first, last, self.names))
+        return self.encoding.matrix(self.table.block(first, last, self.names), order="F")
 
     def refuse_infinite(self, first: int, block: Array) -> None:
         """Refuse numbers that are not finite, with their place in the file."""

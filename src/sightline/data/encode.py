@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,7 @@ class Encoding:
         """For each column of categories which rows have one that the training rows did not have, each `(n,)`."""
         return {f.column: f.unseen(table) for f in self.factors if isinstance(f, Categorical)}
 
-    def matrix(self, table: Table, *, unseen: str = "error") -> Array:
+    def matrix(self, table: Table, *, unseen: str = "error", order: Literal["C", "F"] = "C") -> Array:
         """The design without an intercept column, shape `(n, p)`; "reference" takes an unseen category as that.
 
         Raises:
@@ -107,7 +107,7 @@ class Encoding:
             f.codes(table, unseen=unseen) if isinstance(f, Categorical) else f.values(table) for f in self.factors
         ]
         ends = np.cumsum([0, *map(self.width, self.products)])
-        X = _empty(table, int(ends[-1]))
+        X = _empty(table, int(ends[-1]), order)
         for product, (start, end) in zip(self.products, pairwise(ends), strict=True):
             pairs = zip(product.factors, product.full, strict=True)
             block = reduce(_times, (self._block(place, values[place], full=full) for place, full in pairs))
@@ -252,9 +252,9 @@ class Encoding:
         )
 
 
-def _empty(table: Table, width: int) -> Array:
+def _empty(table: Table, width: int, order: Literal["C", "F"]) -> Array:
     try:
-        return np.empty((table.rows, width))
+        return np.empty((table.rows, width), order=order)
     except MemoryError:
         raise DataError(
             f"the formula makes {width:,} columns of the {table.rows:,} rows of {table.source}, "

@@ -138,21 +138,22 @@ def _cut(file: TextFile, after: Mark, *, digest: Any, size: int) -> Iterator[tup
             line, end = _skipped(source, after, digest=digest), after[0] + after[1]
         while True:
             fresh = source.read(size)
+            if not left and b'"' not in fresh:  # a line ends where the text does
+                fresh += source.readline()
             digest.update(fresh)
-            text = left + fresh
+            text = left + fresh if left else fresh
             if not fresh:
                 if INK.search(text):
                     yield text, line, end + len(text)
                 return
-            cut = _last_line(text)
+            cut = len(text) if text.endswith(b"\n") and b'"' not in text else _last_line(text)
             if not cut and len(text) > LONGEST * size:
                 raise DataError(
                     f"{file.name} line {line}: no line ends outside of quotes within {len(text) >> 20} MB from here; "
                     'look for a quote (") that is never closed'
                 )
             end += cut
-            left = text[cut:]
-            part = text[:cut]
+            part, left = (text, b"") if cut == len(text) else (text[:cut], text[cut:])
             if INK.search(part):
                 yield part, line, end
             line += line_ends(part)
