@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be(path, tmp_path, cli):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"--cache: .* cannot be written"):
         sightline.solve(path, FORMULA, cache=tmp_path / "file" / "kept")
-    with pytest.raises(UsageError, match="--cache cannot be 3: give the name of a folder"):
+    with pytest.raises(UsageError, match="--cache cannot be '3': give the name of a folder"):
         sightline.solve(path, FORMULA, cache=3)
 
 
