@@ -17,6 +17,7 @@ from .data.sources import Source
 from .data.stored import store
 from .data.target import class_labels
 from .data.transforms import Numeric
+from .data.unchanged import check_unchanged
 from .data.usable import refuse_decimal_commas
 from .errors import DataError, UsageError, shown
 from .prepared import Prepared
@@ -83,9 +84,9 @@ def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, he
             "free: make room there, or let TMPDIR name another folder"
         ) from None
     except DataError:  # of a file that was cut off meanwhile, that is what is said
-        _check_unchanged(path, source.name, before)
+        check_unchanged(path, source.name, before)
         raise
-    _check_unchanged(path, source.name, before)
+    check_unchanged(path, source.name, before)
     learned = learn(table, parsed, settings.weights)
     for name in parsed.columns:
         refuse_decimal_commas(learned.sample, name)
@@ -138,13 +139,3 @@ def _refuse_factors(source: Source, design: Design) -> None:
                 f"{shown(factor.text, quote=False)} learns from all rows at once, and {source.name} is read piece by "
                 "piece: give a larger --memory, or a column that needs no learning"
             )
-
-
-def _check_unchanged(path: str, name: str, before: os.stat_result) -> None:
-    """Refuse rows of a file that was another one when its last piece was read."""
-    try:
-        after = os.stat(path)
-    except OSError:
-        raise DataError(f"{name} is gone since its reading began: put it back, and start again") from None
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise DataError(f"{name} has changed while it was read: start again when nothing writes to it any more")

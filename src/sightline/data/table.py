@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -58,8 +59,8 @@ class Column:
         """The very numbers that were meant, an array `(n,)` of `Fraction`."""
         return Pair.of(self.values).fractions() if self.typed is None else decimal_fractions(self.values, self.typed())
 
-    def take(self, keep: NDArray[np.bool_]) -> Column:
-        """Only the rows marked True."""
+    def take(self, keep: NDArray[np.bool_] | slice) -> Column:
+        """Only the rows marked True, or a slice of them."""
         return Column(self.name, self.values[keep], self.kind, _taken(self.typed, keep))
 
 
@@ -111,8 +112,21 @@ class Table:
         columns = {name: c.take(keep) for name, c in self.columns.items()}
         return Table(self.source, columns, len(kept), lambda row: place(int(kept[row])), self.fingerprint)
 
+    def parts(self, size: int) -> Iterator[Table]:
+        """The same rows in tables of `size` and fewer."""
+        if self.rows <= size:
+            yield self
+            return
+        for first in range(0, self.rows, size):
+            last = min(first + size, self.rows)
+            columns = {name: c.take(slice(first, last)) for name, c in self.columns.items()}
+            yield Table(self.source, columns, last - first, partial(self._place_after, first), self.fingerprint)
 
-def _taken(typed: Typed | None, keep: NDArray[np.bool_]) -> Typed | None:
+    def _place_after(self, first: int, row: int) -> str:
+        return self.place(first + row)
+
+
+def _taken(typed: Typed | None, keep: NDArray[np.bool_] | slice) -> Typed | None:
     """The cells of the rows that are kept, still to be read."""
 
     def some() -> NDArray[Any] | None:
