@@ -15,7 +15,7 @@ from .data.categories import Categorical
 from .data.design import Design
 from .data.grammar import columns_of
 from .data.sources import Source, open_source
-from .data.table import Column, Table, first_text
+from .data.table import Column, Table
 from .data.transforms import where
 from .data.unchanged import unchanged
 from .errors import DataError, nearest, shown
@@ -76,7 +76,7 @@ class Tables:
 
     def _pieces(self) -> Generator[Table]:
         assert self.source.pieces is not None
-        rows, kinds = 0, _Kinds(self._labels)
+        rows, kinds = 0, _Kinds(self.source, self._labels)
         with closing(self.source.pieces(self.names or self.source.columns[:1])[0]) as pieces:
             for piece in pieces:
                 yield kinds.settled(piece.table, self.names)
@@ -110,32 +110,41 @@ class Tables:
 class _Kinds:
     """Whether each column has been of numbers or of texts so far: of a file at once, that is told from all cells."""
 
-    def __init__(self, labels: frozenset[str]) -> None:
-        self._labels, self._text = labels, dict[str, bool]()
+    def __init__(self, source: Source, labels: frozenset[str]) -> None:
+        self._source, self._labels, self._text = source, labels, dict[str, bool]()
 
     def settled(self, table: Table, names: Sequence[str]) -> Table:
         """A piece with the columns as they would be there."""
-        return replace(table, columns={name: self._settled(table, table[name]) for name in names})
+        return replace(table, columns={name: self._settled(table[name]) for name in names})
 
-    def _settled(self, table: Table, column: Column) -> Column:
+    def _settled(self, column: Column) -> Column:
         text = column.kind != "number"
         if all(v is None for v in column.values) if text else column.missing.all():
             return column
         if self._text.setdefault(column.name, text) == text:
             return column
         if column.name in self._labels:
-            raise _of_both(table, column)
+            self._check_spelling(column.name)
+            self._labels -= {column.name}
         return replace(column, kind="mixed") if text else column
 
+    def _check_spelling(self, name: str) -> None:
+        """Refuse labels of a column of both that are written in another way than numbers are, such as 07 for 7."""
+        assert self._source.pieces is not None
+        with closing(self._source.pieces([name])[0]) as pieces:
+            for table in (piece.table for piece in pieces):
+                column = table[name]
+                if column.kind == "number" and column.spelled is not None:
+                    written, read = column.spelled(), table.labels(name)
+                    if (other := written != read).any():
+                        row = int(other.argmax())
+                        raise _ambiguous(where(table, row, name), shown(written[row]), shown(read[row]))
 
-def _of_both(table: Table, column: Column) -> DataError:
-    """A file at once would take its numbers as they are written, such as 07, where one cell is a text."""
-    text = column.kind != "number"
-    row, cell = first_text(column) if text else (int((~column.missing).argmax()), table.labels(column.name)[0])
-    what = "is a text, and the cells before it are numbers" if text else "is a number, and there are texts before it"
+
+def _ambiguous(place: str, written: str, read: str) -> DataError:
     return DataError(
-        f"{where(table, row, column.name)}: {shown(cell)} {what}; correct the cells, or read the file at once with a "
-        "larger --memory"
+        f"{place}: {written} is {read} among numbers and stays {written} among texts, and the column has both: write "
+        f"{read}, or read the file at once with a larger --memory"
     )
 
 

@@ -27,13 +27,15 @@ class Column:
     `number`: `values` is float64, NaN where missing. `text`: `values` is an object array of `str`, None where missing.
     `mixed`: as text, but some cells read as numbers and some do not, so it is neither until the formula says `C(...)`.
     `typed`: None where numbers are the doubles that `values` holds; else they stand for decimals, and it gives the
-    cells with more digits than a double tells, if there are any.
+    cells with more digits than a double tells, if there are any. `spelled` reads the cells of numbers again as they are
+    written, where that is in a text file.
     """
 
     name: str
     values: NDArray[Any]
     kind: Kind
     typed: Typed | None = field(default=None, compare=False, repr=False)
+    spelled: Callable[[], NDArray[Any]] | None = field(default=None, compare=False, repr=False)
 
     @property
     def missing(self) -> NDArray[np.bool_]:
