@@ -15,6 +15,7 @@ from .data.stored import StoredTable
 from .data.storing import Store, Wanted
 from .data.target import class_labels
 from .data.transforms import Numeric
+from .data.unchanged import check_unchanged
 from .data.usable import refuse_decimal_commas, refuse_empty, refuse_few, refuse_no_weight
 from .errors import DataError, UsageError, shown
 from .numbers_folder import KeptFolder, TemporaryFolder, opened
@@ -62,9 +63,9 @@ def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, he
     try:
         table, said = _stored(source, wanted, kept, lambda rows, end: heard and heard(rows, end, before.st_size))
     except DataError:  # of a file that was cut off meanwhile, that is what is said
-        _check_unchanged(path, source.name, before)
+        check_unchanged(path, source.name, before)
         raise
-    _check_unchanged(path, source.name, before)
+    check_unchanged(path, source.name, before)
     _refuse_useless(table, settings.weights)
     sample = sample_of(table)
     for name in parsed.columns:
@@ -161,13 +162,3 @@ def _refuse_factors(source: Source, design: Design) -> None:
                 f"{shown(factor.text, quote=False)} learns from all rows at once, and {source.name} is read piece by "
                 "piece: give a larger --memory, or a column that needs no learning"
             )
-
-
-def _check_unchanged(path: str, name: str, before: os.stat_result) -> None:
-    """Refuse rows of a file that was another one when its last piece was read."""
-    try:
-        after = os.stat(path)
-    except OSError:
-        raise DataError(f"{name} is gone since its reading began: put it back, and start again") from None
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise DataError(f"{name} has changed while it was read: start again when nothing writes to it any more")

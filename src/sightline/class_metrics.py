@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from .data.design import Design
 from .linear.classification import per_class
-from .linear.metrics import class_probabilities, classification_metrics
+from .linear.metrics import Measured, class_probabilities, classification_metrics
 from .rows import Rows
 
 __all__ = [
-    "class_metrics", "estimated_metrics", "metrics_of", "parameters", "probabilities_at", "without_probabilities",
+    "class_metrics", "class_metrics_of", "estimated_metrics", "metrics_of", "parameters", "probabilities_at",
+    "without_probabilities",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -32,7 +33,11 @@ def class_metrics(
     >>> found["confusion"], found["classes"][0]["recall"]
     ({'labels': ['a', 'b'], 'counts': [[1, 0], [0, 1]]}, 1.0)
     """
-    found = classification_metrics(codes, probability, weight)
+    return class_metrics_of(labels, classification_metrics(codes, probability, weight))
+
+
+def class_metrics_of(labels: Sequence[str], found: Measured) -> dict[str, Any]:
+    """The same of what has been measured of them."""
     counts = [[_whole(v) for v in line] for line in found.counts.tolist()]
     return {
         **found.values,

@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import UsageError, shown
 
-__all__ = ["LARGEST", "check_number", "check_whole", "plain_number", "read_size"]
+__all__ = ["LARGEST", "check_memory", "check_number", "check_whole", "plain_number", "read_size"]
 
 LARGEST = 1.797e308  # below infinity, and whole numbers beyond it are no doubles
 UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -23,6 +23,12 @@ def read_size(value: Any) -> Any:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", value, re.I) if isinstance(value, str) else None
     return value if found is None else int(float(found[1]) * 1000 ** UNITS[found[2].lower()])
+
+
+def check_memory(size: Any) -> None:
+    """Refuse what is no size in bytes; None is none that was asked for."""
+    if size is not None and not (type(size) is int and size > 0):
+        raise UsageError(f"--memory cannot be {shown(size)}: give a size such as 500MB")
 
 
 def plain_number(value: Any) -> Any:

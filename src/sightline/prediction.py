@@ -1,9 +1,9 @@
-"""What a finished run says of rows it is given: predictions with intervals, classes with probabilities, metrics."""
+"""What a finished run says of rows of a table: predictions with intervals, classes with probabilities, metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from .class_metrics import class_metrics, parameters, without_probabilities
 from .data.design import Design
-from .data.sources import open_source
 from .data.table import Table
-from .data.usable import usable_rows
-from .errors import DataError, UsageError, nearest, shown
+from .data.usable import complete
+from .errors import UsageError, nearest, shown
 from .linear.inference import t_interval, z_interval
 from .linear.metrics import class_probabilities, regression_metrics
+from .linear.row_products import row_products
 from .records import Coefficient
 
 __all__ = [
-    "UNSEEN", "Known", "Uncertainty", "classes_of", "evaluate", "interval_of", "known_rows", "measured",
-    "parameters_of", "probabilities", "response_of", "unseen_counts", "values_of",
+    "UNSEEN", "Known", "Uncertainty", "check_unseen", "classes_of", "interval_of", "known_rows", "measured",
+    "parameters_of", "probabilities", "response_of", "strange_rows", "values_of",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -57,13 +57,15 @@ class Uncertainty:
 class Known:
     """The rows of a table that have a value and a category in every column, and which these are.
 
-    `unseen` is "reference" where categories that training did not have are taken as the reference.
+    `unseen` is "reference" where categories that training did not have are taken as the reference, and `strange` how
+    many rows of each column have one.
     """
 
     design: Design
     table: Table
     which: NDArray[np.bool_]
     unseen: str = "error"
+    strange: Mapping[str, int] = field(default_factory=dict)
 
     def spread(self, values: Array) -> Array:
         """Not a number for the other rows."""
@@ -75,68 +77,37 @@ class Known:
         """Xw + b `(n, m)` for `weight (m, p)` and `bias (m,)`."""
         if not self.table.rows:
             return np.zeros((0, len(weight)))
-        return np.asarray(self.design.encoding.matrix(self.table, unseen=self.unseen) @ weight.T + bias)
+        return row_products(self.design.encoding.matrix(self.table, unseen=self.unseen), weight) + bias
 
     def numbers(self, weight: Array, bias: Array) -> Array:
         """Xw + b + offset `(n,)`."""
         return np.asarray(self.scores(weight, bias)[:, 0] + self.design.encoding.offset(self.table))
 
 
-def known_rows(design: Design, data: object, unseen: str = "error") -> Known:
+def known_rows(design: Design, table: Table, unseen: str = "error") -> Known:
     """The rows to predict for; a category that training did not have is an error, the "reference" or ("other") missing.
 
     Raises:
-        UsageError: another word for `unseen`.
-        DataError: a column that is missing; an unseen category, when it is used.
+        DataError: an unseen category, when it is used.
     """
-    _check_unseen(unseen)
-    everything = _read(design, data)
-    keep = _complete(everything)
-    if unseen == "other" and keep.any():
-        keep[keep] = ~_strange(design, everything.take(keep))
-    return Known(design, everything.take(keep), keep, unseen)
+    keep, _ = complete(table, table.columns)
+    strange = {} if unseen == "error" else strange_rows(design, table.take(keep))
+    counts = {name: int(rows.sum()) for name, rows in strange.items()}
+    if unseen == "other" and counts:
+        keep[keep] = ~np.any(list(strange.values()), axis=0)
+    return Known(design, table.take(keep), keep, unseen, counts)
 
 
-def unseen_counts(design: Design, data: object, *, target: bool = False) -> dict[str, int]:
-    """For each column how many rows have a category that training did not have, where there are any.
-
-    Of the rows with a value in every column of the features, and with `target` in those of the target too.
-    """
-    everything = _read(design, data, design.target_columns if target else ())
-    found = design.encoding.unseen(everything.take(_complete(everything)))
-    return {name: int(strange.sum()) for name, strange in found.items() if strange.any()}
+def strange_rows(design: Design, table: Table) -> dict[str, NDArray[np.bool_]]:
+    """For each column which rows `(n,)` have a category that training did not have, where there are any."""
+    found = design.encoding.unseen(table) if table.rows else {}
+    return {name: rows for name, rows in found.items() if rows.any()}
 
 
-def _check_unseen(unseen: str) -> None:
+def check_unseen(unseen: str) -> None:
+    """Refuse another word for what becomes of unseen categories."""
     if unseen not in UNSEEN:
         raise UsageError(f"unseen categories cannot be taken as {shown(unseen)}: {nearest(str(unseen), UNSEEN)}")
-
-
-def _read(design: Design, data: object, also: Sequence[str] = ()) -> Table:
-    source = open_source(data)
-    names = tuple(dict.fromkeys([*design.columns, *also]))
-    for name in names:
-        if name not in source.columns:
-            raise DataError(
-                f"the model needs column {shown(name)}, and {source.name} has none: {nearest(name, source.columns)}"
-            )
-    return source.read(names)
-
-
-def _complete(table: Table) -> NDArray[np.bool_]:
-    """The rows with a value in every column."""
-    missing = np.zeros(table.rows, dtype=bool)
-    for name in table.columns:
-        missing |= table[name].missing
-    return ~missing
-
-
-def _strange(design: Design, table: Table) -> NDArray[np.bool_]:
-    """The rows with a category that training did not have."""
-    strange = np.zeros(table.rows, dtype=bool)
-    for rows in design.encoding.unseen(table).values():
-        strange |= rows
-    return strange
 
 
 def response_of(loss: str, scores: Array) -> Array:
@@ -167,7 +138,8 @@ def interval_of(
     if known.table.rows:
         Z = known.design.matrix(known.table, unseen=known.unseen)
         Z = np.column_stack([Z, np.ones(len(Z))]) if known.design.intercept else Z
-    variance = ((Z @ about.factor.T) ** 2).sum(axis=1) + (1.0 if kind == "prediction" else 0.0)
+    squares = row_products(Z, about.factor) ** 2
+    variance = row_products(squares, np.ones((1, squares.shape[1])))[:, 0] + (1.0 if kind == "prediction" else 0.0)
     quantile = z_interval(level) if about.df is None else t_interval(level, about.df)
     half = known.spread(quantile * about.sigma * np.sqrt(variance))
     return {"prediction": values, "low": values - half, "high": values + half}
@@ -187,40 +159,6 @@ def classes_of(probability: Array, labels: tuple[str, ...]) -> NDArray[Any]:
     found = np.full(len(probability), None, dtype=object)
     found[known] = np.array(labels, dtype=object)[probability[known].argmax(axis=1)]
     return found
-
-
-def evaluate(
-    design: Design, data: object, weight: Array, bias: Array, *, unseen: str = "error", loss: str = "mse"
-) -> dict[str, Any]:
-    """Metrics on the rows of a table that has the target, less the offsets as in training; see `linear.metrics`.
-
-    Of classes see `class_metrics`; their rows are weighted by the column of the run's weights where the table has it,
-    and `weights` names it. A category that training did not have is an error, the "reference", or ("other") its row is
-    left out; `unseen` counts these rows.
-
-    Raises:
-        UsageError: another word for `unseen`.
-        DataError: a column that is missing, an unseen category, no row that is left.
-    """
-    _check_unseen(unseen)
-    source = open_source(data)
-    by = design.weights if design.classes and design.weights in source.columns else None
-    everything = _read(design, source, [*design.target_columns, *filter(None, [by])])
-    names = [name for name in everything.columns if name != by or name in design.columns]
-    usable = usable_rows(everything, names, weights=by)
-    strange = _strange(design, usable.table)
-    keep = ~strange if unseen == "other" else np.ones(len(strange), dtype=bool)
-    used, prior = usable.table.take(keep), None if usable.weight is None else usable.weight[keep]
-    if not used.rows:
-        raise DataError(
-            f"every row of {used.source} has a category that the model was not trained on, so none is left to "
-            "evaluate: take these as the reference category, or train again with such rows"
-        )
-    scores = Known(design, used, np.ones(used.rows, dtype=bool), unseen).scores(weight, bias)
-    observed = design.encoding.response(used)
-    counts = {"rows": used.rows, "missing": usable.missing.rows, "unseen": int(strange.sum())}
-    named = {"weights": by} if design.classes else {}
-    return {**counts, **named, **measured(design, observed, scores, prior, loss=loss)}
 
 
 def measured(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,17 +20,9 @@ from .data.sources import open_source
 from .data.split import split
 from .data.usable import usable_rows
 from .errors import DataError, UsageError
-from .prediction import (
-    Uncertainty,
-    classes_of,
-    evaluate,
-    interval_of,
-    known_rows,
-    parameters_of,
-    probabilities,
-    response_of,
-    values_of,
-)
+from .evaluating import evaluated
+from .prediction import Uncertainty, parameters_of
+from .predictor import Asked, Predictor
 from .records import Coefficient, Direction, Verdict
 from .rows import Rows
 from .runs.store import RunFolder
@@ -68,16 +61,20 @@ class Run(Account):
         """
         from .engines.modules import linear_layer
 
-        weight, bias = self._parameters
-        return linear_layer(weight, bias if self.design.intercept else None, dtype=self.dtype)
+        trained = self.predictor
+        return linear_layer(trained.weight, trained.bias if self.design.intercept else None, dtype=self.dtype)
 
-    @property
-    def _parameters(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return parameters_of(self.design, self.coefficients, self.result["loss_name"])
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What answers `predict`, `probabilities` and `evaluate`, of files larger than memory piece by piece."""
+        loss = self.result["loss_name"]
+        about = Uncertainty(self.result["fit"]["sigma"], self.result["df"], self.covariance_factor, loss)
+        return Predictor(self.design, *parameters_of(self.design, self.coefficients, loss), about)
 
     def predict(
-        self, table: object, interval: float | None = None, *, kind: str = "prediction", unseen: str = "error"
-    ) -> Any:
+        self, table: object, interval: float | None = None, *, kind: str = "prediction", unseen: str = "error",
+        memory: Any = None,
+    ) -> Any:  # fmt: skip
         """Predictions ŷ = Xw + b (of counts e to that power) for the rows of a table, `(n,)`; not a number where a
         value is missing.
 
@@ -85,36 +82,34 @@ class Run(Account):
         one new observation (of weight 1) at each row, or with `kind` "confidence" ŷ ± t √(x'Cx), that of the mean; both
         belong to the exact optimum and to errors of equal variance. Of classes, the most probable label, None where a
         value is missing. Offsets in the formula are added. A category that training did not have is an error, or with
-        `unseen` taken as the "reference", or ("other") as a missing value. `table` is anything that `fit` reads.
+        `unseen` taken as the "reference", or ("other") as a missing value. `table` is anything that `fit` reads; a file
+        whose rows take more than `memory`, such as "500MB" (without it half of the machine's), is read piece by piece,
+        and only the result stays in memory.
         """
-        (weight, bias), loss = self._parameters, self.result["loss_name"]
-        if self.design.classes:
-            if interval is not None:
-                raise UsageError("intervals are for predictions of a number: ask classes for their probabilities")
-            known = known_rows(self.design, table, unseen)
-            return classes_of(probabilities(known, weight, bias), self.design.classes)
-        if interval is None:
-            return response_of(loss, values_of(known_rows(self.design, table, unseen), weight, bias))
-        about = Uncertainty(self.result["fit"]["sigma"], self.result["df"], self.covariance_factor, loss)
-        return interval_of(known_rows(self.design, table, unseen), weight, bias, about, level=interval, kind=kind)
+        with closing(self.predictor.predictions(table, Asked(unseen, memory), interval, kind=kind)) as answers:
+            if interval is None:
+                return np.concatenate([answer.columns["prediction"] for answer in answers])
+            parts = [answer.columns for answer in answers]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def probabilities(self, table: object, *, unseen: str = "error") -> NDArray[np.float64]:
+    def probabilities(self, table: object, *, unseen: str = "error", memory: Any = None) -> NDArray[np.float64]:
         """P(class | x) `(n, K)` for the rows of a table, in the order of `design.classes`; NaN for a missing value.
 
-        `unseen` is as in `predict`. Raises UsageError where the target is a number.
+        `unseen` and `memory` are as in `predict`. Raises UsageError where the target is a number.
         """
         if not self.design.classes:
             raise UsageError("this model predicts a number and has no probabilities: use predict")
         if self.result["loss_name"] == "hinge":
             raise UsageError("the hinge loss gives scores, not probabilities: use predict, or fit with --loss bce")
-        return probabilities(known_rows(self.design, table, unseen), *self._parameters)
+        return self.predictor.probabilities(table, Asked(unseen, memory))
 
-    def evaluate(self, table: object, *, unseen: str = "error") -> dict[str, Any]:
+    def evaluate(self, table: object, *, unseen: str = "error", memory: Any = None) -> dict[str, Any]:
         """Metrics on the rows of a table that has the target too; see `linear.metrics`.
 
-        `unseen` is as in `predict`, and with "other" such rows are left out; the entry `unseen` counts them.
+        `unseen` and `memory` are as in `predict`, and with "other" such rows are left out; the entry `unseen` counts
+        them.
         """
-        return evaluate(self.design, table, *self._parameters, unseen=unseen, loss=self.result["loss_name"])
+        return evaluated(self.predictor, table, Asked(unseen, memory)).metrics
 
     def figure(self) -> Figure:
         """The data with the trained and the exact line (several columns: observed against predicted), and the loss."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from .errors import UsageError, nearest, shown
-from .given import LARGEST, check_number, check_whole, plain_number, read_size
+from .given import LARGEST, check_memory, check_number, check_whole, plain_number, read_size
 
 __all__ = ["LOSS_OPTIONS", "RunSettings", "check_loss_options"]
 
@@ -116,8 +116,7 @@ class RunSettings:
         check_number("level", self.level, above=0.0, below=1.0)
         self._check_stopping()
         check_whole("epochs", self.epochs, at_least=0)
-        if self.memory is not None and not (type(self.memory) is int and self.memory > 0):
-            raise UsageError(f"--memory cannot be {shown(self.memory)}: give a size such as 500MB")
+        check_memory(self.memory)
         check_whole("batch-size", self.batch_size, at_least=1)
         check_whole("seed", self.seed, at_least=0, below=2**64)
         for term, value in self.start.items():

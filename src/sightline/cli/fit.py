@@ -14,11 +14,12 @@ from .announce import announce
 from .folds import ask_folds, fold_options, plan_folds
 from .options import (
     NumberOr,
+    cache_option,
     colored,
     data_options,
     inference_options,
     loss_options,
-    memory_options,
+    memory_option,
     output_option,
     read_loss,
     read_options,
@@ -84,7 +85,8 @@ COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yel
 @click.option("--figures", metavar="WHICH", help="Figures in the run folder: none, final (default) or every epoch.")
 @click.option("--show", is_flag=True, help="Open the figure in a window, where there is a screen.")
 @inference_options
-@memory_options
+@memory_option
+@cache_option
 @output_option
 @click.option("--live", is_flag=True, help="Show the run on a local web page while it trains; Ctrl-C ends the page.")
 @click.option("--tell-folder", is_flag=True, help="Print the run folder first, as soon as it is there.")

@@ -10,11 +10,12 @@ import click
 
 __all__ = [
     "NumberOr",
+    "cache_option",
     "colored",
     "data_options",
     "inference_options",
     "loss_options",
-    "memory_options",
+    "memory_option",
     "output_option",
     "read_loss",
     "read_options",
@@ -202,21 +203,17 @@ def result_options(function: F) -> F:
     )(function)
 
 
-def memory_options(function: F) -> F:
-    """How large files are read."""
-    return _stack(
-        click.option(
-            "--memory", metavar="SIZE",
-            help="What the rows may take, such as 500MB: a larger file is read piece by piece (default: half of all "
-            "memory).",
-        ),
-        click.option(
-            "--cache", metavar="DIR",
-            help="Keep the numbers of the file in this folder: what was interrupted goes on, and the next time nothing "
-            "is read.",
-        ),
-    )(function)  # fmt: skip
+memory_option = click.option(
+    "--memory",
+    metavar="SIZE",
+    help="What the rows may take, such as 500MB: a larger file is read piece by piece (default: half of all memory).",
+)
 
+cache_option = click.option(
+    "--cache",
+    metavar="DIR",
+    help="Keep the numbers of the file in this folder: what was interrupted goes on; the next time nothing is read.",
+)
 
 output_option = click.option(
     "--output", metavar="DIR", help="Where run folders go (default: SIGHTLINE_RUNS, or ./runs)."

@@ -10,10 +10,11 @@ import click
 from .announce import left_out
 from .fit import report
 from .options import (
+    cache_option,
     data_options,
     inference_options,
     loss_options,
-    memory_options,
+    memory_option,
     output_option,
     read_loss,
     result_options,
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 @inference_options
 @question_options
 @click.option("--prove", is_flag=True, help="Solve again in exact rational arithmetic, and compare.")
-@memory_options
+@memory_option
+@cache_option
 @output_option
 @result_options
 def solve_command(data: str, formula: str | None, target: str | None, **options: Any) -> int:

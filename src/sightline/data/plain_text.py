@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .table import CodedColumn, Column, Table
 from .text_files import MISSING, TextFile, as_number
@@ -39,7 +40,7 @@ def read_plain(file: TextFile, part: bytes, names: Sequence[str]) -> Table | Non
     found = _parsed(part, file.delimiter, width, {at[name]: _is_text(file, part, at[name]) for name in names})
     if found is None or found.height != lines:
         return None
-    columns = {name: _column(name, found[f"c{at[name]}"]) for name in names}
+    columns = {name: _column(name, found[f"c{at[name]}"], partial(_spelled, file, part, at[name])) for name in names}
     if any(column is None for column in columns.values()):
         return None
     return Table(file.name, {name: c for name, c in columns.items() if c is not None}, lines)
@@ -74,11 +75,17 @@ def _parsed(part: bytes, delimiter: str, width: int, texts: dict[int, bool]) -> 
         return None
 
 
-def _column(name: str, series: Any) -> Column | None:
+def _spelled(file: TextFile, part: bytes, place: int) -> NDArray[Any]:
+    """The cells of a column of numbers as they are written."""
+    texts = _parsed(part, file.delimiter, len(file.columns), {place: True})[f"c{place}"]
+    return np.array([None if cell is None else _tidy(cell) for cell in texts.to_list()], dtype=object)
+
+
+def _column(name: str, series: Any, spelled: Callable[[], NDArray[Any]]) -> Column | None:
     import polars as pl
 
     if series.dtype == pl.Float64:
-        return Column(name, series.fill_null(float("nan")).to_numpy(), "number", lambda: None)
+        return Column(name, series.fill_null(float("nan")).to_numpy(), "number", lambda: None, spelled)
     return _coded(name, series)
 
 

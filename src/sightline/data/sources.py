@@ -45,7 +45,7 @@ class Source:
     it was given, else empty.
 
     `pieces` reads some columns piece by piece, where it is of a kind that can be, and gives the fingerprint after the
-    last; `about_rows` tells about how many there are.
+    last; `about_rows` tells about how many there are, and `size` how many bytes the pieces are cut from.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Source:
     label: str = ""
     pieces: Pieces | None = field(default=None, repr=False, compare=False)
     about_rows: Callable[[], float] = field(default=float, repr=False, compare=False)
+    size: int = field(default=0, repr=False, compare=False)
     load: Load = field(repr=False, compare=False, kw_only=True)
 
     def read(self, names: Iterable[str] | None = None) -> Table:
@@ -165,7 +166,7 @@ def _open_file(path: str, name: str, absolute: str | None, keep: object = None) 
         return replace(table, fingerprint=fingerprint, place=place)
 
     rows = float if by_piece is None else by_piece.about_rows
-    return Source(name, columns, absolute, "", by_piece, rows, load=load_and_mark)
+    return Source(name, columns, absolute, "", by_piece, rows, os.path.getsize(path), load=load_and_mark)
 
 
 def _kind(path: str, name: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -27,13 +28,15 @@ class Column:
     `number`: `values` is float64, NaN where missing. `text`: `values` is an object array of `str`, None where missing.
     `mixed`: as text, but some cells read as numbers and some do not, so it is neither until the formula says `C(...)`.
     `typed`: None where numbers are the doubles that `values` holds; else they stand for decimals, and it gives the
-    cells with more digits than a double tells, if there are any.
+    cells with more digits than a double tells, if there are any. `spelled` reads the cells of numbers again as they are
+    written, where that is in a text file.
     """
 
     name: str
     values: NDArray[Any]
     kind: Kind
     typed: Typed | None = field(default=None, compare=False, repr=False)
+    spelled: Callable[[], NDArray[Any]] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -62,12 +65,8 @@ class Column:
         """The very numbers that were meant, an array `(n,)` of `Fraction`."""
         return Pair.of(self.values).fractions() if self.typed is None else decimal_fractions(self.values, self.typed())
 
-    def part(self, first: int, last: int) -> Column:
-        """Neighboring rows; their numbers stand for the doubles that they are."""
-        return Column(self.name, self.values[first:last], self.kind)
-
-    def take(self, keep: NDArray[np.bool_]) -> Column:
-        """Only the rows marked True."""
+    def take(self, keep: NDArray[np.bool_] | slice) -> Column:
+        """Only the rows marked True, or a slice of them."""
         return Column(self.name, self.values[keep], self.kind, _taken(self.typed, keep))
 
 
@@ -87,7 +86,13 @@ class CodedColumn(Column):
     _present: Any
 
     def __init__(self, name: str, codes: NDArray[Any], labels: tuple[str, ...]) -> None:
-        for field_name, value in (("name", name), ("kind", "text"), ("typed", None), ("codes", codes)):
+        for field_name, value in (
+            ("name", name),
+            ("kind", "text"),
+            ("typed", None),
+            ("spelled", None),
+            ("codes", codes),
+        ):
             object.__setattr__(self, field_name, value)
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "_present", None)
@@ -123,12 +128,8 @@ class CodedColumn(Column):
             found |= np.bincount(part[part >= 0], minlength=len(found)) > 0
         return np.flatnonzero(found)
 
-    def part(self, first: int, last: int) -> CodedColumn:
-        """Neighboring rows."""
-        return CodedColumn(self.name, self.codes[first:last], self.labels)
-
-    def take(self, keep: NDArray[np.bool_]) -> CodedColumn:
-        """Only the rows marked True."""
+    def take(self, keep: NDArray[np.bool_] | slice) -> CodedColumn:
+        """Only the rows marked True, or a slice of them."""
         return CodedColumn(self.name, self.codes[keep], self.labels)
 
 
@@ -173,8 +174,8 @@ class Table:
 
     def block(self, first: int, last: int, names: Iterable[str]) -> Table:
         """Neighboring rows of the named columns, of which no number is copied."""
-        columns = {name: self.columns[name].part(first, last) for name in names}
-        return Table(self.source, columns, last - first, lambda row: self.place(first + row), self.fingerprint)
+        columns = {name: self.columns[name].take(slice(first, last)) for name in names}
+        return Table(self.source, columns, last - first, partial(self._place_after, first), self.fingerprint)
 
     def take(self, keep: NDArray[np.bool_]) -> Table:
         """Only the rows marked True, still knowing where each of them stands in the source."""
@@ -185,8 +186,19 @@ class Table:
         columns = {name: c.take(keep) for name, c in self.columns.items()}
         return Table(self.source, columns, len(kept), lambda row: place(int(kept[row])), self.fingerprint)
 
+    def parts(self, size: int) -> Iterator[Table]:
+        """The same rows in tables of `size` and fewer."""
+        if self.rows <= size:
+            yield self
+            return
+        for first in range(0, self.rows, size):
+            yield self.block(first, min(first + size, self.rows), self.columns)
 
-def _taken(typed: Typed | None, keep: NDArray[np.bool_]) -> Typed | None:
+    def _place_after(self, first: int, row: int) -> str:
+        return self.place(first + row)
+
+
+def _taken(typed: Typed | None, keep: NDArray[np.bool_] | slice) -> Typed | None:
     """The cells of the rows that are kept, still to be read."""
 
     def some() -> NDArray[Any] | None:

@@ -104,7 +104,11 @@ class TextFile:
             raise DataError(f"{self.name} ends with a quoted cell that cannot be read; look for misplaced quotes")
         if not rows:
             raise DataError(f"{self.name} has a header but no rows; add a line for every observation")
-        numbers = {n: replace(c, typed=long.of(n, rows)) for n, c in columns.items() if c.kind == "number"}
+        numbers = {
+            n: replace(c, typed=long.of(n, rows), spelled=partial(self._load, partial(self._spelled, n), quoted=quoted))
+            for n, c in columns.items()
+            if c.kind == "number"
+        }
         return Table(self.name, {**columns, **numbers}, rows, self.place)
 
     def _load(self, fetch: Callable[[Any, str, str], T], *, quoted: bool) -> T:
@@ -156,6 +160,11 @@ class TextFile:
             return {}
         cells = self._query([f"CASE WHEN length({c}) > {DIGITS} THEN {c} END AS {c}" for c in long.values()], *source)
         return {name: np.ma.filled(cells[c].astype(object), None) for name, c in long.items()}
+
+    def _spelled(self, name: str, *source: Any) -> NDArray[Any]:
+        """The cells of a column as text, None where missing."""
+        (column,) = self._ids([name]).values()
+        return _cells(self._query([column], *source)[column])
 
     def _ids(self, names: Sequence[str]) -> dict[str, str]:
         at = {name: i for i, name in enumerate(self.columns)}
@@ -257,8 +266,7 @@ def open_text(path: str, name: str, kept: object = None) -> TextFile:
 def _text_column(name: str, numbers: Any, texts: Any) -> Column:
     """A column with cells that DuckDB cannot read as numbers: the kind is what Python reads in them."""
     values, failed = np.array(np.ma.getdata(numbers), dtype=float), np.ma.getmaskarray(numbers)
-    typed = zip(np.ma.getdata(texts), np.ma.getmaskarray(texts), strict=True)
-    cells: NDArray[Any] = np.array([None if empty else _tidy(cell) for cell, empty in typed], dtype=object)
+    cells = _cells(texts)
     spelled = [np.nan if cell is None else as_number(cell) for cell in cells[failed]]
     if None not in spelled:
         values[failed] = spelled
@@ -266,6 +274,11 @@ def _text_column(name: str, numbers: Any, texts: Any) -> Column:
     values[failed] = [np.nan if number is None else number for number in spelled]
     kind: Kind = "text" if np.isnan(values).all() else "mixed"
     return Column(name, cells, kind)
+
+
+def _cells(texts: Any) -> NDArray[Any]:
+    typed = zip(np.ma.getdata(texts), np.ma.getmaskarray(texts), strict=True)
+    return np.array([None if empty else _tidy(cell) for cell, empty in typed], dtype=object)
 
 
 def _tidy(cell: str) -> str | None:

@@ -16,6 +16,8 @@ __all__ = [
     "Roc",
     "Shares",
     "areas",
+    "bin_sums",
+    "bins_of",
     "calibration",
     "calibration_error",
     "confusion_matrix",
@@ -197,12 +199,27 @@ def calibration(
     >>> [(b.end, b.rows, b.observed) for b in calibration(np.array([True, False, True]), np.array([0.1, 0.1, 0.9]))]
     [(0.1, 2.0, 0.5), (0.9, 1.0, 1.0)]
     """
+    return bins_of(bin_sums(happened, probability, weight, bins), level)
+
+
+def bin_sums(happened: NDArray[np.bool_], probability: Array, weight: Array | None = None, bins: int = BINS) -> Array:
+    """`(3, bins)`: rows, their stated probabilities and what happened, each added up in every bin; sums of parts of the
+    rows add up to those of all.
+
+    >>> bin_sums(np.array([True, False]), np.array([0.2, 0.7]), bins=2).tolist()
+    [[1.0, 1.0], [0.2, 0.7], [1.0, 0.0]]
+    """
     w = np.ones(len(probability)) if weight is None else weight
     edges = np.arange(bins + 1) / bins
     place = np.searchsorted(edges[1:-1], probability)
-    rows, stated_sum, seen = (
-        np.bincount(place, weights=w * v, minlength=bins) for v in (np.ones(len(w)), probability, happened)
-    )
+    sums = (np.ones(len(w)), probability, happened)
+    return np.array([np.bincount(place, weights=w * v, minlength=bins) for v in sums])
+
+
+def bins_of(sums: Array, level: float = 0.95) -> list[Bin]:
+    """The bins that have rows, from their sums `(3, bins)`."""
+    rows, stated_sum, seen = sums
+    edges = np.arange(len(rows) + 1) / len(rows)
     found = []
     for k in np.flatnonzero(rows > 0):
         share = float(seen[k] / rows[k])

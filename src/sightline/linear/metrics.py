@@ -3,20 +3,77 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .classification import Bin, areas, calibration, calibration_error, confusion_matrix, per_class, stated
+from .classification import Bin, areas, bin_sums, bins_of, calibration_error, confusion_matrix, per_class, stated
 
-__all__ = ["Measured", "class_probabilities", "classification_metrics", "regression_metrics"]
+__all__ = [
+    "ClassSums", "Measured", "NumberSums", "class_probabilities", "classification_metrics", "regression_metrics",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
 
-@np.errstate(over="ignore", invalid="ignore")
+@dataclass(frozen=True)
+class NumberSums:
+    """Of rows of `mass` Σ w and their residuals r = y - ŷ: Σ w r², Σ w |r|, max |r|, Σ w r; of y its mean, as far from
+    the `first` of them, and the `spread` Σ w (y - ȳ)². Those of parts of the rows add up to those of all, as in Chan,
+    Golub and LeVeque 1983, Algorithms for computing the sample variance.
+
+    >>> y, found = np.array([1.0, 3.0, 8.0]), np.array([1.0, 2.0, 9.0])
+    >>> parts = NumberSums.of(y[:1], found[:1]) + NumberSums.of(y[1:], found[1:])
+    >>> parts.metrics()["mse"] == regression_metrics(y, found)["mse"], parts.spread
+    (True, 26.0)
+    """
+
+    mass: float
+    squares: float
+    absolute: float
+    largest: float
+    residuals: float
+    first: float
+    off: float
+    spread: float
+
+    @classmethod
+    @np.errstate(over="ignore", invalid="ignore")
+    def of(cls, observed: NDArray[Any], predicted: NDArray[Any], weight: Array | None = None) -> NumberSums:
+        """Those of rows `(n,)`, at least one; a row of weight w counts as w rows."""
+        w = np.ones(len(observed)) if weight is None else weight
+        mass, residual = w.sum(), observed - predicted
+        moved = observed - observed[0]
+        off = w @ moved / mass
+        values = (
+            mass, w @ residual**2, w @ np.abs(residual), np.abs(residual).max(), w @ residual, observed[0], off,
+            w @ (moved - off) ** 2,
+        )  # fmt: skip
+        return cls(*map(float, values))
+
+    def __add__(self, other: NumberSums) -> NumberSums:
+        mass, off = self.mass + other.mass, other.first - self.first + other.off
+        apart, share = off - self.off, other.mass / (self.mass + other.mass)
+        return NumberSums(
+            mass, self.squares + other.squares, self.absolute + other.absolute, max(self.largest, other.largest),
+            self.residuals + other.residuals, self.first, self.off + share * apart,
+            self.spread + other.spread + self.mass * share * apart**2,
+        )  # fmt: skip
+
+    def metrics(self) -> dict[str, float | None]:
+        """What `regression_metrics` has of all rows."""
+        return {
+            "mse": self.squares / self.mass,
+            "rmse": math.sqrt(self.squares / self.mass),
+            "mae": self.absolute / self.mass,
+            "max_error": self.largest,
+            "r2": 1.0 - self.squares / self.spread if self.spread > 0 else None,
+            "mean_residual": self.residuals / self.mass,
+        }
+
+
 def regression_metrics(
     observed: NDArray[Any], predicted: NDArray[Any], weight: Array | None = None, *, mean: Any = None
 ) -> dict[str, float | None]:
@@ -28,18 +85,12 @@ def regression_metrics(
     >>> regression_metrics(np.array([1.0, 3.0]), np.array([1.0, 2.0]))["mse"]
     0.5
     """
-    residual = observed - predicted
-    mse = float(np.average(residual**2, weights=weight))
-    center = np.average(observed, weights=weight) if mean is None else mean
-    spread = float(np.average((observed - center) ** 2, weights=weight))
-    return {
-        "mse": mse,
-        "rmse": math.sqrt(mse),
-        "mae": float(np.average(np.abs(residual), weights=weight)),
-        "max_error": float(np.max(np.abs(residual))),
-        "r2": 1.0 - mse / spread if spread > 0 else None,
-        "mean_residual": float(np.average(residual, weights=weight)),
-    }
+    sums = NumberSums.of(observed, predicted, weight)
+    if mean is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            about = (observed - mean) ** 2
+            sums = replace(sums, spread=float(about.sum() if weight is None else weight @ about))
+    return sums.metrics()
 
 
 def class_probabilities(scores: NDArray[Any]) -> NDArray[np.float64]:
@@ -67,6 +118,59 @@ class Measured:
     bins: tuple[Bin, ...]
 
 
+@dataclass(frozen=True)
+class ClassSums:
+    """Of rows of classes: the confusion matrix `counts (K, K)`, Σ w ln P(own class), Σ w Σ_k (P_k - [own is k])², and
+    the `bins (3, 10)` of the calibration. Those of parts of the rows add up to those of all.
+    """
+
+    counts: Array
+    log_own: float
+    off: float
+    bins: Array
+
+    @classmethod
+    def none(cls, classes: int) -> ClassSums:
+        """Those of no rows."""
+        return cls.of(np.zeros(0, dtype=np.intp), np.zeros((0, classes)))
+
+    @classmethod
+    def of(cls, codes: NDArray[np.intp], probability: Array, weight: Array | None = None) -> ClassSums:
+        """Those of `probability (n, K)` for `codes (n,)`; a row of weight w counts as w rows."""
+        n, K = probability.shape
+        w = np.ones(n) if weight is None else weight
+        with np.errstate(divide="ignore"):
+            log_own = np.log(probability[np.arange(n), codes])
+        off = ((probability - np.eye(K)[codes]) ** 2).sum(axis=1)
+        return cls(
+            confusion_matrix(codes, probability.argmax(axis=1), K, weight), float(w @ log_own), float(w @ off),
+            bin_sums(*stated(codes, probability), weight),
+        )  # fmt: skip
+
+    def __add__(self, other: ClassSums) -> ClassSums:
+        return ClassSums(
+            self.counts + other.counts, self.log_own + other.log_own, self.off + other.off, self.bins + other.bins
+        )
+
+    def measured(self, area: Array) -> Measured:
+        """What `classification_metrics` has of all rows, with the areas of the pairs of classes `(K, K)`."""
+        counts, mass, bins = self.counts, self.counts.sum(), bins_of(self.bins)
+        shares = counts.sum(axis=1) / mass
+        seen = shares[shares > 0]
+        values = {
+            "log_loss": -self.log_own / mass,
+            "accuracy": np.trace(counts) / mass,
+            "brier": self.off / mass / (2.0 if len(counts) == 2 else 1.0),
+            "auc": _mean_area(area),
+            "balanced_accuracy": np.nanmean(per_class(counts)["recall"]),
+            "baseline_accuracy": shares.max(),
+            "baseline_log_loss": 0.0 - seen @ np.log(seen),
+            "expected_calibration_error": calibration_error(bins),
+        }
+        known = {name: None if np.isnan(value) else float(value) for name, value in values.items()}
+        return Measured(known, counts, area, tuple(bins))
+
+
 def classification_metrics(codes: NDArray[np.intp], probability: Array, weight: Array | None = None) -> Measured:
     """How well `probability (n, K)` fits `codes (n,)`; a row of weight w counts as w rows.
 
@@ -82,27 +186,7 @@ def classification_metrics(codes: NDArray[np.intp], probability: Array, weight: 
     >>> {name: round(found[name], 4) for name in ("log_loss", "accuracy", "brier", "auc", "baseline_accuracy")}
     {'log_loss': 0.4904, 'accuracy': 1.0, 'brier': 0.1562, 'auc': 1.0, 'baseline_accuracy': 0.5}
     """
-    n, K = probability.shape
-    with np.errstate(divide="ignore"):
-        log_own = np.log(probability[np.arange(n), codes])
-    off = ((probability - np.eye(K)[codes]) ** 2).sum(axis=1)
-    counts = confusion_matrix(codes, probability.argmax(axis=1), K, weight)
-    area = areas(codes, probability, weight)
-    bins = calibration(*stated(codes, probability), weight=weight)
-    shares = counts.sum(axis=1) / counts.sum()
-    seen = shares[shares > 0]
-    values = {
-        "log_loss": -np.average(log_own, weights=weight),
-        "accuracy": np.trace(counts) / counts.sum(),
-        "brier": np.average(off / (2.0 if K == 2 else 1.0), weights=weight),
-        "auc": _mean_area(area),
-        "balanced_accuracy": np.nanmean(per_class(counts)["recall"]),
-        "baseline_accuracy": shares.max(),
-        "baseline_log_loss": 0.0 - seen @ np.log(seen),
-        "expected_calibration_error": calibration_error(bins),
-    }
-    known = {name: None if np.isnan(value) else float(value) for name, value in values.items()}
-    return Measured(known, counts, area, tuple(bins))
+    return ClassSums.of(codes, probability, weight).measured(areas(codes, probability, weight))
 
 
 def _mean_area(area: NDArray[np.float64]) -> float:

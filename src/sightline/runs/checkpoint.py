@@ -91,8 +91,8 @@ def save_state(folder: Path, state: Mapping[str, Any], *, epoch: int, seconds: f
     newest, previous = NAMES
     text = (json.dumps(values, indent=1, allow_nan=False) + "\n").encode()
     written = {
-        ".safetensors": write_aside(folder / f"{newest}.safetensors", content),
-        ".json": write_aside(folder / f"{newest}.json", text),
+        ".safetensors": write_aside(folder / f"{newest}.safetensors", [content]),
+        ".json": write_aside(folder / f"{newest}.json", [text]),
     }
     for ending in (".json", ".safetensors"):
         if (folder / f"{newest}{ending}").exists():

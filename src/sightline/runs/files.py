@@ -6,13 +6,18 @@ import errno
 import json
 import math
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..digits import Digits
 from ..errors import RunError
 
-__all__ = ["finite", "json_text", "read_json", "rename", "sync_folder", "write_aside", "write_bytes", "write_json"]
+__all__ = [
+    "finite", "json_text", "read_json", "rename", "sync_folder", "write_aside", "write_bytes", "write_json",
+    "write_parts",
+]  # fmt: skip
 
 
 NO_SUCH_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # of a file system that cannot sync a folder
@@ -20,22 +25,40 @@ NO_SUCH_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # of a file system th
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write aside, fsync, rename, fsync the folder."""
-    rename(write_aside(path, content), path)
+    write_parts(path, [content])
+
+
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """The same of what comes part by part; where that fails, or is interrupted, nothing is left of it."""
+    rename(write_aside(path, parts), path)
     sync_folder(path.parent)
 
 
-def write_aside(path: Path, content: bytes) -> Path:
+def write_aside(path: Path, parts: Iterable[bytes]) -> Path:
     """A file beside `path`, on the disk, that only has to be renamed."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
+        with _told(path):
+            file = open(aside, "wb")  # noqa: SIM115  closed below
+        with file:
+            for part in parts:
+                with _told(path):
+                    file.write(part)
+            with _told(path):
+                file.flush()
+                os.fsync(file.fileno())
+    except BaseException:
         aside.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror}; free space there or choose another --output") from None
+        raise
     return aside
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}; free space there or choose another --output") from None
 
 
 def rename(path: Path, to: Path) -> None:
