@@ -14,7 +14,7 @@ from benchmarks.suite.data import made, scaled, table
 from benchmarks.suite.exact import solved
 from benchmarks.suite.measure import FASTEST, Peer, Row
 
-__all__ = ["from_file"]
+__all__ = ["from_cache", "from_file"]
 
 ROWS, COLUMNS, EPOCHS = 12_500_000, 20, 100
 NAMES = [f"x{j}" for j in range(COLUMNS)]
@@ -36,6 +36,25 @@ def from_file(kind: str) -> Row:
         {FASTEST: 2.0 if kind == "csv" else 4.0}, "The deviation is that of a file of 20,000 rows.",
         short=f"{path.stat().st_size / 1e6:,.0f} MB {kind}", bytes=float(path.stat().st_size),
         flops=1.0 * n * COLUMNS * (COLUMNS + 3), dtype="float64", reference="a QR in float64", memory=500e6,
+    )  # fmt: skip
+
+
+def from_cache() -> Row:
+    """The same rows as CSV a second time, from the numbers that the first time has kept."""
+    n = scaled(ROWS)
+    path = written("csv", n)
+    size = 8.0 * n * (COLUMNS + 1)
+    return Row(
+        "12-again", f"{n:,} × {COLUMNS} once more, from the {size / 1e6:,.0f} MB of numbers that the cache keeps",
+        Peer("sightline.solve", lambda: again(path), ready=lambda: again(path), check=_off(n)),
+        [
+            Peer("polars + scikit-learn", lambda: polars_sklearn(path), needs=["polars", "sklearn"], check=_off(n)),
+            Peer("sightline.solve, first", lambda: ours(path), check=_off(n), role="yardstick"),
+        ],
+        lambda: _apart(again(written("csv", 20_000)), solved(*numbers(20_000))[0]), 1e-9,
+        {"polars + scikit-learn": 20.0}, "The deviation is that of a file of 20,000 rows.",
+        short=f"{size / 1e6:,.0f} MB numbers", bytes=size, flops=1.0 * n * COLUMNS * (COLUMNS + 3), dtype="float64",
+        reference="a QR in float64", memory=500e6,
     )  # fmt: skip
 
 
@@ -63,12 +82,17 @@ def written(kind: str, n: int) -> Path:
     return path
 
 
-def ours(path: Path) -> Any:
+def ours(path: Path, **settings: Any) -> Any:
     """Slopes and intercept of solve, piece by piece where the file is larger than the memory that it is given."""
     import sightline
 
-    found = [c.estimate for c in sightline.solve(str(path), target="y", memory="100MB").coefficients]
+    found = [c.estimate for c in sightline.solve(str(path), target="y", memory="100MB", **settings).coefficients]
     return np.array([*found[1:], found[0]])
+
+
+def again(path: Path) -> Any:
+    """The same, with the numbers beside the file."""
+    return ours(path, cache=str(path.parent))
 
 
 def polars_sklearn(path: Path) -> Any:

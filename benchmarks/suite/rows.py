@@ -38,6 +38,7 @@ ROWS: dict[str, tuple[Any, ...] | Callable[[], Row]] = {
     "11": ("categories", "encoded"),
     "12-csv": ("files", "from_file", "csv"),
     "12-parquet": ("files", "from_file", "parquet"),
+    "12-again": ("files", "from_cache"),
 }
 
 
