@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -325,6 +326,21 @@ def test_when_a_file_is_read_piece_by_piece(cli, runs, tmp_path, monkeypatch):
 
 
 kinds = tables._Kinds
+
+
+def test_how_far_the_file_is_read_is_told(cli, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(slices.pieces_of_text, "__kwdefaults__", {"size": 2000, "threads": 2})
+    monkeypatch.setattr(reading, "PATIENCE", 0.0)
+    path = write(tmp_path / "d.csv", made())
+    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
+    for name in ("d.csv", "e.csv.gz"):
+        for command in ("predict", "evaluate"):
+            *lines, last = cli(command, runs["numbers"], tmp_path / name, "--memory", "1").err.splitlines()
+            assert lines
+            for line in lines:
+                assert re.fullmatch(rf"reading .*{name}: \d?\d %, \d+ rows, \d+ MB/s, .+ left", line)
+            assert f"{name}: 100 %, {ROWS} rows, " in last
+    assert cli("evaluate", runs["numbers"], path, "--memory", "1", "--json").err == ""
 
 
 def test_the_folder_of_the_output_is_looked_for_first(cli, runs, tmp_path, monkeypatch):
