@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -197,10 +198,10 @@ def test_metrics_against_scikit_learn(sizes, runs, tmp_path):
     path, rows = write(tmp_path / "d.csv", columns, missing=False), np.array(columns["w"]) > 0
     run = sightline.load(runs["two classes with weights"])
     found, p = run.evaluate(path, memory=1), run.probabilities(columns)[:, 1]
-    call = {"y_true": columns["two"][rows] == "yes", "sample_weight": columns["w"][rows]}
-    assert found["auc"] == pytest.approx(skm.roc_auc_score(y_score=p[rows], **call), rel=1e-12)
-    assert found["log_loss"] == pytest.approx(skm.log_loss(y_pred=p[rows], **call), rel=1e-12)
-    assert found["accuracy"] == pytest.approx(skm.accuracy_score(y_pred=p[rows] > 0.5, **call), rel=1e-12)
+    yes, call = columns["two"][rows] == "yes", {"sample_weight": columns["w"][rows]}
+    assert found["auc"] == pytest.approx(skm.roc_auc_score(yes, p[rows], **call), rel=1e-12)
+    assert found["log_loss"] == pytest.approx(skm.log_loss(yes, p[rows], **call), rel=1e-12)
+    assert found["accuracy"] == pytest.approx(skm.accuracy_score(yes, p[rows] > 0.5, **call), rel=1e-12)
     run = sightline.load(runs["three classes"])
     found, p = run.evaluate(path, memory=1), run.probabilities(columns)
     want = skm.roc_auc_score(columns["three"], p, multi_class="ovo", average="macro")
@@ -227,7 +228,7 @@ def test_python_gives_the_same_arrays(sizes, runs, tmp_path):
 def test_packed_files_and_parquet(cli, sizes, runs, tmp_path):
     path = write(tmp_path / "d.csv", made())
     (tmp_path / "e.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
-    duckdb.sql(f"COPY (SELECT * FROM '{path}') TO '{tmp_path / 'f.parquet'}'")
+    duckdb.sql(f"COPY (FROM read_csv('{path}', nullstr = ['', 'NA'])) TO '{tmp_path / 'f.parquet'}'")
     for other in ("e.csv.gz", "f.parquet"):
         for name in ("numbers", "three classes"):
             same_bytes(cli, runs[name], tmp_path / other, out=tmp_path / "out.csv")
@@ -250,7 +251,7 @@ def test_rows_of_which_none_is_left(sizes, runs, tmp_path):
                 run.evaluate(path.as_posix(), memory=memory, unseen="other")
         if "x" in what:
             path.write_text("x,g\n" + ",a\n" * 300)
-            assert not [label for label in run.predict(path, memory=1) if label]
+            assert run.predict(path, memory=1).tolist() == [None] * 300
 
 
 def test_labels_that_are_numbers_in_one_piece_and_texts_in_another(monkeypatch, tmp_path):
@@ -325,6 +326,21 @@ def test_when_a_file_is_read_piece_by_piece(cli, runs, tmp_path, monkeypatch):
 
 
 kinds = tables._Kinds
+
+
+def test_how_far_the_file_is_read_is_told(cli, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(slices.pieces_of_text, "__kwdefaults__", {"size": 2000, "threads": 2})
+    monkeypatch.setattr(reading, "PATIENCE", 0.0)
+    path = write(tmp_path / "d.csv", made())
+    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
+    for name in ("d.csv", "e.csv.gz"):
+        for command in ("predict", "evaluate"):
+            *lines, last = cli(command, runs["numbers"], tmp_path / name, "--memory", "1").err.splitlines()
+            assert lines
+            for line in lines:
+                assert re.fullmatch(rf"reading .*{name}: \d?\d %, \d+ rows, \d+ MB/s, .+ left", line)
+            assert f"{name}: 100 %, {ROWS} rows, " in last
+    assert cli("evaluate", runs["numbers"], path, "--memory", "1", "--json").err == ""
 
 
 def test_the_folder_of_the_output_is_looked_for_first(cli, runs, tmp_path, monkeypatch):

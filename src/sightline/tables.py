@@ -23,7 +23,7 @@ from .errors import DataError, nearest, shown
 __all__ = ["Tables", "no_room"]
 
 T = TypeVar("T")
-NUMBERS = 2**22  # of a design at a time
+NUMBERS, ROWS = 2**22, 2**16  # of a design at a time
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Tables:
         """As many rows as make a design of some size; all of them where a cell is no number, so that it is named."""
         if any(table[name].kind != "number" for name in self._numbers):
             return [table]
-        return table.parts(max(1, NUMBERS // max(1, len(self.design.terms), len(self.design.classes))))
+        return table.parts(max(1, min(ROWS, NUMBERS // max(1, len(self.design.terms), len(self.design.classes)))))
 
     @cached_property
     def _labels(self) -> frozenset[str]:
