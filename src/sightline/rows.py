@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "row_number"]
+__all__ = ["Picked", "Rows", "row_number"]
 
 
 def row_number(row: int) -> str:
@@ -23,6 +23,32 @@ class _Places:
 
     def __call__(self, row: int) -> str:
         return self.texts[row]
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The rows at rising `places` of rows on the disk: as those, of which slices of neighboring rows are read."""
+
+    X: Any
+    places: NDArray[np.intp]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Fewer rows, the same columns."""
+        return len(self.places), *self.X.shape[1:]
+
+    @property
+    def dtype(self) -> Any:
+        """That of the rows."""
+        return self.X.dtype
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        at = self.places[rows]
+        first, last = (int(at[0]), int(at[-1]) + 1) if len(at) else (0, 0)
+        return np.asarray(self.X[first:last])[at - first]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +77,4 @@ class Rows:
     @property
     def on_disk(self) -> bool:
         """Whether they are read from a file, part by part."""
-        return isinstance(self.X, np.memmap)
+        return not isinstance(self.X, np.ndarray) or isinstance(self.X, np.memmap)

@@ -63,8 +63,12 @@ class Objective:
         True
         """
         step = theta - reference
-        quadratic = 0.5 * float(self.ridge @ (step * (theta + reference)))
-        return self.loss.change(reference, step) + quadratic + float(self.lasso @ size_change(reference, step))
+        return self.loss.change(reference, step) + self.penalty_change(reference, step)
+
+    def penalty_change(self, theta: Array, step: Array) -> float:
+        """What the penalties at θ + step are above those at θ."""
+        quadratic = 0.5 * float(self.ridge @ (step * (2.0 * theta + step)))
+        return quadratic + float(self.lasso @ size_change(theta, step))
 
     def smooth_gradient(self, theta: Array) -> Array:
         """The gradient of all but the lasso, `(q,)`."""
@@ -91,21 +95,31 @@ class Objective:
         A row counts as at its kink within the rounding of its prediction, a weight only at exactly zero. Each kink may
         take any slope between those of its sides; they are chosen so that the sum is shortest.
         """
-        z = self.loss.predictor(theta)
-        low, high = self.loss.error_range(z, self.loss.predictor_rounding(theta))
-        g = self.loss.gradient_of(0.5 * (low + high)) + self.ridge * theta + self.lasso * np.sign(theta)
-        open_ = np.where(theta == 0.0, self.lasso, 0.0)
-        kinks = np.flatnonzero((high > low).any(axis=1))
-        if not len(kinks):
+        loss = self.loss
+
+        def leaf(part: RowLoss) -> tuple[Array, list[Array]]:
+            low, high = part.error_range(part.predictor(theta), part.predictor_rounding(theta))
+            kinks = (high > low).any(axis=1)
+            half = 0.5 * (high - low)[kinks, :1] * (1.0 if part.weight is None else part.weight[kinks, None])
+            return part.pull(0.5 * (low + high)), [half * _with_ones(part, kinks)]
+
+        pull, kinks = loss.over(leaf, add=lambda a, b: (a[0] + b[0], a[1] + b[1]))
+        share = loss.factor / len(loss.X)
+        g = share * pull + self.ridge * theta + self.lasso * np.sign(theta)
+        open_, rows = np.where(theta == 0.0, self.lasso, 0.0), share * np.concatenate(kinks)
+        if not len(rows):
             return np.asarray(np.sign(g) * np.maximum(np.abs(g) - open_, 0.0))
-        part = self.loss.of_rows(kinks.tolist())
-        half = 0.5 * (high - low)[kinks] * (1.0 if part.weight is None else part.weight[:, None])
-        rows = self.loss.factor / len(z) * half * np.column_stack([part.X, np.ones(len(kinks))])[:, : len(theta)]
         return _shortest(g, np.vstack([rows, np.diag(open_)[open_ > 0]]))
 
     def subgradient_norm(self, theta: Array) -> float:
         """The Euclidean length of the shortest subgradient."""
         return float(np.linalg.norm(self.subgradient(theta)))
+
+
+def _with_ones(loss: RowLoss, rows: NDArray[np.bool_]) -> Array:
+    """These rows, with a one where there is an intercept: of losses with kinks, which have one output."""
+    Z = np.asarray(loss.X[rows])
+    return np.column_stack([Z, np.ones(len(Z))]) if loss.intercept else Z
 
 
 def size_change(theta: Array, step: Array) -> Array:

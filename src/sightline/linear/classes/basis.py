@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from ...double_double import Pair
 from ...errors import DataError
 from .elementary import MOST_WORK, solve_lower, solved
 
-__all__ = ["CACHED", "Basis", "precise_size"]
+__all__ = ["CACHED", "Basis", "Standing", "precise_size"]
 
 Array = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
@@ -60,6 +61,25 @@ class Basis:
         R = np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)
         _refuse_dependent(R, n)
         return cls(center, scale, Pair.of(R), intercept), Z
+
+    @classmethod
+    def of_factor(cls, R: Array, mass: float, *, rows: int, intercept: bool, ridge: float = 0.0) -> Basis:
+        """The same from the triangular factor `R (q, q)` of √w [1 X], or of √w X, for weights with the sum `mass`."""
+        first, p = int(intercept), R.shape[1] - int(intercept)
+        center = R[0, 1:] / R[0, 0] if intercept else np.zeros(p)
+        inner = R[first:, first:]
+        size = np.sqrt((inner**2).sum(axis=0) / mass)
+        scale = np.exp2(np.round(np.log2(np.where(size > 0, size, 1.0))))
+        Z = np.zeros((p + first, p + first))
+        Z[:p, :p] = inner / scale
+        if intercept:
+            Z[p, p] = np.sqrt(mass)
+        if ridge:
+            Z = np.linalg.qr(
+                np.vstack([Z, np.sqrt(ridge) * np.eye(p, p + first) / np.append(scale, 1.0)[: p + first]])
+            )[1]
+        _refuse_dependent(Z, rows)
+        return cls(center, scale, Pair.of(Z), intercept)
 
     def orthonormal(self, Z: Pair) -> Pair:
         """Z R⁻¹, `(n, q)`."""
@@ -114,6 +134,36 @@ class Basis:
     def gradient(self, g: Array) -> Array:
         """A gradient `(q, m)` in θ̃ as one in the units of X."""
         return np.asarray(np.linalg.solve(self.to_units.T, self.R.hi.T @ g))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The rows [(X - center) / scale, 1] of `X (n, p)` on the disk, R⁻¹ applied where there is an `R (q, q)`: only
+    slices of neighboring rows are made.
+    """
+
+    X: Any
+    center: Array
+    scale: Array
+    intercept: bool
+    R: Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """n and q."""
+        return len(self.X), self.X.shape[1] + int(self.intercept)
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, rows: slice) -> Array:
+        from scipy.linalg import solve_triangular
+
+        X = (self.X[rows] - self.center) / self.scale
+        Z = np.column_stack([X, np.ones(len(X))]) if self.intercept else X
+        if self.R is None:
+            return np.asarray(Z)
+        return np.asarray(solve_triangular(self.R, Z.T, trans="T", check_finite=False).T)
 
 
 def _refuse_dependent(R: Array, n: int) -> None:

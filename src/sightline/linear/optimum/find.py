@@ -62,7 +62,7 @@ def _nothing(value: float, q: int, reason: str) -> Optimum:
 
 def _far(objective: Objective, found: Optimum) -> bool:
     """Whether Newton's method did not end, or where the loss no longer bends and rows are as good as certain."""
-    certain = objective.loss.pieces(found.theta).loss.min(initial=1.0) < 1e-6
+    certain = objective.loss.over(lambda part: part.pieces(found.theta).loss.min(initial=1.0), add=min) < 1e-6
     return bool((certain and not found.unique) or found.reason.endswith(UNSETTLED))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...double_double import Pair
+from ..blocks import in_memory
 from ..classes.elementary import exp
 from ..objective import Objective
 from ..row_losses import CrossEntropy, GaussianNLL, Huber, Logistic, PoissonNLL, RowLoss, SmoothL1
@@ -18,13 +19,16 @@ MOST_ENTRIES = 2_000_000  # of the rows times outputs: about a second
 MOST_EXPONENT = 600.0
 
 
-def precise_gradient(objective: Objective, theta: Array) -> tuple[Array, Array]:
-    """The gradient of loss and ridge `(q,)` at θ, and a bound of its error `(q,)`."""
+def precise_gradient(objective: Objective, theta: Array, plain: Array | None = None) -> tuple[Array, Array]:
+    """The gradient of loss and ridge `(q,)` at θ, and a bound of its error `(q,)`; `plain` is that of the loss in
+    float64, where it is known.
+    """
     loss = objective.loss
-    plain = loss.gradient_rounding(theta)
-    large = not 0 < loss.X.size * loss.outputs <= MOST_ENTRIES
+    rounding, (n, p) = loss.gradient_rounding(theta), loss.X.shape
+    large = not 0 < n * p * loss.outputs <= MOST_ENTRIES or not in_memory(loss.X)
     if large or np.abs(loss.predictor(theta)).max(initial=0.0) > MOST_EXPONENT:
-        return objective.smooth_gradient(theta), plain + 4.0 * EPS * objective.ridge * np.abs(theta)
+        gradient = loss.gradient(theta) if plain is None else plain
+        return gradient + objective.ridge * theta, rounding + 4.0 * EPS * objective.ridge * np.abs(theta)
     W, b = loss.split(theta)
     X = Pair.of(loss.X)
     error = _errors(loss, X.times(Pair.of(W.T)) + b)
@@ -34,8 +38,8 @@ def precise_gradient(objective: Objective, theta: Array) -> tuple[Array, Array]:
     by_weight, sums = Pair(parts.hi.T.ravel(), parts.lo.T.ravel()), error.sum()
     if loss.intercept:
         by_weight = Pair(np.append(by_weight.hi, sums.hi), np.append(by_weight.lo, sums.lo))
-    g = by_weight * (loss.factor / len(X)) + Pair.of(objective.ridge) * theta
-    return g.hi, EPS * np.abs(g.hi) + 2.0**-45 * plain
+    g = by_weight * (loss.factor / n) + Pair.of(objective.ridge) * theta
+    return g.hi, EPS * np.abs(g.hi) + 2.0**-45 * rounding
 
 
 def _errors(loss: RowLoss, z: Pair) -> Pair:

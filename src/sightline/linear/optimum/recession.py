@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ...rows import Picked
+from ..blocks import in_memory
 from ..classes.separation import most_apart
 from ..objective import Objective
 from ..row_losses import CrossEntropy, Logistic, PoissonNLL
 
-__all__ = ["Recession", "may_recede", "recession"]
+__all__ = ["Recession", "may_recede", "recession", "without"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -27,11 +29,16 @@ class Recession:
 
     def rest(self, objective: Objective) -> Objective:
         """The objective of the rows that do not move, with the same weights in the mean; the others add nothing."""
-        loss = objective.loss
-        kept = np.flatnonzero(~self.moved)
-        v = np.ones(len(loss.y)) if loss.weight is None else loss.weight
-        part = replace(loss, X=loss.X[kept], y=loss.y[kept], weight=v[kept] * (len(kept) / len(v)))
-        return replace(objective, loss=part)
+        return without(objective, self.moved)
+
+
+def without(objective: Objective, moved: Flags) -> Objective:
+    """The objective of the other rows, with the same weights in the mean."""
+    loss, kept = objective.loss, np.flatnonzero(~moved)
+    v = np.ones(len(loss.y)) if loss.weight is None else np.asarray(loss.weight)
+    X = loss.X[kept] if in_memory(loss.X) else Picked(loss.X, kept)
+    part = replace(loss, X=X, y=np.asarray(loss.y)[kept], weight=v[kept] * (len(kept) / len(v)))
+    return replace(objective, loss=part)
 
 
 def may_recede(objective: Objective) -> bool:

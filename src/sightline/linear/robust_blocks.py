@@ -1,0 +1,161 @@
+"""The robust covariance of a least-squares fit whose rows are read block by block: one pass more than the fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .blocks import parts, rows_at, summed
+from .exact import Exact
+from .robust import FULL, NOTHING, adjustment, cluster_squares, full_leverage
+from .span import Span
+
+__all__ = ["robust_covariance_of_blocks"]
+
+Array = NDArray[np.float64]
+NEAR = 0.01  # what leverage leaves of a row, below which its digits are looked for in the other rows
+
+
+def robust_covariance_of_blocks(
+    X: Any,
+    y: Array,
+    exact: Exact,
+    *,
+    kind: str,
+    combinations: Array,
+    weight: Array | None = None,
+    clusters: NDArray[np.intp] | None = None,
+) -> Array:
+    """As `robust_covariance`, of a fit `exact` of the rows `X (n, p)`, `y (n,)` that knows its triangular factor R.
+
+    A row z of the weighted design has the coordinates zR⁻¹ in an orthonormal basis of the columns, so its leverage and
+    what it adds to V = (U e)'(U e) need no other row; where the leverage is near 1, those of the others are R'R - zz'.
+    `clusters (n,)` are numbered from 0.
+
+    Raises DataError for leverage 1 with hc2 or hc3.
+    """
+    n, scores = len(X), _Scores.of(X, y, exact, combinations, weight)
+    if n <= exact.rank:
+        return np.full((len(combinations), len(combinations)), math.nan)
+    if kind in ("hc2", "hc3"):
+        scores = scores.adjusted(kind)
+    m = len(combinations)
+    squares = scores.squares() if clusters is None else cluster_squares(scores.each(), clusters, m)
+    squares = squares * adjustment(kind, n, exact.rank, clusters) ** 2
+    least = NOTHING * np.linalg.norm(scores.coordinates, axis=0) * math.sqrt(float(exact.rss) / n)
+    known = scores.known & (np.diag(squares) > least**2)
+    squares[~known] = squares[:, ~known] = math.nan
+    return np.asarray(squares)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What each row adds to combinations of the coefficients: `basis (q, r)` leads from the weighted row to orthonormal
+    coordinates, `coordinates (r, m)` from there to the combinations; residuals are divided by (1 - h) to the `power`,
+    and of the rows `near (k,)` by `left (k,)` in place of 1 - h.
+    """
+
+    X: Any
+    y: Array
+    weight: Array | None
+    exact: Exact
+    basis: Array
+    coordinates: Array
+    known: NDArray[np.bool_]
+    power: float = 0.0
+    near: NDArray[np.intp] | None = None
+    left: Array | None = None
+
+    @classmethod
+    def of(cls, X: Any, y: Array, exact: Exact, combinations: Array, weight: Array | None) -> _Scores:
+        span = Span.of(exact.R * math.sqrt(exact.mass / exact.rows), rows=exact.rows, rank=exact.rank)
+        basis = span.directions[: span.rank].T / span.scale[:, None] / span.singular
+        return cls(X, y, weight, exact, basis, span.coordinates(combinations), span.estimable(combinations))
+
+    def rows(self, part: slice) -> tuple[Array, Array]:
+        """The weighted rows of a block in the orthonormal coordinates, `(·, r)`, and their weighted residuals."""
+        Z, y, w = _with_ones(self.X[part], self.exact.intercept), self.y[part], self.weight
+        residual = y - Z @ self.exact.theta
+        if w is None:
+            return Z @ self.basis, residual
+        root = np.sqrt(w[part])
+        return (Z * root[:, None]) @ self.basis, residual * root
+
+    def of_part(self, part: slice) -> Array:
+        """The scores `(·, m)` of a block."""
+        rows, residual = self.rows(part)
+        if self.power:
+            rest = 1.0 - np.einsum("ij,ij->i", rows, rows)
+            if self.near is not None and self.left is not None:
+                inside = (self.near >= part.start) & (self.near < part.stop)
+                rest[self.near[inside] - part.start] = self.left[inside]
+            residual = residual / rest**self.power
+        return np.asarray((rows * residual[:, None]) @ self.coordinates)
+
+    def each(self) -> Iterator[tuple[slice, Array]]:
+        """The scores of block after block."""
+        return ((part, self.of_part(part)) for part in parts(self.X))
+
+    def squares(self) -> Array:
+        """Σ ss'."""
+
+        def leaf(part: slice, _: None) -> Array:
+            scores = self.of_part(part)
+            return scores.T @ scores
+
+        n, p = self.X.shape
+        return summed(leaf, lambda _: None, rows=n, columns=p, work=n * (p + 1) * (p + 64))
+
+    def adjusted(self, kind: str) -> _Scores:
+        """With the power of 1 - h that the kind has, and the digits of those near zero."""
+
+        def leaf(part: slice, _: None) -> list[NDArray[np.intp]]:
+            rows = self.rows(part)[0]
+            return [part.start + np.flatnonzero(1.0 - np.einsum("ij,ij->i", rows, rows) < NEAR)]
+
+        n, p = self.X.shape
+        near = np.concatenate(summed(leaf, lambda _: None, rows=n, columns=p, work=n * (p + 1) * p))
+        left = self.left_of(near) if len(near) else np.zeros(0)
+        if (left < FULL).any():
+            raise full_leverage(near[left < FULL], kind)
+        power = 0.5 if kind == "hc2" else 1.0
+        return _Scores(
+            self.X, self.y, self.weight, self.exact, self.basis, self.coordinates, self.known, power, near, left
+        )  # fmt: skip
+
+    def left_of(self, near: NDArray[np.intp]) -> Array:
+        """1 - h of these rows, in a pass over the others: 1 / (1 + ‖zR⁻¹‖²) with the R of all rows but that one."""
+        skipped = np.zeros(len(self.X), dtype=bool)
+        skipped[near] = True
+
+        def leaf(part: slice, _: None) -> Array:
+            return np.asarray(np.linalg.qr(self.rows(part)[0][~skipped[part]], mode="r"))
+
+        def merged(above: Array, below: Array) -> Array:
+            return np.asarray(np.linalg.qr(np.vstack([above, below]), mode="r"))
+
+        n, p = self.X.shape
+        others = summed(leaf, lambda _: None, rows=n, columns=p, work=n * p * p, add=merged)
+        Z = _with_ones(rows_at(self.X, near), self.exact.intercept)
+        Z = (Z if self.weight is None else Z * np.sqrt(self.weight[near])[:, None]) @ self.basis
+        return np.array([_left(np.vstack([others, np.delete(Z, i, axis=0)]), z) for i, z in enumerate(Z)])
+
+
+def _left(others: Array, z: Array) -> float:
+    """1 / (1 + z'(R'R)⁻¹z), zero where z is beyond what the others span."""
+    _, singular, turned = np.linalg.svd(others, full_matrices=True)
+    size, inner = np.zeros(len(z)), turned @ z
+    size[: len(singular)] = singular
+    known = size > FULL * max(size[0], 1.0)
+    if (np.abs(inner[~known]) > 1e-8 * np.linalg.norm(z)).any():
+        return 0.0
+    return float(1.0 / (1.0 + np.sum((inner[known] / size[known]) ** 2)))
+
+
+def _with_ones(X: Array, intercept: bool) -> Array:
+    return np.column_stack([X, np.ones(len(X))]) if intercept else X
