@@ -21,7 +21,7 @@ from .data.usable import refuse_decimal_commas
 from .errors import DataError, UsageError, shown
 from .prepared import Prepared
 from .settings import RunSettings
-from .streaming import learn, rows_of
+from .streaming import clusters_of, learn, rows_of
 
 __all__ = ["Heard", "is_too_large", "memory_limit", "prepare_by_pieces"]
 
@@ -61,11 +61,11 @@ class _Folder:
 
 
 def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, heard: Heard | None = None) -> Prepared:
-    """The rows of a source that is read piece by piece, for least squares."""
+    """The rows of a source that is read piece by piece."""
     _refuse_settings(source, settings)
     assert source.pieces is not None
     assert source.path is not None
-    names = tuple(dict.fromkeys([*parsed.columns, *([settings.weights] if settings.weights else [])]))
+    names = tuple(dict.fromkeys([*parsed.columns, *(name for name in (settings.weights, settings.cluster) if name)]))
     holder, path, before = _Folder(), source.path, os.stat(source.path)
     folder = holder.path
 
@@ -91,15 +91,13 @@ def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, he
         refuse_decimal_commas(learned.sample, name)
     assert parsed.response is not None
     classes, loss = class_labels(parsed.response, learned.sample, settings.loss)
-    if classes or loss != "mse":
-        raise UsageError(
-            f"{source.name} is read piece by piece, which is for least squares, and the loss is {loss}: "
-            "give a larger --memory to read it at once"
-        )
-    design = Design.learn(parsed, learned.sample, standardize=settings.standardize)
+    design = Design.learn(parsed, learned.sample, standardize=settings.standardize, classes=classes)
     _refuse_factors(source, design)
     design, rows = rows_of(learned, replace(design, weights=settings.weights), folder)
     rows = replace(rows, place=_Kept(rows.place, holder))
+    if settings.cluster:
+        codes, labels = clusters_of(learned, settings.cluster)
+        design, rows = replace(design, cluster=settings.cluster), replace(rows, cluster=codes, clusters=labels)
     return Prepared(
         design, rows, learned.missing, source.name, source.label or source.name, len(parsed.columns), path,
         table.fingerprint, learned.sample, learned.zero_weight, loss, None, pieces=True,
@@ -118,16 +116,11 @@ class _Kept:
 
 
 def _refuse_settings(source: Source, settings: RunSettings) -> None:
-    asked = {
-        "--robust": settings.robust, "--cluster": settings.cluster, "--validation": settings.validation,
-        "--class-weight": settings.class_weight, "--l1": settings.l1,
-    }  # fmt: skip
-    for option, value in asked.items():
-        if value is not None:
-            raise UsageError(
-                f"{option} needs all rows at once, and {source.name} is read piece by piece: leave it out, or give a "
-                "larger --memory"
-            )
+    if settings.validation is not None:
+        raise UsageError(
+            f"--validation needs all rows at once, and {source.name} is read piece by piece: leave it out, or give a "
+            "larger --memory"
+        )
 
 
 def _refuse_factors(source: Source, design: Design) -> None:

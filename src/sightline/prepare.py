@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .by_pieces import Heard, is_too_large, prepare_by_pieces
 from .data.design import Design
@@ -14,7 +16,7 @@ from .data.sources import Source, open_source
 from .data.split import split
 from .data.table import Table
 from .data.target import class_labels, class_weights
-from .data.usable import Usable, refuse_decimal_commas, refuse_few, usable_rows
+from .data.usable import refuse_decimal_commas, refuse_few, usable_rows
 from .errors import DataError, UsageError, nearest, shown
 from .prepared import Prepared
 from .rows import Rows
@@ -63,7 +65,8 @@ def prepare(
     design = Design.learn(parsed, usable.table, standardize=standardize, weight=usable.weight, classes=classes)
     design = replace(design, weights=weights, cluster=cluster)
     if class_weight is not None:
-        design = _with_class_weight(design, class_weight, usable)
+        codes = design.encoding.response(usable.table)
+        design = _with_class_weight(design, class_weight, codes, usable.weight)
     return Prepared(
         design,
         design.rows(usable.table),
@@ -98,12 +101,15 @@ def prepare_for(
     extra = [name for name in (settings.weights, settings.cluster) if name is not None]
     parsed = _parsed(source, formula, target, extra)
     if is_too_large(source, len(parsed.columns) + len(extra), settings.memory):
-        return prepare_by_pieces(source, parsed, settings, heard)
-    prepared = prepare(
-        source, formula, target=target, standardize=settings.standardize, weights=settings.weights,
-        cluster=settings.cluster, loss=settings.loss, class_weight=settings.class_weight,
-        holdout=None if isinstance(settings.validation, str | None) else (settings.validation, settings.seed),
-    )  # fmt: skip
+        prepared = prepare_by_pieces(source, parsed, settings, heard)
+        if settings.class_weight is not None:
+            prepared = _with_class_weight_by_pieces(prepared, settings.class_weight)
+    else:
+        prepared = prepare(
+            source, formula, target=target, standardize=settings.standardize, weights=settings.weights,
+            cluster=settings.cluster, loss=settings.loss, class_weight=settings.class_weight,
+            holdout=None if isinstance(settings.validation, str | None) else (settings.validation, settings.seed),
+        )  # fmt: skip
     if isinstance(settings.validation, str):
         table = open_source(settings.validation).read(prepared.design.training_columns)
         prepared = replace(prepared, valid=_validation_rows(prepared.design, table))
@@ -127,14 +133,26 @@ def _validation_rows(design: Design, table: Table) -> Rows:
     return rows
 
 
-def _with_class_weight(design: Design, given: str | Mapping[str, float], usable: Usable) -> Design:
+def _with_class_weight(
+    design: Design, given: str | Mapping[str, float], codes: NDArray[Any], weight: NDArray[Any] | None
+) -> Design:
     if not design.classes:
         raise UsageError(
             f"--class-weight needs classes, and the target {shown(design.target)} is a number: leave it out, or use "
             "--loss bce or --loss cross-entropy"
         )
-    codes = design.encoding.response(usable.table)
-    return replace(design, class_weight=class_weights(given, design.classes, codes, usable.weight))
+    return replace(design, class_weight=class_weights(given, design.classes, codes, weight))
+
+
+def _with_class_weight_by_pieces(prepared: Prepared, given: str | Mapping[str, float]) -> Prepared:
+    """The weights of the classes times those of the rows, `(n,)` in memory."""
+    rows = prepared.rows
+    codes = np.asarray(rows.y).astype(np.int32)
+    design = _with_class_weight(prepared.design, given, codes, rows.weight)
+    weight = np.array(design.class_weight)[codes]
+    if rows.weight is not None:
+        weight *= rows.weight
+    return replace(prepared, design=design, rows=replace(rows, weight=weight))
 
 
 def _check_counts(prepared: Prepared) -> None:
@@ -142,7 +160,7 @@ def _check_counts(prepared: Prepared) -> None:
         raise UsageError(
             "an offset of counts belongs to their logarithm, which is not supported: divide the counts, weight the rows"
         )
-    negative = prepared.rows.y < 0
+    negative = np.asarray(prepared.rows.y) < 0
     if negative.any():
         row = int(np.argmax(negative))
         raise DataError(

@@ -12,18 +12,18 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .data.categories import MOST_CODED
+from .data.categories import MOST_CODED, labels_of
 from .data.design import Design, check_finite, check_size
 from .data.disk import disk_array
 from .data.formula import Formula
 from .data.spread import Spread
 from .data.stored import BLOCK, StoredTable
 from .data.table import Column, Table
-from .data.usable import Missing, complete, refuse_empty, refuse_few, refuse_no_weight, weights_of
+from .data.usable import Missing, complete, one_cluster, refuse_empty, refuse_few, refuse_no_weight, weights_of
 from .errors import DataError
 from .rows import Rows
 
-__all__ = ["Learned", "learn", "rows_of"]
+__all__ = ["Learned", "clusters_of", "learn", "rows_of"]
 
 Array = NDArray[np.float64]
 SEEN = 4096  # rows that stand for all where an encoding is learned, besides every category
@@ -45,9 +45,9 @@ class Learned:
     before: tuple[int, ...]
     sample: Table
 
-    def used(self, first: int, last: int) -> Table:
-        """Those of these rows that are of use."""
-        block = self.table.block(first, last, self.names)
+    def used(self, first: int, last: int, *more: str) -> Table:
+        """Those of these rows that are of use, with more columns."""
+        block = self.table.block(first, last, dict.fromkeys([*self.names, *more]))
         return block.take(kept(block, self.used_names, self.weights)[0])
 
 
@@ -221,3 +221,16 @@ class _Place:
         block = int(np.searchsorted(before, row, side="right")) - 1
         first, last = block * BLOCK, min((block + 1) * BLOCK, self.learned.table.rows)
         return self.learned.used(first, last).place(row - before[block])
+
+
+def clusters_of(learned: Learned, name: str) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """The place of each row's label among those of a column, `(n,)`, in one pass over it; and the labels."""
+    numbers: dict[str, int] = {}
+    found = []
+    for first, last in learned.table.blocks():
+        block = learned.used(first, last, name)
+        labels, codes = labels_of(block, name) if block.rows else ([], np.zeros(0, dtype=np.intp))
+        found.append(np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int32)[codes])
+    if len(numbers) < 2:
+        raise one_cluster(learned.table.source, name, next(iter(numbers)))
+    return np.concatenate(found), tuple(numbers)

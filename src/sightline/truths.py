@@ -32,8 +32,8 @@ def truth_of_rows(
         from .squared_truth import SquaredTruth
 
         return SquaredTruth.of(layout, objective, rows, settings, pairs=pairs)
-    likelihood = layout.loss in ("bce", "bce-probability", "cross-entropy")
-    if likelihood and pairs is not None and not (settings.decay or objective.lasso.any() or settings.loss_opt):
+    likelihood = layout.loss in ("bce", "bce-probability", "cross-entropy") and (pairs is not None or rows.on_disk)
+    if likelihood and not (settings.decay or objective.lasso.any() or settings.loss_opt):
         from .class_truth import ClassTruth
 
         return ClassTruth.of(layout, objective, rows, settings, pairs=pairs)

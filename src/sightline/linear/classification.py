@@ -11,11 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import parts
+
 __all__ = [
     "Bin",
     "Roc",
     "Shares",
     "areas",
+    "bin_sums",
+    "bins_of",
     "calibration",
     "calibration_error",
     "confusion_matrix",
@@ -63,23 +67,58 @@ def areas(codes: Codes, probability: Array, weight: Array | None = None) -> Arra
     """`A (K, K)`: the chance that a row of class b has a larger P(b) than a row of class a (ties half), at A[a, b].
 
     The areas under the ROC curves of all pairs of classes (Mann and Whitney 1947; Hand and Till 2001). Not a number
-    where a class has no row.
+    where a class has no row. Two passes over the rows, and of each row one number is kept.
 
     >>> areas(np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.9, 0.1], [0.4, 0.6]])).tolist()[0][1]
     0.5
     """
-    n, K = probability.shape
-    w = np.ones(n) if weight is None else weight
-    size = np.bincount(codes, weights=w, minlength=K)
-    found = np.empty((K, K))
-    with np.errstate(invalid="ignore", divide="ignore"):
+    K = probability.shape[1]
+    own: list[list[Array]] = [[] for _ in range(K)]
+    for part in parts(probability):
+        P, at = probability[part], codes[part]
         for b in range(K):
-            _, place = np.unique(probability[:, b], return_inverse=True)
-            at = np.bincount(place, weights=w * (codes == b))
-            up_to = np.cumsum(at)
-            above = (up_to[-1] - up_to + at / 2.0)[place] / up_to[-1]
-            found[:, b] = np.bincount(codes, weights=w * above, minlength=K) / size
-    return found
+            own[b].append(_ranked(P[at == b, b], None if weight is None else weight[part][at == b]))
+    ranks = [_Ranks.of(np.concatenate(own[b]), weighted=weight is not None) for b in range(K)]
+    size, above = np.zeros(K), np.zeros((K, K))
+    for part in parts(probability):
+        P, at = probability[part], codes[part]
+        w = np.ones(len(at)) if weight is None else weight[part]
+        size += np.bincount(at, weights=w, minlength=K)
+        for b in range(K):
+            above[:, b] += np.bincount(at, weights=w * ranks[b].share_above(P[:, b]), minlength=K)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(above / size[:, None])
+
+
+def _ranked(values: Array, weight: Array | None) -> Array:
+    """The values, the weights beside them where there are any."""
+    return values if weight is None else np.column_stack([values, weight])
+
+
+@dataclass(frozen=True)
+class _Ranks:
+    """Values in rising order, and the weights of all up to each, one more in number."""
+
+    values: Array
+    up_to: Array | None
+
+    @classmethod
+    def of(cls, values: Array, *, weighted: bool) -> _Ranks:
+        if not weighted:
+            values.sort()
+            return cls(values, None)
+        order = np.argsort(values[:, 0], kind="stable")
+        return cls(values[order, 0], np.concatenate([[0.0], np.cumsum(values[order, 1])]))
+
+    def share_above(self, values: Array) -> Array:
+        """For each value which share lies above it, of equal ones a half."""
+        at, order = np.empty((2, len(values)), dtype=np.intp), np.argsort(values)
+        at[0, order] = np.searchsorted(self.values, values[order], side="left")
+        at[1, order] = np.searchsorted(self.values, values[order], side="right")
+        low, high = at if self.up_to is None else self.up_to[at]
+        total = float(len(self.values) if self.up_to is None else self.up_to[-1])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((total - 0.5 * (low + high)) / total)
 
 
 @dataclass(frozen=True)
@@ -197,13 +236,23 @@ def calibration(
     >>> [(b.end, b.rows, b.observed) for b in calibration(np.array([True, False, True]), np.array([0.1, 0.1, 0.9]))]
     [(0.1, 2.0, 0.5), (0.9, 1.0, 1.0)]
     """
+    return bins_of(bin_sums(happened, probability, weight=weight, bins=bins), level=level)
+
+
+def bin_sums(
+    happened: NDArray[np.bool_], probability: Array, *, weight: Array | None = None, bins: int = BINS
+) -> Array:
+    """Of each bin `(3, bins)` the weight of its rows, and the sums of what was stated and of what happened."""
     w = np.ones(len(probability)) if weight is None else weight
-    edges = np.arange(bins + 1) / bins
-    place = np.searchsorted(edges[1:-1], probability)
-    rows, stated_sum, seen = (
-        np.bincount(place, weights=w * v, minlength=bins) for v in (np.ones(len(w)), probability, happened)
-    )
-    found = []
+    place = np.searchsorted((np.arange(bins + 1) / bins)[1:-1], probability)
+    sums = (np.bincount(place, weights=w * v, minlength=bins) for v in (np.ones(len(w)), probability, happened))
+    return np.array(list(sums))
+
+
+def bins_of(sums: Array, *, level: float = 0.95) -> list[Bin]:
+    """The table of these sums."""
+    rows, stated_sum, seen = sums
+    edges, found = np.arange(len(rows) + 1) / len(rows), []
     for k in np.flatnonzero(rows > 0):
         share = float(seen[k] / rows[k])
         low, high = wilson_interval(np.array(share), rows[k], level)

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .classification import Bin, areas, calibration, calibration_error, confusion_matrix, per_class, stated
+from .blocks import parts
+from .classification import (
+    BINS,
+    Bin,
+    areas,
+    bin_sums,
+    bins_of,
+    calibration_error,
+    confusion_matrix,
+    per_class,
+    stated,
+)  # fmt: skip
 
 __all__ = ["Measured", "class_probabilities", "classification_metrics", "regression_metrics"]
 
@@ -76,33 +87,39 @@ def classification_metrics(codes: NDArray[np.intp], probability: Array, weight: 
     `brier` is mean (P - 1)² of the second class where there are two, else the mean of Σ over all classes (Brier 1950).
     `auc` is the chance that a row of the second class scores above one of the first (ties half); with more classes the
     mean over ordered pairs (Hand and Till 2001), None where a class has no row. `expected_calibration_error` is that of
-    ten bins.
+    ten bins. `probability` may be on the disk, or made of rows that are: blocks of it are read, in three passes.
 
     >>> found = classification_metrics(np.array([0, 1]), np.array([[0.5, 0.5], [0.25, 0.75]])).values
     >>> {name: round(found[name], 4) for name in ("log_loss", "accuracy", "brier", "auc", "baseline_accuracy")}
     {'log_loss': 0.4904, 'accuracy': 1.0, 'brier': 0.1562, 'auc': 1.0, 'baseline_accuracy': 0.5}
     """
-    n, K = probability.shape
-    with np.errstate(divide="ignore"):
-        log_own = np.log(probability[np.arange(n), codes])
-    off = ((probability - np.eye(K)[codes]) ** 2).sum(axis=1)
-    counts = confusion_matrix(codes, probability.argmax(axis=1), K, weight)
-    area = areas(codes, probability, weight)
-    bins = calibration(*stated(codes, probability), weight=weight)
+    K = probability.shape[1]
+    total, log_own, off, counts, bins = 0.0, 0.0, 0.0, np.zeros((K, K)), np.zeros((3, BINS))
+    for part in parts(probability):
+        P, at, w = probability[part], codes[part], None if weight is None else weight[part]
+        with np.errstate(divide="ignore"):
+            logs = np.log(P[np.arange(len(at)), at])
+        square = ((P - np.eye(K)[at]) ** 2).sum(axis=1)
+        total += float(len(at) if w is None else w.sum())
+        log_own += float(logs.sum() if w is None else w @ logs)
+        off += float(square.sum() if w is None else w @ square)
+        counts += confusion_matrix(at, P.argmax(axis=1), K, w)
+        bins += bin_sums(*stated(at, P), weight=w)
+    area, table = areas(codes, probability, weight), bins_of(bins)
     shares = counts.sum(axis=1) / counts.sum()
     seen = shares[shares > 0]
     values = {
-        "log_loss": -np.average(log_own, weights=weight),
+        "log_loss": -log_own / total,
         "accuracy": np.trace(counts) / counts.sum(),
-        "brier": np.average(off / (2.0 if K == 2 else 1.0), weights=weight),
+        "brier": off / (2.0 if K == 2 else 1.0) / total,
         "auc": _mean_area(area),
         "balanced_accuracy": np.nanmean(per_class(counts)["recall"]),
         "baseline_accuracy": shares.max(),
         "baseline_log_loss": 0.0 - seen @ np.log(seen),
-        "expected_calibration_error": calibration_error(bins),
+        "expected_calibration_error": calibration_error(table),
     }
     known = {name: None if np.isnan(value) else float(value) for name, value in values.items()}
-    return Measured(known, counts, area, tuple(bins))
+    return Measured(known, counts, area, tuple(table))
 
 
 def _mean_area(area: NDArray[np.float64]) -> float:

@@ -99,9 +99,9 @@ class Objective:
 
         def leaf(part: RowLoss) -> tuple[Array, list[Array]]:
             low, high = part.error_range(part.predictor(theta), part.predictor_rounding(theta))
-            kinks = (high > low).any(axis=1)
-            half = 0.5 * (high - low)[kinks, :1] * (1.0 if part.weight is None else part.weight[kinks, None])
-            return part.pull(0.5 * (low + high)), [half * _with_ones(part, kinks)]
+            kinks = np.flatnonzero((high > low).any(axis=1))
+            half = 0.5 * (high - low)[kinks, 0]
+            return part.pull(0.5 * (low + high)), [_bent(part, kinks, half)]
 
         pull, kinks = loss.over(leaf, add=lambda a, b: (a[0] + b[0], a[1] + b[1]))
         share = loss.factor / len(loss.X)
@@ -116,10 +116,11 @@ class Objective:
         return float(np.linalg.norm(self.subgradient(theta)))
 
 
-def _with_ones(loss: RowLoss, rows: NDArray[np.bool_]) -> Array:
-    """These rows, with a one where there is an intercept: of losses with kinks, which have one output."""
+def _bent(loss: RowLoss, rows: NDArray[np.intp], slopes: Array) -> Array:
+    """These rows with their one, times slopes and weights: of losses with kinks, which have one output."""
     Z = np.asarray(loss.X[rows])
-    return np.column_stack([Z, np.ones(len(Z))]) if loss.intercept else Z
+    Z = np.column_stack([Z, np.ones(len(Z))]) if loss.intercept else Z
+    return np.asarray((slopes if loss.weight is None else slopes * loss.weight[rows])[:, None] * Z)
 
 
 def size_change(theta: Array, step: Array) -> Array:

@@ -14,6 +14,7 @@ from .blocks import parts, rows_at, summed
 from .exact import Exact
 from .robust import FULL, NOTHING, adjustment, cluster_squares, full_leverage
 from .span import Span
+from .triangle import merged_factors
 
 __all__ = ["robust_covariance_of_blocks"]
 
@@ -136,11 +137,8 @@ class _Scores:
         def leaf(part: slice, _: None) -> Array:
             return np.asarray(np.linalg.qr(self.rows(part)[0][~skipped[part]], mode="r"))
 
-        def merged(above: Array, below: Array) -> Array:
-            return np.asarray(np.linalg.qr(np.vstack([above, below]), mode="r"))
-
         n, p = self.X.shape
-        others = summed(leaf, lambda _: None, rows=n, columns=p, work=n * p * p, add=merged)
+        others = summed(leaf, lambda _: None, rows=n, columns=p, work=n * p * p, add=merged_factors)
         Z = _with_ones(rows_at(self.X, near), self.exact.intercept)
         Z = (Z if self.weight is None else Z * np.sqrt(self.weight[near])[:, None]) @ self.basis
         return np.array([_left(np.vstack([others, np.delete(Z, i, axis=0)]), z) for i, z in enumerate(Z)])

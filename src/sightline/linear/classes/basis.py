@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ...double_double import Pair
 from ...errors import DataError
+from ...rows import Derived
 from .elementary import MOST_WORK, solve_lower, solved
 
-__all__ = ["CACHED", "Basis", "Standing", "precise_size"]
+__all__ = ["CACHED", "Basis", "precise_size"]
 
 Array = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
@@ -81,6 +82,20 @@ class Basis:
         _refuse_dependent(Z, rows)
         return cls(center, scale, Pair.of(Z), intercept)
 
+    def rows_of(self, X: Any, *, orthonormal: bool) -> Derived:
+        """Z, or Z R⁻¹, of rows `X (n, p)` of which only blocks are in memory."""
+        from scipy.linalg import solve_triangular
+
+        def made(rows: Array) -> Array:
+            Z = (rows - self.center) / self.scale
+            if self.intercept:
+                Z = np.column_stack([Z, np.ones(len(Z))])
+            if not orthonormal:
+                return Z
+            return np.asarray(solve_triangular(self.R.hi, Z.T, trans="T", check_finite=False).T)
+
+        return Derived(X, made, len(self.R))
+
     def orthonormal(self, Z: Pair) -> Pair:
         """Z R⁻¹, `(n, q)`."""
         from scipy.linalg import solve_triangular
@@ -134,36 +149,6 @@ class Basis:
     def gradient(self, g: Array) -> Array:
         """A gradient `(q, m)` in θ̃ as one in the units of X."""
         return np.asarray(np.linalg.solve(self.to_units.T, self.R.hi.T @ g))
-
-
-@dataclass(frozen=True)
-class Standing:
-    """The rows [(X - center) / scale, 1] of `X (n, p)` on the disk, R⁻¹ applied where there is an `R (q, q)`: only
-    slices of neighboring rows are made.
-    """
-
-    X: Any
-    center: Array
-    scale: Array
-    intercept: bool
-    R: Array | None = None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """n and q."""
-        return len(self.X), self.X.shape[1] + int(self.intercept)
-
-    def __len__(self) -> int:
-        return len(self.X)
-
-    def __getitem__(self, rows: slice) -> Array:
-        from scipy.linalg import solve_triangular
-
-        X = (self.X[rows] - self.center) / self.scale
-        Z = np.column_stack([X, np.ones(len(X))]) if self.intercept else X
-        if self.R is None:
-            return np.asarray(Z)
-        return np.asarray(solve_triangular(self.R, Z.T, trans="T", check_finite=False).T)
 
 
 def _refuse_dependent(R: Array, n: int) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..blocks import summed
 from ..curvature import MOST_PARAMETERS, Curvature
+from .likelihood import Chances
 
 __all__ = ["class_curvature"]
 
@@ -14,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 def class_curvature(
-    X: Array, probability: Array, *, intercept: bool, scores: int, weight: Array | None = None, ridge: Array
+    X: Array, probability: Array | Chances, *, intercept: bool, scores: int, weight: Array | None = None, ridge: Array
 ) -> Curvature:
     """Of Σ w ln(1 / P(own class)) / Σ w + Σ ridge θ² / 2, θ `(k q,)` the weights row by row, then the intercepts.
 
@@ -50,7 +51,7 @@ def class_curvature(
     return Curvature.of_products(product, scores * (p + int(intercept)))
 
 
-def _hessian(X: Array, P: Array, share: Array, *, intercept: bool, first: int) -> Array:
+def _hessian(X: Array, P: Array | Chances, share: Array, *, intercept: bool, first: int) -> Array:
     """The blocks of all pairs of classes, in the order of θ."""
     (n, p), k = X.shape, P.shape[1] - first
     q = p + int(intercept)

@@ -62,7 +62,8 @@ class ClassRows:
     """Σ w (ln Σ_k exp η_k - η_y) + penalty with η = [0, Zθ], for θ `(q, m)`, m = K - 1.
 
     `Z (n, q)`, a pair or rows of which only blocks are in memory, `codes (n,)` in 0..K-1, `weight (n,)`. Where
-    `allowed (n, K)` is given, a row chooses only among the classes allowed to it. `free` are the entries of θ, class after class, that are not held at zero.
+    `allowed (n, K)` is given, a row chooses only among the classes allowed to it. `free` are the entries of θ, class
+    after class, that are not held at zero.
     """
 
     Z: Pair | Any

@@ -27,7 +27,7 @@ def basis_rounding(rows: ClassRows, R: Array, root: Array, point: Point, theta: 
         B, w, chance = np.abs(Z), rows.weight[s][:, None], rows.chances(point, s)
         wrong, P, eta = np.abs(residual(chance, rows.codes[s])[:, 1:]) * w, chance[:, 1:], B @ far
         off = P * ((1.0 - 2.0 * P) * eta + (P * eta).sum(axis=1, keepdims=True)) * w
-        return B.T @ np.column_stack([wrong, off])
+        return np.asarray(B.T @ np.column_stack([wrong, off]))
 
     wrong, off = np.split(rows.over(leaf), 2, axis=1)
     pull = inverse.T @ (size.T @ wrong) + off

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...double_double import Pair
 from ...errors import DataError
+from ...rows import Derived
 from ..blocks import every
-from .basis import Basis, Standing, precise_size
+from .basis import Basis, precise_size
 from .elementary import factored
 from .fit import NEGLIGIBLE, ClassFit, Combinations, Separation, null_log_likelihood
 from .information import information, overlap_proven
@@ -87,9 +88,8 @@ def softmax_of_blocks(
     w = np.ones(len(codes)) if weight is None else np.asarray(weight)
     total = float(w.sum())
     basis = Basis.of_factor(R, total, rows=len(codes), intercept=intercept, ridge=l2 * total)
-    Z = Standing(X, basis.center, basis.scale, intercept)
-    rows = ClassRows(replace(Z, R=basis.R.hi), codes, w, classes, _ridge(basis, classes, total, l2))
-    problem = _Problem(basis, Z, rows, l2)
+    rows = ClassRows(basis.rows_of(X, orthonormal=True), codes, w, classes, _ridge(basis, classes, total, l2))
+    problem = _Problem(basis, basis.rows_of(X, orthonormal=False), rows, l2)
     return problem.penalized() if l2 else problem.unpenalized()
 
 
@@ -106,7 +106,7 @@ class _Problem:
     """The rows in their basis; `Z (n, q)` are the centered and scaled columns before they are orthonormalized."""
 
     basis: Basis
-    Z: Pair | Standing
+    Z: Pair | Derived
     rows: ClassRows
     l2: float
 

@@ -12,6 +12,7 @@ from ..exact import scaled_svd
 from ..objective import Objective
 from ..piecewise import least
 from ..row_losses import CrossEntropy, RowLoss
+from ..triangle import merged_factors
 
 __all__ = ["Frame", "placed", "with_ones"]
 
@@ -41,7 +42,7 @@ class Frame:
         """From the singular values of the rows with columns of one length, as for least squares."""
         loss = objective.loss
         n, width = len(loss.X), loss.X.shape[1] + int(loss.intercept)
-        svd = scaled_svd(loss.over(_factor, add=_merged, work=4 * width), width, noise)
+        svd = scaled_svd(loss.over(_factor, add=merged_factors, work=4 * width), width, noise)
         M = svd.directions.T / svd.scale[:, None]
         M[:, : svd.rank] *= np.sqrt(n) / svd.singular[: svd.rank]
         kernel = M[:, svd.rank :]
@@ -102,10 +103,6 @@ def _factor(part: RowLoss) -> Array:
     """R of the weighted rows of a block."""
     Z = with_ones(part)
     return np.asarray(np.linalg.qr(Z if part.weight is None else Z * np.sqrt(part.weight)[:, None], mode="r"))
-
-
-def _merged(above: Array, below: Array) -> Array:
-    return np.asarray(np.linalg.qr(np.vstack([above, below]), mode="r"))
 
 
 def placed(by_output: Array, loss: RowLoss) -> Array:

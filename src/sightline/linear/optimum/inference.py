@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,10 +114,15 @@ def _determined(objective: Objective, found: Optimum) -> tuple[Objective, Frame,
         return objective, Frame.of(objective), everyone
     moved = np.zeros(len(everyone), dtype=bool)
     for direction in found.at_infinity:
-        far = np.concatenate(loss.over(lambda part, d=direction: [np.abs(part.predictor(d)).max(axis=1)]))
+        far = np.concatenate(loss.over(partial(_shifts, direction)))
         moved |= far > OPEN * far.max(initial=0.0)
     rest = without(objective, moved)
     return rest, Frame.of(rest), everyone[~moved]
+
+
+def _shifts(direction: Array, part: RowLoss) -> list[Array]:
+    """By how much each row moves along it."""
+    return [np.abs(part.predictor(direction)).max(axis=1)]
 
 
 def _bread(objective: Objective, found: Optimum, frame: Frame) -> Array | None:

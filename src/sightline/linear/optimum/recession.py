@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def without(objective: Objective, moved: Flags) -> Objective:
     """The objective of the other rows, with the same weights in the mean."""
     loss, kept = objective.loss, np.flatnonzero(~moved)
     v = np.ones(len(loss.y)) if loss.weight is None else np.asarray(loss.weight)
-    X = loss.X[kept] if in_memory(loss.X) else Picked(loss.X, kept)
+    X: Any = loss.X[kept] if in_memory(loss.X) else Picked(loss.X, kept)
     part = replace(loss, X=X, y=np.asarray(loss.y)[kept], weight=v[kept] * (len(kept) / len(v)))
     return replace(objective, loss=part)
 
