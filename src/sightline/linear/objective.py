@@ -20,6 +20,9 @@ Array = NDArray[np.float64]
 class Objective:
     """F(θ) = L(θ) + Σ ridgeⱼ θⱼ² / 2 + Σ lassoⱼ |θⱼ| with `ridge (q,)` and `lasso (q,)` at or above zero.
 
+    `tilt (q,)` adds Σ tiltⱼ θⱼ: what rows add, but for a constant, whose loss is a line near θ, where only others are
+    among the rows.
+
     >>> from .row_losses import Huber
     >>> loss = Huber(np.array([[0.0], [2.0]]), np.array([0.5, 4.0]))
     >>> objective = Objective(loss, np.array([0.1, 0.0]), np.array([0.5, 0.0]))
@@ -30,6 +33,7 @@ class Objective:
     loss: RowLoss
     ridge: Array
     lasso: Array
+    tilt: Array | float = 0.0
 
     @classmethod
     def plain(cls, loss: RowLoss) -> Objective:
@@ -49,7 +53,7 @@ class Objective:
     @np.errstate(over="ignore", invalid="ignore")
     def penalty(self, theta: Array) -> float:
         """F(θ) - L(θ)."""
-        return float(0.5 * self.ridge @ theta**2 + self.lasso @ np.abs(theta))
+        return float(0.5 * self.ridge @ theta**2 + self.lasso @ np.abs(theta) + np.sum(self.tilt * theta))
 
     @np.errstate(over="ignore", invalid="ignore")
     def excess(self, theta: Array, reference: Array) -> float:
@@ -67,12 +71,12 @@ class Objective:
 
     def penalty_change(self, theta: Array, step: Array) -> float:
         """What the penalties at θ + step are above those at θ."""
-        quadratic = 0.5 * float(self.ridge @ (step * (2.0 * theta + step)))
+        quadratic = 0.5 * float(self.ridge @ (step * (2.0 * theta + step))) + float(np.sum(self.tilt * step))
         return quadratic + float(self.lasso @ size_change(theta, step))
 
     def smooth_gradient(self, theta: Array) -> Array:
         """The gradient of all but the lasso, `(q,)`."""
-        return self.loss.gradient(theta) + self.ridge * theta
+        return self.loss.gradient(theta) + self.ridge * theta + self.tilt
 
     def hessian(self, theta: Array) -> Array:
         """The second derivative of all but the lasso and kinks, `(q, q)`."""
@@ -105,7 +109,7 @@ class Objective:
 
         pull, kinks = loss.over(leaf, add=lambda a, b: (a[0] + b[0], a[1] + b[1]))
         share = loss.factor / len(loss.X)
-        g = share * pull + self.ridge * theta + self.lasso * np.sign(theta)
+        g = share * pull + self.ridge * theta + self.tilt + self.lasso * np.sign(theta)
         open_, rows = np.where(theta == 0.0, self.lasso, 0.0), share * np.concatenate(kinks)
         if not len(rows):
             return np.asarray(np.sign(g) * np.maximum(np.abs(g) - open_, 0.0))

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
+from ..blocks import in_memory
 from ..objective import Objective
-from ..row_losses import CrossEntropy, GaussianNLL, PoissonNLL
+from ..row_losses import Absolute, CrossEntropy, GaussianNLL, Hinge, PoissonNLL
+from .few_kinks import few_kinks_optimum
 from .frame import Frame
 from .kinked import KINKED, kinked_optimum
 from .newton import UNSETTLED, newton_optimum
@@ -25,11 +27,12 @@ def optimum(objective: Objective, *, start: Array | None = None, noise: Array | 
     """The minimizer of F(θ) = L(θ) + Σ ridge θ² / 2 + Σ lasso |θ|, of least norm where the rows leave it open.
 
     The losses l1, hinge, huber and smooth-l1 are made of lines and parabolas: an interior point finds which, their
-    equations give θ, and the dual value proves it. The others are minimized by Newton's method, with a lasso by the
-    exact minimizer of each step's model. `start (q,)` is where Newton begins; `noise (q',)` is the relative rounding of
-    the columns, as for `least_squares`. Of cross-entropy the weights of all classes add up to zero where there is no
-    penalty. A group of counts that are all zero, and classes that unpenalized columns separate, have no minimum: then
-    the direction is told, and the limit; as where means and variances fit rows exactly.
+    equations give θ, and the dual value proves it; of rows on the disk, those near a kink are looked at so. The others
+    are minimized by Newton's method, with a lasso by the exact minimizer of each step's model. `start (q,)` is where
+    Newton begins; `noise (q',)` is the relative rounding of the columns, as for `least_squares`. Of cross-entropy the
+    weights of all classes add up to zero where there is no penalty. A group of counts that are all zero, and classes
+    that unpenalized columns separate, have no minimum: then the direction is told, and the limit; as where means and
+    variances fit rows exactly.
 
     Raises DataError for cross-entropy whose classes are separated along columns without a penalty, or have no rows.
 
@@ -41,8 +44,11 @@ def optimum(objective: Objective, *, start: Array | None = None, noise: Array | 
     if not len(objective.ridge):
         return _nothing(objective.value(np.zeros(0)), 0, "there are no coefficients")
     frame = Frame.of(objective, noise)
-    if isinstance(objective.loss, KINKED):
+    loss = objective.loss
+    if isinstance(loss, KINKED) and in_memory(loss.X):
         return kinked_optimum(objective, frame)
+    if isinstance(loss, Absolute | Hinge):
+        return few_kinks_optimum(objective, frame)
     if may_recede(objective) and cheap(objective):
         away = recession(objective)
         return newton_optimum(objective, frame, start) if away is None else _limit(objective, away, noise)

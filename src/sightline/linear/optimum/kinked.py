@@ -53,7 +53,7 @@ def _problem(objective: Objective, frame: Frame, start: Array) -> Piecewise:
         np.vstack([frame.design, frame.J[held]]),
         np.append(_residuals(objective.loss, b, start), -start[held]),
         np.append(low, -lasso), np.append(high, lasso), np.append(width, np.zeros(len(lasso))),
-        frame.J.T @ (objective.ridge[:, None] * frame.J), frame.J.T @ (objective.ridge * start),
+        frame.J.T @ (objective.ridge[:, None] * frame.J), frame.J.T @ (objective.ridge * start + objective.tilt),
     )  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def _pull(objective: Objective, frame: Frame, theta: Array, corner: Corner) -> A
         return np.asarray(frame.J.T @ (precise_gradient(objective, theta)[0] + lasso))
     w = 1.0 / len(loss.y) if loss.weight is None else loss.weight / len(loss.y)
     error = (corner.u[: len(loss.y)] / w)[:, None]
-    return np.asarray(frame.J.T @ (_slope(loss, error) + objective.ridge * theta + lasso))
+    return np.asarray(frame.J.T @ (_slope(loss, error) + objective.ridge * theta + objective.tilt + lasso))
 
 
 def _slope(loss: RowLoss, error: Array) -> Array:
@@ -165,7 +165,7 @@ def _gap(objective: Objective, theta: Array, problem: Piecewise, corner: Corner)
     apart = float(np.sum(w * loss.pieces(theta).loss - u[:rows] * t + 0.5 * problem.width[:rows] * u[:rows] ** 2))
     held = objective.lasso > 0
     apart += float(np.sum(objective.lasso[held] * np.abs(theta[held]) - u[rows:] * theta[held]))
-    slopes = _slope(loss, (u[:rows] / w)[:, None]) + objective.ridge * theta
+    slopes = _slope(loss, (u[:rows] / w)[:, None]) + objective.ridge * theta + objective.tilt
     slopes[held] += u[rows:]
     rounding = 2.0 * EPS * abs(objective.value(theta))
     return max(apart, 0.0) + float(np.abs(slopes) @ np.abs(theta)) + rounding
