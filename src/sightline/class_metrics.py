@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from .data.design import Design
 from .linear.classification import per_class
+from .linear.derived import Derived
 from .linear.metrics import class_probabilities, classification_metrics
-from .rows import Derived, Rows
+from .rows import Rows
 
 __all__ = [
     "class_metrics", "estimated_metrics", "metrics_of", "parameters", "probabilities_at", "probabilities_of",

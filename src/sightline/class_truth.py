@@ -19,13 +19,15 @@ from .linear.classes.fit import ClassFit
 from .linear.classes.robust import robust_class_covariance
 from .linear.classes.softmax import at_infinity, softmax_of_blocks, softmax_optimum
 from .linear.classes.statistics import class_statistics
+from .linear.classes.units import for_each_class, lost_digits, unit_map
 from .linear.curvature import Curvature
+from .linear.derived import LastRead, columns_of
 from .linear.exact import EPS
 from .linear.inference import infer
 from .linear.objective import Objective
 from .parameters import Layout
 from .records import Coefficient, Direction, Warning
-from .rows import Rows, columns_of
+from .rows import Rows
 from .separation_words import separation_warnings
 from .settings import RunSettings
 from .truth import about_constant, collinear, directions_of
@@ -67,6 +69,9 @@ class ClassTruth:
         by block.
         """
         design, l2 = layout.design, _penalty(layout, settings)
+        if rows.on_disk:
+            X: Any = LastRead(rows.X)
+            rows = replace(rows, X=X)
         determined = determined_columns(design, rows)
         varying = ~np.isin(design.encoding.terms, design.constant)
         kept = np.flatnonzero(varying) if l2 else determined.kept
@@ -87,11 +92,11 @@ class ClassTruth:
                 (columns - center) / Pair.of(scale) if l2 else columns, codes, K, intercept=design.intercept,
                 weight=rows.weight, l2=l2,
             )  # fmt: skip
-        units, shape = _unit_map(center, scale, intercept=design.intercept), fit.coefficients.shape
-        combinations = _for_each_class(units, shape[1])
+        units, shape = unit_map(center, scale, intercept=design.intercept), fit.coefficients.shape
+        combinations = for_each_class(units, shape[1])
         estimates, digits = fit.coefficients, fit.digits
         if l2 or pairs is None:
-            estimates, digits = fit.estimate(combinations).reshape(*shape), digits - _lost(units, estimates)
+            estimates, digits = fit.estimate(combinations).reshape(*shape), digits - lost_digits(units, estimates)
         if fit.separation is not None and not l2 and pairs is None:
             fit = replace(fit, separation=fit.separation.mapped(units.hi))
             assert fit.separation is not None
@@ -113,7 +118,7 @@ class ClassTruth:
         c = Pair.of(np.moveaxis(combinations.reshape(len(combinations), m, len(terms)), 1, 2)[:, order])
         if self.data.on_disk:  # whose fit is in training coordinates
             scale, center = self.design.scale[self.kept], self.design.center[self.kept]
-            units = _unit_map(center, scale, intercept=self.design.intercept).hi
+            units = unit_map(center, scale, intercept=self.design.intercept).hi
             c = Pair.of(np.einsum("rqm,qt->rtm", c.hi, units))
         if self.settings.robust is None and self.data.cluster is None:
             return self.fit.covariance(c)
@@ -279,31 +284,3 @@ def _robust(fit: ClassFit, rows: Rows, settings: RunSettings, combinations: Pair
     return robust_class_covariance(
         fit, X, codes, combinations=combinations, kind=kind, weight=rows.weight, clusters=rows.cluster
     )
-
-
-def _unit_map(center: Array, scale: Array, *, intercept: bool) -> Pair:
-    """The map `(q', q')` from slopes and then the intercept in these coordinates to those in the units of the data."""
-    p = len(scale)
-    q = p + int(intercept)
-    slope = Pair.of(1.0) / Pair.of(scale)
-    T = Pair(np.eye(q), np.zeros((q, q)))
-    T.hi[range(p), range(p)], T.lo[range(p), range(p)] = slope.hi, slope.lo
-    if intercept:
-        shift = slope * -center
-        T.hi[p, :p], T.lo[p, :p] = shift.hi, shift.lo
-    return T
-
-
-def _for_each_class(T: Pair, m: int) -> Pair:
-    """The combinations `(q m, q, m)` of every coefficient of every class, coefficient after coefficient."""
-    q = len(T)
-    hi, lo = np.zeros((q, m, q, m)), np.zeros((q, m, q, m))
-    for k in range(m):
-        hi[:, k, :, k], lo[:, k, :, k] = T.hi, T.lo
-    return Pair(hi.reshape(q * m, q, m), lo.reshape(q * m, q, m))
-
-
-def _lost(T: Pair, theta: Pair) -> float:
-    """Digits that the map loses where large terms cancel."""
-    parts, sums = np.abs(T.hi) @ np.abs(theta.hi), np.abs(T.hi @ theta.hi)
-    return max(0.0, float(np.log10(np.max(parts / np.maximum(sums, 1e-300), initial=1.0))))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "block_rows", "every", "gathered", "in_memory", "largest_size", "one_blas_thread", "pairwise", "parts", "real",
-    "rows_at", "summed", "workers",
+    "rows_at", "rows_of", "summed", "workers",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -43,6 +43,11 @@ def parts(X: Any) -> Iterator[slice]:
 def in_memory(X: Any) -> bool:
     """Whether all rows are there at once; of others only slices of neighboring rows can be had."""
     return isinstance(X, np.ndarray) and not isinstance(X, np.memmap)
+
+
+def rows_of(X: Any) -> Any:
+    """The rows as they are where slices of them can be had; lists as an array."""
+    return X if hasattr(X, "shape") else np.asanyarray(X)
 
 
 def gathered(X: Any, pick: Callable[[slice], Any]) -> NDArray[Any]:

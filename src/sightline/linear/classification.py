@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from .blocks import parts
 
 __all__ = [
+    "BINS",
     "Bin",
+    "Ranks",
     "Roc",
     "Shares",
     "areas",
@@ -72,51 +74,63 @@ def areas(codes: Codes, probability: Array, weight: Array | None = None) -> Arra
     >>> areas(np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.9, 0.1], [0.4, 0.6]])).tolist()[0][1]
     0.5
     """
-    K = probability.shape[1]
-    own: list[list[Array]] = [[] for _ in range(K)]
+    ranks = Ranks(probability.shape[1])
     for part in parts(probability):
-        P, at = probability[part], codes[part]
-        for b in range(K):
-            own[b].append(_ranked(P[at == b, b], None if weight is None else weight[part][at == b]))
-    ranks = [_Ranks.of(np.concatenate(own[b]), weighted=weight is not None) for b in range(K)]
-    size, above = np.zeros(K), np.zeros((K, K))
-    for part in parts(probability):
-        P, at = probability[part], codes[part]
-        w = np.ones(len(at)) if weight is None else weight[part]
-        size += np.bincount(at, weights=w, minlength=K)
-        for b in range(K):
-            above[:, b] += np.bincount(at, weights=w * ranks[b].share_above(P[:, b]), minlength=K)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(above / size[:, None])
+        ranks.add(codes[part], probability[part], None if weight is None else weight[part])
+    return ranks.areas(codes, probability, weight)
 
 
-def _ranked(values: Array, weight: Array | None) -> Array:
-    """The values, the weights beside them where there are any."""
-    return values if weight is None else np.column_stack([values, weight])
+class Ranks:
+    """Of each class its own probability in its own rows: one number of each row, and its weight where it has one."""
+
+    def __init__(self, classes: int) -> None:
+        self._own: list[list[tuple[Array, Array | None]]] = [[] for _ in range(classes)]
+
+    def add(self, codes: Codes, probability: Array, weight: Array | None) -> None:
+        """Some more rows."""
+        for b, own in enumerate(self._own):
+            mine = codes == b
+            own.append((probability[mine, b], None if weight is None else weight[mine]))
+
+    def areas(self, codes: Codes, probability: Array, weight: Array | None) -> Array:
+        """`areas` of all rows, once all have been added, in a second pass."""
+        K = len(self._own)
+        ranks = [_Rank.of(own) for own in self._own]
+        size, above = np.zeros(K), np.zeros((K, K))
+        for part in parts(probability):
+            P, at = probability[part], codes[part]
+            w = np.ones(len(at)) if weight is None else weight[part]
+            size += np.bincount(at, weights=w, minlength=K)
+            for b in range(K):
+                above[:, b] += np.bincount(at, weights=w * ranks[b].share_above(P[:, b]), minlength=K)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(above / size[:, None])
 
 
 @dataclass(frozen=True)
-class _Ranks:
-    """Values in rising order, and the weights of all up to each, one more in number."""
+class _Rank:
+    """Values in rising order, and where they have weights the sum of those before each, and of all."""
 
     values: Array
-    up_to: Array | None
+    before: Array | None
 
     @classmethod
-    def of(cls, values: Array, *, weighted: bool) -> _Ranks:
-        if not weighted:
+    def of(cls, parts: Sequence[tuple[Array, Array | None]]) -> _Rank:
+        values = np.concatenate([part for part, _ in parts])
+        weights = [weight for _, weight in parts if weight is not None]
+        if not weights:
             values.sort()
             return cls(values, None)
-        order = np.argsort(values[:, 0], kind="stable")
-        return cls(values[order, 0], np.concatenate([[0.0], np.cumsum(values[order, 1])]))
+        order = np.argsort(values, kind="stable")
+        return cls(values[order], np.concatenate([[0.0], np.cumsum(np.concatenate(weights)[order])]))
 
     def share_above(self, values: Array) -> Array:
         """For each value which share lies above it, of equal ones a half."""
         at, order = np.empty((2, len(values)), dtype=np.intp), np.argsort(values)
         at[0, order] = np.searchsorted(self.values, values[order], side="left")
         at[1, order] = np.searchsorted(self.values, values[order], side="right")
-        low, high = at if self.up_to is None else self.up_to[at]
-        total = float(len(self.values) if self.up_to is None else self.up_to[-1])
+        low, high = at if self.before is None else self.before[at]
+        total = float(len(self.values) if self.before is None else self.before[-1])
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray((total - 0.5 * (low + high)) / total)
 

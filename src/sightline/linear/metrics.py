@@ -13,7 +13,7 @@ from .blocks import parts
 from .classification import (
     BINS,
     Bin,
-    areas,
+    Ranks,
     bin_sums,
     bins_of,
     calibration_error,
@@ -87,7 +87,7 @@ def classification_metrics(codes: NDArray[np.intp], probability: Array, weight: 
     `brier` is mean (P - 1)² of the second class where there are two, else the mean of Σ over all classes (Brier 1950).
     `auc` is the chance that a row of the second class scores above one of the first (ties half); with more classes the
     mean over ordered pairs (Hand and Till 2001), None where a class has no row. `expected_calibration_error` is that of
-    ten bins. `probability` may be on the disk, or made of rows that are: blocks of it are read, in three passes.
+    ten bins. `probability` may be on the disk, or made of rows that are: blocks of it are read, in two passes.
 
     >>> found = classification_metrics(np.array([0, 1]), np.array([[0.5, 0.5], [0.25, 0.75]])).values
     >>> {name: round(found[name], 4) for name in ("log_loss", "accuracy", "brier", "auc", "baseline_accuracy")}
@@ -95,6 +95,7 @@ def classification_metrics(codes: NDArray[np.intp], probability: Array, weight: 
     """
     K = probability.shape[1]
     total, log_own, off, counts, bins = 0.0, 0.0, 0.0, np.zeros((K, K)), np.zeros((3, BINS))
+    ranks = Ranks(K)
     for part in parts(probability):
         P, at, w = probability[part], codes[part], None if weight is None else weight[part]
         with np.errstate(divide="ignore"):
@@ -105,7 +106,8 @@ def classification_metrics(codes: NDArray[np.intp], probability: Array, weight: 
         off += float(square.sum() if w is None else w @ square)
         counts += confusion_matrix(at, P.argmax(axis=1), K, w)
         bins += bin_sums(*stated(at, P), weight=w)
-    area, table = areas(codes, probability, weight), bins_of(bins)
+        ranks.add(at, P, w)
+    area, table = ranks.areas(codes, probability, weight), bins_of(bins)
     shares = counts.sum(axis=1) / counts.sum()
     seen = shares[shares > 0]
     values = {

@@ -43,10 +43,8 @@ def robust_covariance_of_blocks(
     n, scores = len(X), _Scores.of(X, y, exact, combinations, weight)
     if n <= exact.rank:
         return np.full((len(combinations), len(combinations)), math.nan)
-    if kind in ("hc2", "hc3"):
-        scores = scores.adjusted(kind)
-    m = len(combinations)
-    squares = scores.squares() if clusters is None else cluster_squares(scores.each(), clusters, m)
+    m, power = len(combinations), {"hc2": 0.5, "hc3": 1.0}.get(kind, 0.0)
+    squares = scores.squares(power, kind) if clusters is None else cluster_squares(scores.each(), clusters, m)
     squares = squares * adjustment(kind, n, exact.rank, clusters) ** 2
     least = NOTHING * np.linalg.norm(scores.coordinates, axis=0) * math.sqrt(float(exact.rss) / n)
     known = scores.known & (np.diag(squares) > least**2)
@@ -57,8 +55,7 @@ def robust_covariance_of_blocks(
 @dataclass(frozen=True)
 class _Scores:
     """What each row adds to combinations of the coefficients: `basis (q, r)` leads from the weighted row to orthonormal
-    coordinates, `coordinates (r, m)` from there to the combinations; residuals are divided by (1 - h) to the `power`,
-    and of the rows `near (k,)` by `left (k,)` in place of 1 - h.
+    coordinates, `coordinates (r, m)` from there to the combinations, of which `known (m,)` are determined.
     """
 
     X: Any
@@ -68,9 +65,6 @@ class _Scores:
     basis: Array
     coordinates: Array
     known: NDArray[np.bool_]
-    power: float = 0.0
-    near: NDArray[np.intp] | None = None
-    left: Array | None = None
 
     @classmethod
     def of(cls, X: Any, y: Array, exact: Exact, combinations: Array, weight: Array | None) -> _Scores:
@@ -87,47 +81,44 @@ class _Scores:
         root = np.sqrt(w[part])
         return (Z * root[:, None]) @ self.basis, residual * root
 
-    def of_part(self, part: slice) -> Array:
-        """The scores `(·, m)` of a block."""
-        rows, residual = self.rows(part)
-        if self.power:
-            rest = 1.0 - np.einsum("ij,ij->i", rows, rows)
-            if self.near is not None and self.left is not None:
-                inside = (self.near >= part.start) & (self.near < part.stop)
-                rest[self.near[inside] - part.start] = self.left[inside]
-            residual = residual / rest**self.power
-        return np.asarray((rows * residual[:, None]) @ self.coordinates)
-
     def each(self) -> Iterator[tuple[slice, Array]]:
-        """The scores of block after block."""
-        return ((part, self.of_part(part)) for part in parts(self.X))
+        """The scores `(·, m)` of block after block."""
+        for part in parts(self.X):
+            rows, residual = self.rows(part)
+            yield part, (rows * residual[:, None]) @ self.coordinates
 
-    def squares(self) -> Array:
-        """Σ ss'."""
-
-        def leaf(part: slice, _: None) -> Array:
-            scores = self.of_part(part)
-            return scores.T @ scores
-
-        n, p = self.X.shape
-        return summed(leaf, lambda _: None, rows=n, columns=p, work=n * (p + 1) * (p + 64))
-
-    def adjusted(self, kind: str) -> _Scores:
-        """With the power of 1 - h that the kind has, and the digits of those near zero."""
-
-        def leaf(part: slice, _: None) -> list[NDArray[np.intp]]:
-            rows = self.rows(part)[0]
-            return [part.start + np.flatnonzero(1.0 - np.einsum("ij,ij->i", rows, rows) < NEAR)]
-
-        n, p = self.X.shape
-        near = np.concatenate(summed(leaf, lambda _: None, rows=n, columns=p, work=n * (p + 1) * p))
-        left = self.left_of(near) if len(near) else np.zeros(0)
+    def squares(self, power: float, kind: str) -> Array:
+        """Σ ss' of scores divided by 1 - h to that power, in one pass; in three where a row has a leverage near 1."""
+        near, squares = self.divided(power, np.zeros(0, dtype=np.intp), np.zeros(0))
+        if not len(near):
+            return squares
+        left = self.left_of(near)
         if (left < FULL).any():
             raise full_leverage(near[left < FULL], kind)
-        power = 0.5 if kind == "hc2" else 1.0
-        return _Scores(
-            self.X, self.y, self.weight, self.exact, self.basis, self.coordinates, self.known, power, near, left
+        return self.divided(power, near, left)[1]
+
+    def divided(self, power: float, near: NDArray[np.intp], left: Array) -> tuple[NDArray[np.intp], Array]:
+        """The rows with leverage near 1, and Σ ss'; of the rows `near (k,)` with `left (k,)` in place of 1 - h."""
+
+        def leaf(part: slice, _: None) -> tuple[list[NDArray[np.intp]], Array]:
+            rows, residual = self.rows(part)
+            if not power:
+                scores = (rows * residual[:, None]) @ self.coordinates
+                return [np.zeros(0, dtype=np.intp)], scores.T @ scores
+            rest = 1.0 - np.einsum("ij,ij->i", rows, rows)
+            close = np.flatnonzero(rest < NEAR)
+            rest[close] = 1.0
+            inside = (near >= part.start) & (near < part.stop)
+            rest[near[inside] - part.start] = left[inside]
+            scores = (rows * (residual / rest**power)[:, None]) @ self.coordinates
+            return [part.start + close], scores.T @ scores
+
+        n, p = self.X.shape
+        found, squares = summed(
+            leaf, lambda _: None, rows=n, columns=p, work=n * (p + 1) * (p + 64),
+            add=lambda a, b: (a[0] + b[0], a[1] + b[1]),
         )  # fmt: skip
+        return np.concatenate(found), squares
 
     def left_of(self, near: NDArray[np.intp]) -> Array:
         """1 - h of these rows, in a pass over the others: 1 / (1 + ‖zR⁻¹‖²) with the R of all rows but that one."""

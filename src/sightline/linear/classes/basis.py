@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...double_double import Pair
 from ...errors import DataError
-from ...rows import Derived
+from ..derived import Derived
 from .elementary import MOST_WORK, solve_lower, solved
 
 __all__ = ["CACHED", "Basis", "precise_size"]

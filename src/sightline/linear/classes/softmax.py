@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...double_double import Pair
 from ...errors import DataError
-from ...rows import Derived
 from ..blocks import every
+from ..derived import Derived
 from .basis import Basis, precise_size
 from .elementary import factored
 from .fit import NEGLIGIBLE, ClassFit, Combinations, Separation, null_log_likelihood
@@ -150,7 +150,8 @@ class _Problem:
         """There is a minimum, whatever the rows."""
         found = polish(self.rows, descend(self.rows, self.start(), most=MOST_STEPS, separable=False))
         hyperplane = None
-        if found.every_row_right or self.Z.shape[0] * self.rows.shape[0] * self.rows.shape[1] <= MOST_SEARCHED:
+        few = self.rows.at_hand and self.Z.shape[0] * self.rows.shape[0] * self.rows.shape[1] <= MOST_SEARCHED
+        if found.every_row_right or few:
             hyperplane = self.hyperplane(found)
         separation = None if hyperplane is None else self.separation(hyperplane, self.limit(hyperplane)[1])
         return self.fit(self.rows, found, separation, None)

@@ -22,7 +22,7 @@ from .kinked import kinked_optimum
 from .newton import newton_optimum
 from .result import Optimum
 
-__all__ = ["few_kinks_optimum"]
+__all__ = ["few_kinks_optimum", "some_rows"]
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
@@ -74,11 +74,11 @@ class Rounded(RowLoss):
 
 
 def few_kinks_optimum(objective: Objective, frame: Frame) -> Optimum:
-    """As `kinked_optimum`, in passes over the rows: Newton's method on kinks that are rounded off leads near it; then the
+    """As `kinked_optimum`, in passes over the rows: Newton's method on kinks that are rounded off leads near; then the
     rows near their kinks are solved with the sum of all others, until none of those is beyond its kink.
     """
     if len(objective.loss.y) <= KEPT:
-        loss = _some(objective.loss, 1)
+        loss = some_rows(objective.loss, 1)
         return kinked_optimum(replace(objective, loss=loss), replace(frame, loss=loss))
     theta, band, steps = _near(objective, frame)
     split = _Split.of(objective, theta, band)
@@ -106,7 +106,7 @@ def _told(objective: Objective, found: Optimum, steps: int, near: int) -> Optimu
 def _near(objective: Objective, frame: Frame) -> tuple[Array, float, int]:
     """A point near the answer, from how near to a kink rows are to be kept, and the Newton steps that led there."""
     loss, n = objective.loss, len(objective.loss.y)
-    sample = _some(loss, -(-n // KEPT))
+    sample = some_rows(loss, -(-n // KEPT))
     part = replace(objective, loss=sample)
     theta, steps = kinked_optimum(part, Frame.of(part)).theta, 0
     hinge, share = isinstance(loss, Hinge), 0.5
@@ -122,7 +122,7 @@ def _near(objective: Objective, frame: Frame) -> tuple[Array, float, int]:
     return theta, BAND * beta, steps
 
 
-def _some(loss: RowLoss, step: int) -> RowLoss:
+def some_rows(loss: RowLoss, step: int) -> RowLoss:
     """Every so many rows, in memory."""
     weight = None if loss.weight is None else np.asarray(loss.weight)[::step]
     return replace(loss, X=every(loss.X, step), y=np.asarray(loss.y)[::step], weight=weight)

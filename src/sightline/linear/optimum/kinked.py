@@ -12,7 +12,7 @@ from ..objective import Objective
 from ..piecewise import RANK, Corner, Piecewise, least
 from ..row_losses import Absolute, Hinge, Huber, RowLoss, SmoothL1
 from .frame import Frame
-from .precise import precise_gradient
+from .precise import gradient_error, precise_gradient
 from .result import NOTHING, Optimum
 
 __all__ = ["KINKED", "kinked_optimum"]
@@ -129,7 +129,7 @@ def _refined(
     turned = frame.J @ corner.loose
     rounding = loss.gradient_rounding(theta) + 4.0 * EPS * objective.ridge * np.abs(theta)
     if isinstance(loss, Huber | SmoothL1):
-        rounding = precise_gradient(objective, theta)[1]
+        rounding = gradient_error(objective, theta, precise_gradient(objective, theta))
     error = np.abs(turned @ least(H, turned.T, size)) @ rounding
     error += 2.0 * np.abs(frame.J @ step) + EPS * np.abs(theta)
     nothing = NOTHING * np.linalg.norm(frame.J, axis=1) * np.linalg.norm(problem.b[:rows]) / np.sqrt(rows)
@@ -145,7 +145,7 @@ def _pull(objective: Objective, frame: Frame, theta: Array, corner: Corner) -> A
     loss, lasso = objective.loss, np.zeros(len(theta))
     lasso[objective.lasso > 0] = corner.u[len(loss.y) :]
     if isinstance(loss, Huber | SmoothL1):
-        return np.asarray(frame.J.T @ (precise_gradient(objective, theta)[0] + lasso))
+        return np.asarray(frame.J.T @ (precise_gradient(objective, theta) + lasso))
     w = 1.0 / len(loss.y) if loss.weight is None else loss.weight / len(loss.y)
     error = (corner.u[: len(loss.y)] / w)[:, None]
     return np.asarray(frame.J.T @ (_slope(loss, error) + objective.ridge * theta + objective.tilt + lasso))

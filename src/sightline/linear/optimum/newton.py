@@ -11,7 +11,7 @@ from ..objective import Objective, size_change
 from ..piecewise import Piecewise, least
 from ..row_losses import GaussianNLL, RowLoss
 from .frame import Frame
-from .precise import precise_gradient
+from .precise import gradient_error, precise_gradient
 from .result import NOTHING, Optimum
 from .start import start_of
 
@@ -102,14 +102,15 @@ def newton_optimum(objective: Objective, frame: Frame, start: Array | None) -> O
     last, steps, settled = _descended(objective, frame, theta)
     theta, error, H = _polished(objective, frame, last)
     rest = frame.J.T @ objective.subgradient(theta)
-    value = objective.value(theta)
+    loss = objective.loss.value(theta)
+    value = loss + objective.penalty(theta)
     inner = last.loose.T @ rest
     gap = 0.5 * float(inner @ least(H, inner)) + 2.0 * EPS * abs(value)
     bends = np.linalg.eigvalsh(H) if len(H) else np.ones(1)
     unique = bool(_fixed(objective, frame) and bends[0] > 10.0 * FLAT * max(bends[-1], 1e-300))
     path = "active set" if objective.lasso.any() else "Newton"
     return Optimum(
-        theta, value, objective.loss.value(theta), gap, error, steps, path,
+        theta, value, loss, gap, error, steps, path,
         _reason(objective, theta, steps, settled=settled), unique, np.zeros((0, len(theta))), theta,
     )  # fmt: skip
 
@@ -142,14 +143,14 @@ def _polished(objective: Objective, frame: Frame, last: _Step) -> tuple[Array, A
     for _ in range(MOST_POLISHING):
         gradient, H = frame.model(theta, objective.ridge)
         H = last.loose.T @ H @ last.loose
-        g, rounding = precise_gradient(objective, theta, gradient)
+        g = precise_gradient(objective, theta, gradient)
         step = -J @ least(H, J.T @ (g + objective.lasso * np.sign(theta)))
         step[theta == 0.0] *= objective.lasso[theta == 0.0] == 0
         size = objective.loss.predictor_size(step)
         if size > 0.25 * before:
             break
         theta, before = theta + step, size
-    error = np.abs(J @ least(H, J.T)) @ rounding + 2.0 * np.abs(step) + EPS * np.abs(theta)
+    error = np.abs(J @ least(H, J.T)) @ gradient_error(objective, theta, g) + 2.0 * np.abs(step) + EPS * np.abs(theta)
     mean = objective.loss.predictor_size(theta) / np.sqrt(len(objective.loss.X))
     error += NOTHING * np.linalg.norm(J, axis=1) * mean
     return theta, np.where((theta == 0.0) & (objective.lasso > 0), 0.0, error), H
