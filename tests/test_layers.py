@@ -44,6 +44,7 @@ LAYERS = [
         "prepare",
         "prepared",
         "by_pieces",
+        "weighting",
         "streaming",
         "truths",
         "trainable",

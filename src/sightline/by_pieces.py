@@ -6,24 +6,27 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .data.basis import Basis
 from .data.design import Design
-from .data.formula import Formula
+from .data.formula import Formula, parse
 from .data.sources import Source
-from .data.stored import store
+from .data.split import held_out
+from .data.stored import StoredTable, store
 from .data.target import class_labels
 from .data.transforms import Numeric
 from .data.usable import refuse_decimal_commas
 from .errors import DataError, UsageError, shown
 from .prepared import Prepared
+from .rows import Rows
 from .settings import RunSettings
-from .streaming import clusters_of, learn, rows_of
+from .streaming import clusters_of, learn, rows_by, rows_of
+from .weighting import with_class_weight
 
-__all__ = ["Heard", "is_too_large", "memory_limit", "prepare_by_pieces"]
+__all__ = ["Heard", "is_too_large", "memory_limit", "prepare_by_pieces", "rows_of_file"]
 
 Heard = Callable[[int, int, int], object]  # rows and bytes that are behind, and all bytes
 COPIES = 4  # of the numbers, which reading a file at once and training on it take
@@ -62,12 +65,46 @@ class _Folder:
 
 def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, heard: Heard | None = None) -> Prepared:
     """The rows of a source that is read piece by piece."""
-    _refuse_settings(source, settings)
+    names = tuple(dict.fromkeys([*parsed.columns, *(name for name in (settings.weights, settings.cluster) if name)]))
+    holder = _Folder()
+    table = _stored(source, names, holder.path, heard)
+    learned, held = learn(table, parsed, settings.weights), None
+    if isinstance(settings.validation, float):
+        mask = held_out(learned.kept, settings.validation, seed=settings.seed)
+        held = learn(table, parsed, settings.weights, mask)
+        learned = replace(learn(table, parsed, settings.weights, ~mask), missing=learned.missing)
+    for name in parsed.columns:
+        refuse_decimal_commas(learned.sample, name)
+    assert parsed.response is not None
+    classes, loss = class_labels(parsed.response, learned.sample, settings.loss)
+    design = Design.learn(parsed, learned.sample, standardize=settings.standardize, classes=classes)
+    _refuse_factors(source, design)
+    design, rows = rows_of(learned, replace(design, weights=settings.weights), holder.path)
+    if settings.cluster:
+        codes, labels = clusters_of(learned, settings.cluster)
+        design, rows = replace(design, cluster=settings.cluster), replace(rows, cluster=codes, clusters=labels)
+    if settings.class_weight is not None:
+        design, rows = with_class_weight(design, rows, settings.class_weight)
+    valid = None if held is None else _kept(rows_by(held, design, holder.path), holder)
+    return Prepared(
+        design, _kept(rows, holder), learned.missing, source.name, source.label or source.name, len(parsed.columns),
+        source.path, table.fingerprint, learned.sample, learned.zero_weight, loss, valid, pieces=True,
+    )  # fmt: skip
+
+
+def rows_of_file(source: Source, design: Design) -> Rows:
+    """The rows of another file by a design that is known, read piece by piece."""
+    holder = _Folder()
+    table = _stored(source, design.training_columns, holder.path, None)
+    learned = learn(table, parse(design.formula, source.columns), design.weights)
+    return _kept(rows_by(learned, design, holder.path), holder)
+
+
+def _stored(source: Source, names: Sequence[str], folder: Path, heard: Heard | None) -> StoredTable:
+    """The columns of a source, read once into files of a folder."""
     assert source.pieces is not None
     assert source.path is not None
-    names = tuple(dict.fromkeys([*parsed.columns, *(name for name in (settings.weights, settings.cluster) if name)]))
-    holder, path, before = _Folder(), source.path, os.stat(source.path)
-    folder = holder.path
+    path, before = source.path, os.stat(source.path)
 
     def progress(rows: int, end: int) -> None:
         if heard is not None:
@@ -86,22 +123,12 @@ def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, he
         _check_unchanged(path, source.name, before)
         raise
     _check_unchanged(path, source.name, before)
-    learned = learn(table, parsed, settings.weights)
-    for name in parsed.columns:
-        refuse_decimal_commas(learned.sample, name)
-    assert parsed.response is not None
-    classes, loss = class_labels(parsed.response, learned.sample, settings.loss)
-    design = Design.learn(parsed, learned.sample, standardize=settings.standardize, classes=classes)
-    _refuse_factors(source, design)
-    design, rows = rows_of(learned, replace(design, weights=settings.weights), folder)
-    rows = replace(rows, place=_Kept(rows.place, holder))
-    if settings.cluster:
-        codes, labels = clusters_of(learned, settings.cluster)
-        design, rows = replace(design, cluster=settings.cluster), replace(rows, cluster=codes, clusters=labels)
-    return Prepared(
-        design, rows, learned.missing, source.name, source.label or source.name, len(parsed.columns), path,
-        table.fingerprint, learned.sample, learned.zero_weight, loss, None, pieces=True,
-    )  # fmt: skip
+    return table
+
+
+def _kept(rows: Rows, holder: object) -> Rows:
+    """The rows, whose folder goes when they go."""
+    return replace(rows, place=_Kept(rows.place, holder))
 
 
 @dataclass(frozen=True)
@@ -113,14 +140,6 @@ class _Kept:
 
     def __call__(self, row: int) -> str:
         return self.place(row)
-
-
-def _refuse_settings(source: Source, settings: RunSettings) -> None:
-    if settings.validation is not None:
-        raise UsageError(
-            f"--validation needs all rows at once, and {source.name} is read piece by piece: leave it out, or give a "
-            "larger --memory"
-        )
 
 
 def _refuse_factors(source: Source, design: Design) -> None:

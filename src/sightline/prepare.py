@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .by_pieces import Heard, is_too_large, prepare_by_pieces
+from .by_pieces import Heard, is_too_large, prepare_by_pieces, rows_of_file
 from .data.design import Design
 from .data.formula import Formula, formula_for, parse
 from .data.sources import Source, open_source
 from .data.split import split
-from .data.table import Table
-from .data.target import class_labels, class_weights
+from .data.target import class_labels
 from .data.usable import refuse_decimal_commas, refuse_few, usable_rows
 from .errors import DataError, UsageError, nearest, shown
 from .prepared import Prepared
 from .rows import Rows
 from .settings import RunSettings, check_loss_options
+from .weighting import weighting
 from .words import count
 
 __all__ = ["Prepared", "prepare", "prepare_for"]
@@ -66,7 +64,7 @@ def prepare(
     design = replace(design, weights=weights, cluster=cluster)
     if class_weight is not None:
         codes = design.encoding.response(usable.table)
-        design = _with_class_weight(design, class_weight, codes, usable.weight)
+        design = weighting(design, class_weight, codes, usable.weight)
     return Prepared(
         design,
         design.rows(usable.table),
@@ -79,7 +77,7 @@ def prepare(
         usable.table,
         usable.zero_weight,
         loss,
-        None if held is None else _validation_rows(design, held),
+        None if held is None else _checked(design, design.rows(held)),
     )
 
 
@@ -102,8 +100,6 @@ def prepare_for(
     parsed = _parsed(source, formula, target, extra)
     if is_too_large(source, len(parsed.columns) + len(extra), settings.memory):
         prepared = prepare_by_pieces(source, parsed, settings, heard)
-        if settings.class_weight is not None:
-            prepared = _with_class_weight_by_pieces(prepared, settings.class_weight)
     else:
         prepared = prepare(
             source, formula, target=target, standardize=settings.standardize, weights=settings.weights,
@@ -111,8 +107,9 @@ def prepare_for(
             holdout=None if isinstance(settings.validation, str | None) else (settings.validation, settings.seed),
         )  # fmt: skip
     if isinstance(settings.validation, str):
-        table = open_source(settings.validation).read(prepared.design.training_columns)
-        prepared = replace(prepared, valid=_validation_rows(prepared.design, table))
+        prepared = replace(prepared, valid=_validation_file(prepared.design, settings.validation, settings.memory))
+    elif prepared.valid is not None:
+        _checked(prepared.design, prepared.valid)
     check_loss_options(prepared.loss, settings.loss_opt)
     if prepared.loss == "poisson-nll":
         _check_counts(prepared)
@@ -121,9 +118,16 @@ def prepare_for(
     return prepared
 
 
-def _validation_rows(design: Design, table: Table) -> Rows:
-    """The same columns of other rows; refused where they could tell nothing."""
-    rows = design.rows(table)
+def _validation_file(design: Design, path: str, memory: int | None) -> Rows:
+    """The rows of another file, read piece by piece where it is too large for memory."""
+    source = open_source(path)
+    if is_too_large(source, len(design.training_columns), memory):
+        return _checked(design, rows_of_file(source, design))
+    return _checked(design, design.rows(source.read(design.training_columns)))
+
+
+def _checked(design: Design, rows: Rows) -> Rows:
+    """Validation rows; refused where they could tell nothing."""
     if design.classes and len(np.unique(rows.y)) < 2:
         label = design.classes[int(rows.y[0])]
         raise UsageError(
@@ -131,28 +135,6 @@ def _validation_rows(design: Design, table: Table) -> Rows:
             "others with another --seed"
         )
     return rows
-
-
-def _with_class_weight(
-    design: Design, given: str | Mapping[str, float], codes: NDArray[Any], weight: NDArray[Any] | None
-) -> Design:
-    if not design.classes:
-        raise UsageError(
-            f"--class-weight needs classes, and the target {shown(design.target)} is a number: leave it out, or use "
-            "--loss bce or --loss cross-entropy"
-        )
-    return replace(design, class_weight=class_weights(given, design.classes, codes, weight))
-
-
-def _with_class_weight_by_pieces(prepared: Prepared, given: str | Mapping[str, float]) -> Prepared:
-    """The weights of the classes times those of the rows, `(n,)` in memory."""
-    rows = prepared.rows
-    codes = np.asarray(rows.y).astype(np.int32)
-    design = _with_class_weight(prepared.design, given, codes, rows.weight)
-    weight = np.array(design.class_weight)[codes]
-    if rows.weight is not None:
-        weight *= rows.weight
-    return replace(prepared, design=design, rows=replace(rows, weight=weight))
 
 
 def _check_counts(prepared: Prepared) -> None:

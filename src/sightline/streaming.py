@@ -23,7 +23,7 @@ from .data.usable import Missing, complete, one_cluster, refuse_empty, refuse_fe
 from .errors import DataError
 from .rows import Rows
 
-__all__ = ["Learned", "clusters_of", "learn", "rows_of"]
+__all__ = ["Learned", "clusters_of", "learn", "rows_by", "rows_of"]
 
 Array = NDArray[np.float64]
 SEEN = 4096  # rows that stand for all where an encoding is learned, besides every category
@@ -33,6 +33,9 @@ SEEN = 4096  # rows that stand for all where an encoding is learned, besides eve
 class Learned:
     """What a first look at all rows tells: which of them are of use, and a small table with all that an encoding
     learns from: some of these rows, and every category of a column.
+
+    `before` tells how many rows come before each block. Where only some of the rows of use are meant, those are
+    `chosen`, and `usable` tells how many of use come before each block.
     """
 
     table: StoredTable
@@ -44,18 +47,26 @@ class Learned:
     used_names: tuple[str, ...]
     before: tuple[int, ...]
     sample: Table
+    chosen: NDArray[np.bool_] | None = None
+    usable: tuple[int, ...] = ()
 
     def used(self, first: int, last: int, *more: str) -> Table:
         """Those of these rows that are of use, with more columns."""
         block = self.table.block(first, last, dict.fromkeys([*self.names, *more]))
-        return block.take(kept(block, self.used_names, self.weights)[0])
+        keep = kept(block, self.used_names, self.weights)[0]
+        if self.chosen is not None:
+            at = first // BLOCK
+            keep[keep] = self.chosen[self.usable[at] : self.usable[at + 1]]
+        return block.take(keep)
 
 
-def learn(table: StoredTable, formula: Formula, weights: str | None) -> Learned:
-    """One pass over the columns."""
+def learn(
+    table: StoredTable, formula: Formula, weights: str | None, chosen: NDArray[np.bool_] | None = None
+) -> Learned:
+    """One pass over the columns; only the `chosen` rows `(n,)` of those of use are meant, where they are given."""
     names = tuple(dict.fromkeys([*formula.columns, *([weights] if weights else [])]))
     coded = _coded(formula)
-    sums = _Look(table, names, coded, formula.columns, weights)
+    sums = _Look(table, names, coded, formula.columns, weights, chosen)
     for first, last in table.blocks():
         sums.add(table.block(first, last, names))
     return sums.learned()
@@ -72,9 +83,11 @@ class _Look:
     """What the blocks of a table tell, one after the other."""
 
     def __init__(
-        self, table: StoredTable, names: tuple[str, ...], coded: set[str], used: Sequence[str], weights: str | None
-    ) -> None:
+        self, table: StoredTable, names: tuple[str, ...], coded: set[str], used: Sequence[str], weights: str | None,
+        chosen: NDArray[np.bool_] | None,
+    ) -> None:  # fmt: skip
         self.table, self.names, self.used, self.weights = table, names, used, weights
+        self.chosen, self._usable = chosen, [0]
         self._labels: dict[str, set[float] | set[str]] = {
             n: set() for n in names if n in coded or table.columns[n].labels is not None
         }
@@ -88,6 +101,9 @@ class _Look:
         for name, count in missing.by_column.items():
             self._by_column[name] += count
         self._missing, self._zero = self._missing + missing.rows, self._zero + zero
+        self._usable.append(self._usable[-1] + int(keep.sum()))
+        if self.chosen is not None:
+            keep[keep] = self.chosen[self._usable[-2] : self._usable[-1]]
         self._before.append(self._before[-1] + int(keep.sum()))
         some = block.take(keep)
         if self._seen < SEEN and some.rows:
@@ -109,7 +125,7 @@ class _Look:
         refuse_few(source, kept_in_all, missing.rows, self._zero)
         return Learned(
             self.table, self.names, self.weights, kept_in_all, missing, self._zero, tuple(self.used),
-            tuple(self._before), self._sample(),
+            tuple(self._before), self._sample(), self.chosen, tuple(self._usable),
         )  # fmt: skip
 
     def _sample(self) -> Table:
@@ -221,6 +237,24 @@ class _Place:
         block = int(np.searchsorted(before, row, side="right")) - 1
         first, last = block * BLOCK, min((block + 1) * BLOCK, self.learned.table.rows)
         return self.learned.used(first, last).place(row - before[block])
+
+
+def rows_by(learned: Learned, design: Design, folder: Path) -> Rows:
+    """The rows by a design that was learned from others, in training coordinates, written into a file of `folder`."""
+    design, path = replace(design, cluster=None), folder / "held.bin"
+    targets, weights = [], []
+    with open(path, "wb") as file:
+        for first, last in learned.table.blocks():
+            block = learned.used(first, last, *design.training_columns)
+            if block.rows:
+                rows = design.rows(block)
+                file.write(np.ascontiguousarray(rows.X).data)
+                targets.append(rows.y)
+                weights.append(rows.weight)
+    y = np.concatenate(targets)
+    weight = None if weights[0] is None else np.concatenate([w for w in weights if w is not None])
+    X = disk_array(path, np.float64, (len(y), len(design.encoding.terms)))
+    return Rows(X, y, weight, place=_Place(learned))
 
 
 def clusters_of(learned: Learned, name: str) -> tuple[NDArray[np.intp], tuple[str, ...]]:
