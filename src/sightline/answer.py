@@ -36,6 +36,7 @@ Array = NDArray[np.float64]
 Pairs = Callable[[], tuple[Pair, Pair]]  # the columns (n, p) and the target (n,), as they were typed
 MANY = 20_000_000  # rows times columns squared: from here on moments pay
 STEEP = 1e5  # condition number from which float64 loses digits that people look at
+TIE = 1e-9  # shorter than the column before, so that rounding does not choose
 ENTRIES, STEEP_ENTRIES = 1_000_000, 5_000_000  # rows times columns whose coefficients are refined: about 1 µs each
 SQUARES, STEEP_SQUARES = 1_000_000, 20_000_000  # rows times columns squared whose variances are: about 0.4 µs each
 
@@ -213,10 +214,12 @@ def independent(rows: Rows, exact: Exact, *, intercept: bool) -> NDArray[np.intp
 
 
 def pivoted(X: Array, count: int) -> NDArray[np.intp]:
-    """So many of the columns, in their order: each is the one that those before it leave most of."""
+    """So many of the columns, in their order: each is the one that those before it leave most of; of equal ones the
+    first.
+    """
     from scipy.linalg import qr
 
-    length = np.linalg.norm(X, axis=0)
+    length = np.linalg.norm(X, axis=0) * (1.0 + TIE * np.arange(X.shape[1]))
     *_, order = qr(X / np.where(length > 0, length, 1.0), mode="economic", pivoting=True)
     return np.sort(order[:count])
 

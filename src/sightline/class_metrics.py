@@ -113,7 +113,7 @@ def metrics_of(design: Design, rows: Rows, probability: Array | None, loss: str)
     """The metrics that the result of a run keeps; None for a number, and where there are no probabilities."""
     if not design.classes or probability is None:
         return None
-    codes = np.asarray(rows.y).astype(np.intp)
+    codes = np.asarray(rows.y).astype(np.min_scalar_type(len(design.classes)))
     found = class_metrics(design.classes, codes, probability, _prior(design, rows, codes))
     if len(design.classes) > MOST_LABELS:
         del found["confusion"]

@@ -80,7 +80,8 @@ class ClassTruth:
         center, scale = np.zeros(len(kept)), np.ones(len(kept))
         if l2 or pairs is None:  # the penalty is defined in training coordinates
             center, scale = design.center[kept], design.scale[kept]
-        codes, K = np.asarray(rows.y).astype(np.int64), len(design.classes)
+        K = len(design.classes)
+        codes = _codes(rows, K)
         if pairs is None:
             fit = softmax_of_blocks(
                 columns_of(rows.X, kept), determined.factor(kept), codes, K, intercept=design.intercept,
@@ -271,6 +272,11 @@ def _penalty(layout: Layout, settings: RunSettings) -> float:
     return (settings.l2 or 0.0) / (2.0 if both else 1.0)
 
 
+def _codes(rows: Rows, classes: int) -> NDArray[Any]:
+    """The class of each row, `(n,)`: of rows on the disk in as few bytes as hold it."""
+    return np.asarray(rows.y).astype(np.min_scalar_type(classes) if rows.on_disk else np.int64)
+
+
 def _columns(design: Design, rows: Rows, kept: NDArray[np.intp], *, l2: bool) -> Any:
     """These columns as they were fitted: in training coordinates with a penalty and on the disk, else in units."""
     if rows.on_disk:
@@ -280,7 +286,7 @@ def _columns(design: Design, rows: Rows, kept: NDArray[np.intp], *, l2: bool) ->
 
 def _robust(fit: ClassFit, rows: Rows, settings: RunSettings, combinations: Pair, X: Array) -> Array:
     kind = "cluster" if rows.cluster is not None else str(settings.robust).lower()
-    codes = np.asarray(rows.y).astype(np.int64)
+    codes = _codes(rows, fit.coefficients.shape[1] + 1)
     return robust_class_covariance(
         fit, X, codes, combinations=combinations, kind=kind, weight=rows.weight, clusters=rows.cluster
     )

@@ -53,10 +53,13 @@ def _class_covariance(run: Subject, read: Hypotheses) -> tuple[Array, None]:
                 "without the column by --versus"
             )
     rows, design = training_rows(run), run.design
-    X = rows.X * design.scale + design.center
     layout = Layout(design, run.result["loss_name"])
     objective = objective_of(layout, rows, run.settings)
-    truth = ClassTruth.of(layout, objective, rows, run.settings, pairs=lambda: (Pair.of(X), Pair.of(rows.y)))
+
+    def pairs() -> tuple[Pair, Pair]:
+        return Pair.of(rows.X * design.scale + design.center), Pair.of(rows.y)
+
+    truth = ClassTruth.of(layout, objective, rows, run.settings, pairs=None if rows.on_disk else pairs)
     return truth.covariance(read.L), None
 
 

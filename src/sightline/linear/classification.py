@@ -98,7 +98,7 @@ class Ranks:
         ranks = [_Rank.of(own) for own in self._own]
         size, above = np.zeros(K), np.zeros((K, K))
         for part in parts(probability):
-            P, at = probability[part], codes[part]
+            P, at = probability[part], codes[part].astype(np.intp)
             w = np.ones(len(at)) if weight is None else weight[part]
             size += np.bincount(at, weights=w, minlength=K)
             for b in range(K):

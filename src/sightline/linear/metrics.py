@@ -97,7 +97,7 @@ def classification_metrics(codes: NDArray[np.intp], probability: Array, weight: 
     total, log_own, off, counts, bins = 0.0, 0.0, 0.0, np.zeros((K, K)), np.zeros((3, BINS))
     ranks = Ranks(K)
     for part in parts(probability):
-        P, at, w = probability[part], codes[part], None if weight is None else weight[part]
+        P, at, w = probability[part], codes[part].astype(np.intp), None if weight is None else weight[part]
         with np.errstate(divide="ignore"):
             logs = np.log(P[np.arange(len(at)), at])
         square = ((P - np.eye(K)[at]) ** 2).sum(axis=1)

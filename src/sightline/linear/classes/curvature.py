@@ -29,7 +29,7 @@ def class_curvature(
     (0.25, 1)
     """
     n, p = X.shape
-    share = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
+    share = np.broadcast_to(1.0 / n, n) if weight is None else weight / weight.sum()
     first = 1 if scores == 1 else 0
     if scores * (p + int(intercept)) <= MOST_PARAMETERS:
         H = _hessian(X, probability, share, intercept=intercept, first=first)

@@ -85,7 +85,7 @@ def softmax_of_blocks(
     """The same for rows `X (n, p)` of which blocks are read, pass after pass; `R (q, q)` is the triangular factor of
     √w [1 X], or of √w X without an intercept. It begins where Newton's method ends on some thousand rows.
     """
-    w = np.ones(len(codes)) if weight is None else np.asarray(weight)
+    w = np.broadcast_to(1.0, len(codes)) if weight is None else np.asarray(weight)
     total = float(w.sum())
     basis = Basis.of_factor(R, total, rows=len(codes), intercept=intercept, ridge=l2 * total)
     rows = ClassRows(basis.rows_of(X, orthonormal=True), codes, w, classes, _ridge(basis, classes, total, l2))

@@ -36,5 +36,6 @@ def for_each_class(T: Pair, m: int) -> Pair:
 
 def lost_digits(T: Pair, theta: Pair) -> float:
     """Digits that the map loses where large terms cancel."""
-    parts, sums = np.abs(T.hi) @ np.abs(theta.hi), np.abs(T.hi @ theta.hi)
+    known = np.where(np.isfinite(theta.hi), theta.hi, 0.0)
+    parts, sums = np.abs(T.hi) @ np.abs(known), np.abs(T.hi @ known)
     return max(0.0, float(np.log10(np.max(parts / np.maximum(sums, 1e-300), initial=1.0))))
