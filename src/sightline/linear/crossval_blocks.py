@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 def cross_validate_blocks(
     X: Any, y: Array, fold: Any, *, intercept: bool = True, weight: Array | None = None, noise: Array | None = None
 ) -> CrossValidation:
-    """As `cross_validate`, for rows `X (n, p)` of which blocks are read; of each its target, fold and residual are kept.
+    """As `cross_validate`, for rows `X (n, p)` of which blocks are read; target, fold and residual of each are kept.
 
     The triangular factors of the folds, of √w [X 1 y], are merged to that of all others for each, so that nothing is
     lost where columns nearly repeat each other.
