@@ -6,9 +6,14 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .data.basis import Basis
 from .data.design import Design
@@ -16,6 +21,7 @@ from .data.formula import Formula, parse
 from .data.sources import Source
 from .data.split import held_out
 from .data.stored import StoredTable, store
+from .data.table import Table
 from .data.target import class_labels
 from .data.transforms import Numeric
 from .data.usable import refuse_decimal_commas
@@ -23,7 +29,7 @@ from .errors import DataError, UsageError, shown
 from .prepared import Prepared
 from .rows import Rows
 from .settings import RunSettings
-from .streaming import clusters_of, learn, rows_by, rows_of
+from .streaming import Learned, clusters_of, labels_by, learn, rows_by, rows_of
 from .weighting import with_class_weight
 
 __all__ = ["Heard", "is_too_large", "memory_limit", "prepare_by_pieces", "rows_of_file"]
@@ -67,29 +73,74 @@ def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, he
     """The rows of a source that is read piece by piece."""
     names = tuple(dict.fromkeys([*parsed.columns, *(name for name in (settings.weights, settings.cluster) if name)]))
     holder = _Folder()
-    table = _stored(source, names, holder.path, heard)
-    learned, held = learn(table, parsed, settings.weights), None
-    if isinstance(settings.validation, float):
-        mask = held_out(learned.kept, settings.validation, seed=settings.seed)
-        held = learn(table, parsed, settings.weights, mask)
-        learned = replace(learn(table, parsed, settings.weights, ~mask), missing=learned.missing)
-    for name in parsed.columns:
-        refuse_decimal_commas(learned.sample, name)
-    assert parsed.response is not None
-    classes, loss = class_labels(parsed.response, learned.sample, settings.loss)
-    design = Design.learn(parsed, learned.sample, standardize=settings.standardize, classes=classes)
-    _refuse_factors(source, design)
-    design, rows = rows_of(learned, replace(design, weights=settings.weights), holder.path)
-    if settings.cluster:
-        codes, labels = clusters_of(learned, settings.cluster)
-        design, rows = replace(design, cluster=settings.cluster), replace(rows, cluster=codes, clusters=labels)
-    if settings.class_weight is not None:
-        design, rows = with_class_weight(design, rows, settings.class_weight)
-    valid = None if held is None else _kept(rows_by(held, design, holder.path), holder)
-    return Prepared(
-        design, _kept(rows, holder), learned.missing, source.name, source.label or source.name, len(parsed.columns),
-        source.path, table.fingerprint, learned.sample, learned.zero_weight, loss, valid, pieces=True,
-    )  # fmt: skip
+    return _InFiles(source, parsed, _stored(source, names, holder.path, heard), holder, settings.weights).prepared(
+        settings
+    )
+
+
+@dataclass(frozen=True)
+class _InFiles:
+    """A source whose columns have been read into files; only the `chosen` rows of those of use are meant, where they
+    are given.
+    """
+
+    source: Source
+    parsed: Formula
+    table: StoredTable
+    holder: _Folder
+    weights: str | None
+    chosen: NDArray[np.bool_] | None = None
+
+    @cached_property
+    def learned(self) -> Learned:
+        """What a look at all of them tells."""
+        return learn(self.table, self.parsed, self.weights, self.chosen)
+
+    def of(self, chosen: NDArray[np.bool_]) -> _InFiles:
+        """Those of them that are chosen, `(n,)`."""
+        if self.chosen is None:
+            return replace(self, chosen=chosen)
+        mask = self.chosen.copy()
+        mask[mask] = chosen
+        return replace(self, chosen=mask)
+
+    def tables(self) -> Iterator[Table]:
+        """The rows as tables, some at a time."""
+        parts = (self.learned.used(first, last) for first, last in self.table.blocks())
+        return (part for part in parts if part.rows)
+
+    def labels(self, column: str) -> tuple[NDArray[Any], tuple[str, ...]]:
+        """The place of each row's label among those of a column, `(n,)`; and the labels, in sorted order."""
+        return labels_by(self.learned, column)
+
+    def prepared(self, settings: RunSettings) -> Prepared:
+        """Ready to be trained on, with a design that is learned from them."""
+        if not isinstance(settings.validation, float):
+            return self._prepared(settings, None)
+        held = held_out(self.learned.kept, settings.validation, seed=settings.seed)
+        return self.of(~held)._prepared(settings, self.of(held).learned)
+
+    def _prepared(self, settings: RunSettings, held: Learned | None) -> Prepared:
+        learned, source, folder = self.learned, self.source, _Folder()
+        for name in self.parsed.columns:
+            refuse_decimal_commas(learned.sample, name)
+        assert self.parsed.response is not None
+        classes, loss = class_labels(self.parsed.response, learned.sample, settings.loss)
+        design = Design.learn(self.parsed, learned.sample, standardize=settings.standardize, classes=classes)
+        _refuse_factors(source, design)
+        design, rows = rows_of(learned, replace(design, weights=settings.weights), folder.path)
+        if settings.cluster:
+            codes, labels = clusters_of(learned, settings.cluster)
+            design, rows = replace(design, cluster=settings.cluster), replace(rows, cluster=codes, clusters=labels)
+        if settings.class_weight is not None:
+            design, rows = with_class_weight(design, rows, settings.class_weight)
+        kept = (self.holder, folder)
+        valid = None if held is None else _kept(rows_by(held, design, folder.path), kept)
+        return Prepared(
+            design, _kept(rows, kept), learned.missing, source.name, source.label or source.name,
+            len(self.parsed.columns), source.path, self.table.fingerprint, learned.sample, learned.zero_weight, loss,
+            valid, pieces=True, stored=self,
+        )  # fmt: skip
 
 
 def rows_of_file(source: Source, design: Design) -> Rows:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .by_pieces import Heard, is_too_large, prepare_by_pieces, rows_of_file
 from .data.design import Design
 from .data.formula import Formula, formula_for, parse
 from .data.sources import Source, open_source
 from .data.split import split
+from .data.table import Table
 from .data.target import class_labels
 from .data.usable import refuse_decimal_commas, refuse_few, usable_rows
 from .errors import DataError, UsageError, nearest, shown
@@ -21,7 +23,7 @@ from .settings import RunSettings, check_loss_options
 from .weighting import weighting
 from .words import count
 
-__all__ = ["Prepared", "prepare", "prepare_for"]
+__all__ = ["Prepared", "prepare", "prepare_for", "prepare_part"]
 
 
 def prepare(
@@ -106,6 +108,27 @@ def prepare_for(
             cluster=settings.cluster, loss=settings.loss, class_weight=settings.class_weight,
             holdout=None if isinstance(settings.validation, str | None) else (settings.validation, settings.seed),
         )  # fmt: skip
+    return _completed(prepared, settings)
+
+
+def prepare_part(whole: Prepared, settings: RunSettings, chosen: NDArray[np.bool_]) -> Prepared:
+    """As `prepare_for`, of the chosen rows `(n,)` of those that were prepared: everything is learned anew from them."""
+    if whole.stored is not None:
+        return _completed(whole.stored.of(chosen).prepared(settings), settings)
+    return prepare_for(settings, _source(whole.table.take(chosen)), whole.design.formula, target=None)
+
+
+def _source(table: Table) -> Source:
+    """Rows of a table as data of their own."""
+
+    def load(names: Sequence[str]) -> Table:
+        return replace(table, columns={name: table[name] for name in names})
+
+    return Source(table.source, tuple(table.columns), load=load)
+
+
+def _completed(prepared: Prepared, settings: RunSettings) -> Prepared:
+    """With the rows of a validation file; refused where the settings do not go with the rows."""
     if isinstance(settings.validation, str):
         prepared = replace(prepared, valid=_validation_file(prepared.design, settings.validation, settings.memory))
     elif prepared.valid is not None:

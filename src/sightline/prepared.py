@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .data.design import Design
@@ -13,8 +15,25 @@ from .data.usable import Missing
 from .double_double import Pair
 from .errors import UsageError
 from .rows import Rows
+from .settings import RunSettings
 
-__all__ = ["Prepared"]
+__all__ = ["Prepared", "Stored"]
+
+
+class Stored(Protocol):
+    """Rows whose columns are in files, of which `Prepared` are made."""
+
+    def of(self, chosen: NDArray[np.bool_]) -> Stored:
+        """Those of them that are chosen, `(n,)`."""
+
+    def prepared(self, settings: RunSettings) -> Prepared:
+        """Ready to be trained on, with a design that is learned from them."""
+
+    def tables(self) -> Iterator[Table]:
+        """The rows as tables, some at a time."""
+
+    def labels(self, column: str) -> tuple[NDArray[Any], tuple[str, ...]]:
+        """The place of each row's label among those of a column, `(n,)`; and the labels, in sorted order."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +42,8 @@ class Prepared:
 
     `table` holds the rows as they were read, for what needs more digits than `rows` have. `missing` and `zero_weight`
     say how many were left out, `valid` are rows that take no part in the training. `loss` is the one that is meant
-    where none was given. `pieces` says that the rows are on the disk, and `table` holds some of them only.
+    where none was given. `pieces` says that the rows are on the disk, and `table` holds some of them only; `stored` are
+    then the columns that they were made of.
     """
 
     design: Design
@@ -39,6 +59,11 @@ class Prepared:
     loss: str = "mse"
     valid: Rows | None = None
     pieces: bool = False
+    stored: Stored | None = field(default=None, repr=False)
+
+    def tables(self) -> Iterator[Table]:
+        """The rows as they were read, all at once or some at a time."""
+        return iter([self.table]) if self.stored is None else self.stored.tables()
 
     def at_once(self, what: str) -> None:
         """Refuse what needs more of the rows than blocks, where they are on the disk."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from .data.usable import Missing, complete, one_cluster, refuse_empty, refuse_fe
 from .errors import DataError
 from .rows import Rows
 
-__all__ = ["Learned", "clusters_of", "learn", "rows_by", "rows_of"]
+__all__ = ["Learned", "clusters_of", "labels_by", "learn", "rows_by", "rows_of"]
 
 Array = NDArray[np.float64]
 SEEN = 4096  # rows that stand for all where an encoding is learned, besides every category
@@ -257,14 +257,25 @@ def rows_by(learned: Learned, design: Design, folder: Path) -> Rows:
     return Rows(X, y, weight, place=_Place(learned))
 
 
-def clusters_of(learned: Learned, name: str) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-    """The place of each row's label among those of a column, `(n,)`, in one pass over it; and the labels."""
+def labels_by(learned: Learned, name: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """The place of each row's label among those of a column, `(n,)`, in one pass over it; and the labels as
+    `labels_of` sorts them.
+    """
     numbers: dict[str, int] = {}
-    found = []
+    found, numeric = [], learned.table.columns[name].labels is None
     for first, last in learned.table.blocks():
         block = learned.used(first, last, name)
         labels, codes = labels_of(block, name) if block.rows else ([], np.zeros(0, dtype=np.intp))
         found.append(np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int32)[codes])
-    if len(numbers) < 2:
-        raise one_cluster(learned.table.source, name, next(iter(numbers)))
-    return np.concatenate(found), tuple(numbers)
+    order = sorted(numbers, key=float) if numeric else sorted(numbers)
+    place = np.empty(len(order), dtype=np.int32)
+    place[[numbers[label] for label in order]] = np.arange(len(order))
+    return place[np.concatenate(found)], tuple(order)
+
+
+def clusters_of(learned: Learned, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """The same of clusters, of which there are at least two."""
+    codes, labels = labels_by(learned, name)
+    if len(labels) < 2:
+        raise one_cluster(learned.table.source, name, labels[0])
+    return codes, labels
