@@ -244,10 +244,6 @@ def test_what_needs_all_rows_at_once_is_refused(tmp_path):
     path = write(tmp_path / "d.csv")
     assert "poly(x, 2) learns from all rows" in said(path, "y ~ poly(x, 2)", UsageError)
     assert "scale(x) learns from all rows" in said(path, "y ~ scale(x)", UsageError)
-    with pytest.raises(
-        UsageError, match=r"training by folds needs all rows at once, and d\.csv was read piece by piece"
-    ):
-        sightline.k_fold(path, "y ~ x", folds=3, memory=1)
     run = sightline.fit(path, "y ~ x", memory=1, epochs=3, output=tmp_path / "runs")
     with pytest.raises(UsageError, match="eject needs all rows at once"):
         sightline.eject(run, tmp_path / "script.py")

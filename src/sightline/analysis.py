@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,9 +120,8 @@ def rows_at_once(run: Subject) -> Rows:
     """The rows of a run in memory; refused where they are on the disk."""
     rows = training_rows(run)
     if rows.on_disk:
-        raise UsageError(
-            f"this needs all rows at once, and {run.source['name']} was read piece by piece: give a larger --memory"
-        )
+        name = Path(str(run.source["name"])).name
+        raise UsageError(f"this needs all rows at once, and {name} was read piece by piece: give a larger --memory")
     return rows
 
 
