@@ -54,7 +54,7 @@ def gathered(X: Any, pick: Callable[[slice], Any]) -> NDArray[Any]:
     """The rows of X that `pick` names in each block, places in the block, in one pass and in their order."""
 
     def leaf(part: slice, _: None) -> list[NDArray[Any]]:
-        return [np.asarray(X[part])[pick(part)]]
+        return [np.array(X[part][pick(part)])]  # a copy, as a view would keep the block
 
     n, p = X.shape
     return np.concatenate(summed(leaf, lambda _: None, rows=n, columns=p, work=n * p))
