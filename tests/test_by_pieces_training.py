@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import sightline
-from sightline.analysis import cross_validate, vif
+from sightline.analysis import conditioning, cross_validate, influence, vif
+from sightline.comparisons import anova, nested_test, wald_test
 from sightline.data import stored
 from sightline.errors import DataError, UsageError
 
@@ -136,6 +137,31 @@ def test_cross_validation(block, data, settings):  # noqa: F811
     want, found = (cross_validate(run, 7, seed=2) for run in (a, b))
     assert (found.rmse, found.r2) == pytest.approx((want.rmse, want.r2), rel=1e-12)
     np.testing.assert_allclose(found.residual, want.residual, rtol=1e-10, atol=1e-10)
-    for question in (lambda run: cross_validate(run, "loo"), vif):
+    for question in (lambda run: cross_validate(run, "loo"), influence, anova):
         with pytest.raises(UsageError, match=r"this needs all rows at once, and d\.csv was read piece by piece"):
             question(b)
+
+
+@pytest.mark.parametrize("settings", [{}, {"weights": "w"}, {"robust": "hc3"}, {"cluster": "c"}])
+def test_questions_that_are_answered_by_blocks(block, data, settings):  # noqa: F811
+    a, b = (sightline.solve(data, f"y {FORMULA}", memory=memory, **settings) for memory in (None, 1))
+    for one, other in zip(vif(a), vif(b), strict=True):
+        assert (one.group, one.df) == (other.group, other.df)
+        assert (other.gvif, other.scaled) == pytest.approx((one.gvif, one.scaled), rel=1e-12)
+    want, found = conditioning(a), conditioning(b)
+    np.testing.assert_allclose(found.indices, want.indices, rtol=1e-12)
+    np.testing.assert_allclose(found.proportions, want.proportions, rtol=1e-10, atol=1e-12)
+    for hypothesis in ("x = 0.4", "x + z = 0, g[T.b] = g[T.c]"):
+        want, found = (wald_test(run, hypothesis)[1] for run in (a, b))
+        assert (found.statistic, found.df) == pytest.approx((want.statistic, want.df), rel=1e-10)
+    smaller = [sightline.solve(data, "y ~ x + z", memory=memory, **settings) for memory in (None, 1)]
+    if not settings or "weights" in settings:
+        want, found = (nested_test(small, large) for small, large in zip(smaller, (a, b), strict=True))
+        assert found.statistic == pytest.approx(want.statistic, rel=1e-10)
+
+
+@pytest.mark.parametrize("settings", [{}, {"cluster": "c"}])
+def test_hypotheses_of_classes(block, data, settings):  # noqa: F811
+    a, b = (sightline.solve(data, f"b {FORMULA}", memory=memory, **settings) for memory in (None, 1))
+    want, found = (wald_test(run, "x = 0.4, z = -0.5")[1] for run in (a, b))
+    assert found.statistic == pytest.approx(want.statistic, rel=1e-10)
