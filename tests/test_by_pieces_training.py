@@ -158,6 +158,9 @@ def test_questions_that_are_answered_by_blocks(block, data, settings):  # noqa: 
     if not settings or "weights" in settings:
         want, found = (nested_test(small, large) for small, large in zip(smaller, (a, b), strict=True))
         assert found.statistic == pytest.approx(want.statistic, rel=1e-10)
+    other = sightline.solve(data, "y ~ x + z + c", memory=1, **settings)
+    with pytest.raises(UsageError, match="is not nested in"):
+        nested_test(other, b)
 
 
 @pytest.mark.parametrize("settings", [{}, {"cluster": "c"}])
