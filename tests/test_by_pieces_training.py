@@ -168,3 +168,21 @@ def test_hypotheses_of_classes(block, data, settings):  # noqa: F811
     a, b = (sightline.solve(data, f"b {FORMULA}", memory=memory, **settings) for memory in (None, 1))
     want, found = (wald_test(run, "x = 0.4, z = -0.5")[1] for run in (a, b))
     assert found.statistic == pytest.approx(want.statistic, rel=1e-10)
+
+
+def test_pictures_of_rows_on_the_disk(data, monkeypatch):  # noqa: F811
+    """Every so many rows, where there are more than a picture tells apart."""
+    run = sightline.fit(data, f"b {FORMULA}", memory=1, epochs=2, weights="w", cluster="c", output=False)
+    rows = run.training_rows()
+    whole = rows.pictured()
+    assert type(whole.X) is np.ndarray
+    np.testing.assert_array_equal(whole.X, rows.X[:])
+    monkeypatch.setattr(sightline.rows, "MOST_PICTURED", 100)
+    some = rows.pictured()
+    step = -(-len(rows) // 100)
+    np.testing.assert_array_equal(some.X, whole.X[::step])
+    np.testing.assert_array_equal(some.y, whole.y[::step])
+    np.testing.assert_array_equal(some.weight, whole.weight[::step])
+    np.testing.assert_array_equal(some.cluster, whole.cluster[::step])
+    assert some.place(7) == rows.place(7 * step)
+    assert len(run.figure().axes) > 1

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Rows", "row_number"]
 
+MOST_PICTURED = 50_000  # rows
+
 
 def row_number(row: int) -> str:
     """Where a row from 0 stands in data without lines."""
@@ -52,3 +54,25 @@ class Rows:
     def on_disk(self) -> bool:
         """Whether they are read from a file, part by part."""
         return not isinstance(self.X, np.ndarray) or isinstance(self.X, np.memmap)
+
+    def pictured(self) -> Rows:
+        """Themselves; of more on the disk than a picture tells apart every so many, in memory."""
+        if not self.on_disk:
+            return self
+        step = -(-len(self) // MOST_PICTURED)
+        parts = range(0, len(self), MOST_PICTURED)
+        X = np.concatenate([np.array(self.X[i : i + MOST_PICTURED][-i % step :: step]) for i in parts])
+        weight = None if self.weight is None else np.asarray(self.weight)[::step]
+        cluster = None if self.cluster is None else self.cluster[::step]
+        return Rows(X, np.asarray(self.y)[::step], weight, cluster, self.clusters, _Every(self.place, step))
+
+
+@dataclass(frozen=True)
+class _Every:
+    """Where every so many rows stand."""
+
+    place: Callable[[int], str]
+    step: int
+
+    def __call__(self, row: int) -> str:
+        return self.place(row * self.step)

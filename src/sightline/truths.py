@@ -27,7 +27,8 @@ def truth_of(prepared: Prepared, settings: RunSettings) -> Truth:
 def truth_of_rows(
     layout: Layout, objective: Objective, rows: Rows, settings: RunSettings, pairs: Pairs | None
 ) -> Truth:
-    """The same of rows; `pairs` gives columns and target beyond float64."""
+    """The same of rows; `pairs` gives columns and target beyond float64, of rows in memory."""
+    pairs = None if rows.on_disk else pairs
     if layout.loss == "mse" and not objective.lasso.any():
         from .squared_truth import SquaredTruth
 

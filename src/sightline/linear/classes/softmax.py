@@ -57,7 +57,7 @@ def softmax_optimum(
     million entries of X). Without a penalty the maximum is proven to exist, or a separating hyperplane is found and
     the limit is fitted: rows on the hyperplane only (Albert and Anderson 1984; Geyer 2009, Likelihood inference in
     exponential families and directions of recession). With a penalty separation is only noted, and looked for in up
-    to 200,000 entries.
+    to 200,000 entries in memory.
 
     Raises DataError for columns that are linearly dependent and for a class without rows: leave them out.
 
