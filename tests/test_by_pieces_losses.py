@@ -19,7 +19,7 @@ import sightline
 from sightline.api import by_name
 from sightline.errors import DataError, UsageError
 from sightline.linear import blocks
-from sightline.linear.optimum import few_kinks, find
+from sightline.linear.optimum import few_kinks, find, newton
 from sightline.linear.robust import robust_covariance
 from sightline.prepare import prepare_for
 from sightline.settings import RunSettings
@@ -241,25 +241,27 @@ def test_passes_of_classes(data, monkeypatch):
         assert X.read == before + ROWS
 
 
-def test_passes_of_counts(data, monkeypatch):
-    """Before the first step: whether groups of zeros have no minimum, the frame, a sample; then two for each step."""
+@pytest.mark.parametrize(
+    ("target", "loss", "before"), [("k", "poisson-nll", 3), ("y", "huber", 2), ("y", "gaussian-nll", 2)]
+)
+def test_passes_of_newton_steps(data, monkeypatch, target, loss, before):
+    """Before them whether groups of zeros have no minimum, the factor of the columns, a sample; then two for each."""
     monkeypatch.setattr(find, "SAMPLE", 700)
-    monkeypatch.setattr(find, "newton_optimum", lambda *a: pytest.fail("not yet"))
-    prepared, chosen, X = counted(data, f"k {FORMULA}", loss="poisson-nll")
-    with pytest.raises(pytest.fail.Exception):
-        truth_of(prepared, chosen)
-    assert X.read == 3 * ROWS
-    monkeypatch.undo()
-    taken = []
-    for steps in (1, 2):
-        from sightline.linear.optimum import newton
+    prepared, chosen, X = counted(data, f"{target} {FORMULA}", loss=loss)
+    descended, seen = newton._descended, []
 
-        with monkeypatch.context() as patch:
-            patch.setattr(newton, "MOST_STEPS", steps)
-            prepared, chosen, X = counted(data, f"k {FORMULA}", loss="poisson-nll")
-            truth_of(prepared, chosen)
-        taken.append(X.read)
-    assert taken[1] - taken[0] in (2 * ROWS, ROWS, 0, 3 * ROWS)
+    def watched(objective, frame, theta):
+        first = X.read
+        found = descended(objective, frame, theta)
+        seen.append((first, X.read - first, found[1]))
+        return found
+
+    monkeypatch.setattr(newton, "_descended", watched)
+    truth_of(prepared, chosen)
+    (_, of_sample, _), (first, read, steps) = seen
+    assert of_sample == 0  # whose rows are in memory
+    assert first == before * ROWS
+    assert read == 2 * steps * ROWS
 
 
 @pytest.mark.parametrize("loss", ["mse", "huber", "l1", "hinge", "gaussian-nll", "poisson-nll", "bce", "cross-entropy"])
