@@ -186,3 +186,20 @@ def test_pictures_of_rows_on_the_disk(data, monkeypatch):  # noqa: F811
     np.testing.assert_array_equal(some.cluster, whole.cluster[::step])
     assert some.place(7) == rows.place(7 * step)
     assert len(run.figure().axes) > 1
+
+
+def test_a_run_that_is_loaded_reads_its_rows_as_it_did(block, data, tmp_path):  # noqa: F811
+    settings = {"epochs": 2, "weights": "w", "cluster": "c", "validation": 0.2, "class_weight": "balanced"}
+    run = sightline.fit(data, f"b {FORMULA}", memory=1, output=tmp_path, **settings)
+    rows, again = run.training_rows(), sightline.load(run.folder).training_rows()
+    assert again.on_disk
+    for name in ("X", "y", "weight", "cluster"):
+        np.testing.assert_array_equal(np.asarray(getattr(again, name)), np.asarray(getattr(rows, name)))
+    assert again.clusters == rows.clusters
+    assert again.place(17) == rows.place(17)
+    copy = tmp_path / "other.csv"
+    copy.write_bytes(data.read_bytes())
+    run = sightline.solve(copy, f"y {FORMULA}", memory=1, output=tmp_path)
+    assert len(vif(sightline.load(run.folder))) == 3
+    copy.write_bytes(data.read_bytes() + b"1,1,a,1,1,1,yes,1,p\n")
+    assert sightline.load(run.folder).training_rows() is None

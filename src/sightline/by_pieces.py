@@ -32,7 +32,7 @@ from .settings import RunSettings
 from .streaming import Learned, clusters_of, labels_by, learn, rows_by, rows_of
 from .weighting import with_class_weight
 
-__all__ = ["Heard", "is_too_large", "memory_limit", "prepare_by_pieces", "rows_of_file"]
+__all__ = ["Heard", "is_too_large", "memory_limit", "prepare_by_pieces", "rows_again", "rows_of_file"]
 
 Heard = Callable[[int, int, int], object]  # rows and bytes that are behind, and all bytes
 COPIES = 4  # of the numbers, which reading a file at once and training on it take
@@ -141,6 +141,22 @@ class _InFiles:
             len(self.parsed.columns), source.path, self.table.fingerprint, learned.sample, learned.zero_weight, loss,
             valid, pieces=True, stored=self,
         )  # fmt: skip
+
+
+def rows_again(source: Source, design: Design, settings: RunSettings, fingerprint: object) -> Rows | None:
+    """The rows that a design was learned from, read piece by piece; None where the file is another one by now."""
+    holder = _Folder()
+    table = _stored(source, design.training_columns, holder.path, None)
+    if table.fingerprint != fingerprint:
+        return None
+    files = _InFiles(source, parse(design.formula, source.columns), table, holder, design.weights)
+    if isinstance(settings.validation, float):
+        files = files.of(~held_out(files.learned.kept, settings.validation, seed=settings.seed))
+    rows = rows_by(files.learned, design, holder.path)
+    if design.cluster is not None:
+        codes, labels = clusters_of(files.learned, design.cluster)
+        rows = replace(rows, cluster=codes, clusters=labels)
+    return _kept(rows, holder)
 
 
 def rows_of_file(source: Source, design: Design) -> Rows:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .account import Account, read_account, read_finished, readable
+from .by_pieces import is_too_large, rows_again
 from .data.design import Design
 from .data.sources import open_source
 from .data.split import split
@@ -138,7 +139,10 @@ class Run(Account):
         if not path or not Path(path).is_file():
             return None
         try:
-            table = open_source(path).read(self.design.training_columns)
+            source, columns = open_source(path), self.design.training_columns
+            if is_too_large(source, len(columns), self.settings.memory):
+                return rows_again(source, self.design, self.settings, self.source.get("fingerprint"))
+            table = source.read(columns)
         except DataError:  # what stands there now is other data
             return None
         if table.fingerprint != self.source.get("fingerprint"):
