@@ -239,17 +239,8 @@ def test_bytes_that_are_no_text_and_decimal_commas(sizes, tmp_path):
 
 def test_what_needs_all_rows_at_once_is_refused(tmp_path):
     path = write(tmp_path / "d.csv")
-    for settings in ({"robust": "hc3"}, {"cluster": "group"}, {"l1": 0.1}):
-        assert "read piece by piece" in said(path, "y ~ x", UsageError, **settings)
     assert "poly(x, 2) learns from all rows" in said(path, "y ~ poly(x, 2)", UsageError)
     assert "scale(x) learns from all rows" in said(path, "y ~ scale(x)", UsageError)
-    assert "the loss is cross-entropy" in said(path, "group ~ x", UsageError)
-    with pytest.raises(UsageError, match="--validation needs all rows at once"):
-        sightline.fit(path, "y ~ x", memory=1, validation=0.2, output=False)
-    with pytest.raises(
-        UsageError, match=r"training by folds needs all rows at once, and d\.csv was read piece by piece"
-    ):
-        sightline.k_fold(path, "y ~ x", folds=3, memory=1)
     run = sightline.fit(path, "y ~ x", memory=1, epochs=3, output=tmp_path / "runs")
     with pytest.raises(UsageError, match="eject needs all rows at once"):
         sightline.eject(run, tmp_path / "script.py")

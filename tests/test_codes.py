@@ -27,7 +27,7 @@ DENSE = "8GB"  # holds all columns as numbers
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """Tables of some thousand numbers count as large, and are read in several blocks."""
-    for name in ("sightline.prepare", "sightline.run"):
+    for name in ("sightline.by_pieces",):
         monkeypatch.setattr(importlib.import_module(name), "MOST_INDICATORS", 1000)
     monkeypatch.setattr(coded_rows, "UNIT", 700)
     monkeypatch.setattr(coded_rows, "BLOCK", 1400)
@@ -181,7 +181,9 @@ def test_what_needs_all_columns_says_so(tmp_path, ask):
     path = tmp_path / "rows.parquet"
     table(seed=7).to_parquet(path)
     run = sightline.fit(path, "y ~ g0 + g1 + x", epochs=3, output=tmp_path)
-    with pytest.raises(UsageError, match="kept as codes"):
+    with pytest.raises(
+        UsageError, match="needs all rows at once, and rows.parquet (is read in blocks|has its categories as codes)"
+    ):
         ask(run)
 
 

@@ -45,6 +45,8 @@ LAYERS = [
         "prepare",
         "prepared",
         "by_pieces",
+        "filed",
+        "weighting",
         "streaming",
         "numbers_folder",
         "truths",

@@ -8,18 +8,27 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import RunError, UsageError
 from .linear import crossval
-from .linear.collinearity import Conditioning, Inflation, condition_diagnostics, variance_inflation
+from .linear.collinearity import (
+    Conditioning,
+    Inflation,
+    condition_diagnostics,
+    inflation_of_factor,
+    variance_inflation,
+)
 from .linear.crossval import Validation
+from .linear.crossval_blocks import cross_validate_blocks
 from .linear.folds import assign_folds
 from .linear.influence import Influence, influence_of
 from .linear.projection import Projection
 from .linear.specification import Test, specification_tests
+from .linear.triangle import rows_factor
 from .rows import Rows
 from .views.subject import Subject
 
@@ -31,9 +40,11 @@ __all__ = [
     "cross_validate",
     "design_matrix",
     "influence",
+    "of_least_squares",
     "refuse_penalized",
     "residual_sum_of_squares",
     "residuals",
+    "rows_at_once",
     "training_rows",
     "vif",
 ]
@@ -90,12 +101,8 @@ def residuals(run: Subject) -> Residuals:
     >>> residuals(solve({"x": [1, 2, 3, 4], "y": [1, 3, 2, 5]}, "y ~ x")).residual.round(6).tolist()
     [-0.1, 0.8, -1.3, 0.6]
     """
-    rows, design = training_rows(run), run.design
-    if design.classes:
-        raise UsageError("this is about residuals of a number, and the target has classes: ask --test or --versus")
-    if run.result["loss_name"] != "mse" or run.settings.l1:
-        loss = "lasso" if run.settings.l1 else f"{run.result['loss_name']} loss"
-        raise UsageError(f"this is about least squares, and the run has the {loss}: fit with --loss mse")
+    of_least_squares(run)
+    rows, design = rows_at_once(run), run.design
     exact = np.array([0.0 if c.exact is None else float(c.exact) for c in run.coefficients])
     slopes = exact[int(design.intercept) :]
     theta = slopes * design.scale
@@ -108,16 +115,30 @@ def residuals(run: Subject) -> Residuals:
     return Residuals(rows, Z, fitted, rows.y - fitted, run.rank, tuple(names), tuple(groups))
 
 
+def of_least_squares(run: Subject) -> Rows:
+    """The rows of a run, wherever they are; UsageError for what is no least squares."""
+    if run.design.classes:
+        raise UsageError("this is about residuals of a number, and the target has classes: ask --test or --versus")
+    if run.result["loss_name"] != "mse" or run.settings.l1:
+        loss = "lasso" if run.settings.l1 else f"{run.result['loss_name']} loss"
+        raise UsageError(f"this is about least squares, and the run has the {loss}: fit with --loss mse")
+    return training_rows(run)
+
+
+def rows_at_once(run: Subject) -> Rows:
+    """The rows of a run in memory; refused where they are on the disk."""
+    rows = training_rows(run)
+    if rows.on_disk:
+        name = Path(str(run.source["name"])).name
+        raise UsageError(f"this needs all rows at once, and {name} is read in blocks: give a larger --memory")
+    return rows
+
+
 def training_rows(run: Subject) -> Rows:
     """The rows of a run; raises RunError where those of a loaded run are gone: put the file back where it was."""
     rows = run.training_rows()
     if rows is None:
         raise RunError("the rows of this run are gone or have changed: put the data file back, or fit again")
-    if rows.coded:
-        raise UsageError(
-            "this needs all columns as numbers, and the categories of this run are kept as codes: fit with a --memory "
-            "that holds the numbers"
-        )
     return rows
 
 
@@ -140,16 +161,27 @@ def vif(run: Subject) -> list[Inflation]:
     >>> [round(one.gvif, 6) for one in vif(run)]
     [1.5, 1.5]
     """
+    rows, design = of_least_squares(run), run.design
+    if rows.on_disk:
+        first, groups = int(design.intercept), design.encoding.column_groups
+        R = rows_factor(rows.X, rows.weight, intercept=design.intercept)[first:, first:]
+        return inflation_of_factor(R, groups=groups, rows=len(rows), noise=design.rounding[: len(groups)])
     r = residuals(run)
-    return variance_inflation(r.Z, groups=r.groups, weight=r.weight, noise=run.design.noise)
+    return variance_inflation(r.Z, groups=r.groups, weight=r.weight, noise=design.noise)
 
 
 def conditioning(run: Subject) -> Conditioning:
     """Condition indices and variance proportions of the columns in the units of the data (Belsley, Kuh and Welsch)."""
-    r, design = residuals(run), run.design
-    X = r.Z[:, : len(design.scale)] * design.scale + design.center
+    rows, design = of_least_squares(run), run.design
+    if rows.on_disk:  # any factor of the columns stands for them
+        R = rows_factor(rows.X, rows.weight, intercept=design.intercept)
+        first = int(design.intercept)
+        units = R[:, first:] * design.scale
+        raw = np.column_stack([R[:, :1], units + R[:, :1] * design.center]) if first else units
+        return condition_diagnostics(raw, names=design.terms)
+    X = rows.X * design.scale + design.center
     raw = np.column_stack([np.ones(len(X)), X]) if design.intercept else X
-    return condition_diagnostics(raw, names=design.terms, weight=r.weight)
+    return condition_diagnostics(raw, names=design.terms, weight=rows.weight)
 
 
 def influence(run: Subject) -> Influence:
@@ -186,16 +218,15 @@ def cross_validate(run: Subject, folds: int | str = 10, *, seed: int = 0) -> Val
     1.488809
     """
     refuse_penalized(run, "cross-validation in closed form")
-    r, design = residuals(run), run.design
+    rows, design = of_least_squares(run), run.design
     if folds == "loo":
-        return _leave_one_out(r)
+        return _leave_one_out(residuals(run))
     if isinstance(folds, bool) or not isinstance(folds, int):
         raise UsageError(f"folds is {folds!r}: give a whole number such as 10, or 'loo' for one row at a time")
-    groups = None if r.rows.cluster is None else r.rows.cluster.tolist()
-    chosen = assign_folds(len(r.y), folds, seed=seed, groups=groups)
-    found = crossval.cross_validate(
-        r.rows.X, r.y, chosen, intercept=design.intercept, weight=r.weight, noise=design.noise
-    )
+    groups = None if rows.cluster is None else rows.cluster.tolist()
+    chosen = assign_folds(len(rows), folds, seed=seed, groups=groups)
+    how, noise = (cross_validate_blocks, design.rounding) if rows.on_disk else (crossval.cross_validate, design.noise)
+    found = how(rows.X, rows.y, chosen, intercept=design.intercept, weight=rows.weight, noise=noise)
     return Validation(folds, found.residual, found.rmse, found.r2, found.undetermined)
 
 

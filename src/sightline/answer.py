@@ -15,21 +15,33 @@ from .data.design import Design
 from .digits import Digits
 from .double_double import PRECISION, Pair
 from .linear.curvature import MOST_PARAMETERS
-from .linear.exact import EPS, Exact, least_squares
+from .linear.exact import EPS, Exact, least_squares, scaled_svd
 from .linear.from_moments import least_squares_from_moments
 from .linear.from_triangle import least_squares_from_triangle
 from .linear.moments import Moments
 from .linear.refined import Refined, refined_least_squares, refined_ridge
+from .linear.triangle import rows_factor
 from .linear.wide import least_squares_by_eigenvalues, least_squares_of_many_columns
 from .rows import Rows
 
-__all__ = ["Answer", "Pairs", "answer", "estimable", "float64_digits", "independent", "moderate", "refinement"]
+__all__ = [
+    "Answer",
+    "Determined",
+    "Pairs",
+    "answer",
+    "determined_columns",
+    "estimable",
+    "float64_digits",
+    "moderate",
+    "refinement",
+]
 
 Array = NDArray[np.float64]
 Pairs = Callable[[], tuple[Pair, Pair]]  # the columns (n, p) and the target (n,), as they were typed
 MANY_COLUMNS = 500  # from which on all singular values take longer than the answer
 MANY = 20_000_000  # rows times columns squared: from here on moments pay
 STEEP = 1e5  # condition number from which float64 loses digits that people look at
+TIE = 1e-9  # shorter than the column before, so that rounding does not choose
 ENTRIES, STEEP_ENTRIES = 1_000_000, 5_000_000  # rows times columns whose coefficients are refined: about 1 µs each
 SQUARES, STEEP_SQUARES = 1_000_000, 20_000_000  # rows times columns squared whose variances are: about 0.4 µs each
 
@@ -76,11 +88,39 @@ def are_many(n: int, q: int) -> bool:
     return n * q * q > MANY and n > 20 * q
 
 
-def in_float64(design: Design, rows: Rows) -> Exact:
-    """Least squares without a penalty and without refinement, for what the rows determine."""
-    penalty = np.zeros(len(design.terms))
-    found = _from_moments(design, rows, penalty) if are_many(len(rows), len(penalty)) else None
-    return _by_qr(design, rows, penalty) if found is None else found.exact
+@dataclass(frozen=True)
+class Determined:
+    """What rows determine without a penalty: as many columns as their rank, `kept`, chosen by pivoting; and which
+    `directions (q, q)`, as least squares has them. `R (q, q)` is the triangular factor of √w [1 X] of rows on the disk.
+    """
+
+    kept: NDArray[np.intp]
+    directions: Array
+    rank: int
+    R: Array
+    intercept: bool
+
+    def factor(self, columns: NDArray[np.intp]) -> Array:
+        """R of some columns."""
+        first = int(self.intercept)
+        chosen = np.concatenate([np.arange(first), columns + first])
+        return self.R if len(chosen) == len(self.R) else np.asarray(np.linalg.qr(self.R[:, chosen], mode="r"))
+
+
+def determined_columns(design: Design, rows: Rows) -> Determined:
+    """From least squares in float64; of rows on the disk from their triangular factor, in one pass."""
+    intercept, p = design.intercept, rows.X.shape[1]
+    if not rows.on_disk:
+        penalty = np.zeros(len(design.terms))
+        found = _from_moments(design, rows, penalty) if are_many(len(rows), len(penalty)) else None
+        exact = _by_qr(design, rows, penalty) if found is None else found.exact
+        kept = independent(rows, exact, intercept=intercept)
+        return Determined(kept, exact.directions, exact.rank, exact.R, intercept)
+    R = rows_factor(rows.X, rows.weight, intercept=intercept)
+    first = int(intercept)
+    factor = scaled_svd(np.roll(R, -first, axis=1), p + first, design.rounding)
+    kept = np.arange(p) if factor.rank == p + first else pivoted(R[first:, first:], factor.rank - first)
+    return Determined(kept, factor.directions, factor.rank, R, intercept)
 
 
 def _by_qr(design: Design, rows: Rows, penalty: Array) -> Exact:
@@ -197,12 +237,18 @@ def independent(rows: Rows, exact: Exact, *, intercept: bool) -> NDArray[np.intp
     p, rank = rows.X.shape[1], exact.rank - int(intercept)
     if rank >= p:
         return np.arange(p)
+    return pivoted(rows.X - rows.X.mean(axis=0) if intercept else rows.X, rank)
+
+
+def pivoted(X: Array, count: int) -> NDArray[np.intp]:
+    """So many of the columns, in their order: each is the one that those before it leave most of; of equal ones the
+    first.
+    """
     from scipy.linalg import qr
 
-    X = rows.X - rows.X.mean(axis=0) if intercept else rows.X
-    length = np.linalg.norm(X, axis=0)
+    length = np.linalg.norm(X, axis=0) * (1.0 + TIE * np.arange(X.shape[1]))
     *_, order = qr(X / np.where(length > 0, length, 1.0), mode="economic", pivoting=True)
-    return np.sort(order[:rank])
+    return np.sort(order[:count])
 
 
 def _spread(found: Refined, kept: NDArray[np.intp], design: Design, exact: Exact) -> tuple[Pair, Pair | None]:

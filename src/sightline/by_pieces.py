@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .data.basis import Basis
+from .data.compact import MOST_INDICATORS
 from .data.design import Design
-from .data.formula import Formula
+from .data.formula import Formula, parse
 from .data.sources import Source
+from .data.split import held_out
 from .data.stored import StoredTable
 from .data.storing import Store, Wanted
-from .data.target import class_labels
-from .data.transforms import Numeric
 from .data.unchanged import check_unchanged
-from .data.usable import refuse_decimal_commas, refuse_empty, refuse_few, refuse_no_weight
-from .errors import DataError, UsageError, shown
+from .errors import DataError
+from .filed import Filed
 from .numbers_folder import KeptFolder, TemporaryFolder, opened
 from .prepared import Prepared
+from .rows import Rows
 from .settings import RunSettings
-from .streaming import rows_of, sample_of
 
-__all__ = ["Heard", "is_too_large", "memory_limit", "prepare_by_pieces"]
+__all__ = [
+    "Heard", "is_too_large", "memory_limit", "most_numbers", "prepare_by_pieces",
+    "rows_again", "rows_of_file",
+]  # fmt: skip
 
 Heard = Callable[[int, int, int], object]  # rows and bytes that are behind, and all bytes
 COPIES = 4  # of the numbers, which reading a file at once and training on it take
@@ -52,40 +53,58 @@ def is_too_large(source: Source, columns: int, memory: int | None) -> bool:
     return size > (memory_limit() if memory is None else memory)
 
 
+def most_numbers(settings: RunSettings, loss: str) -> float:
+    """Numbers of a design in memory that are still made one by one where most of them are indicators: as many as there
+    is memory for, where what is asked for is found from all columns.
+    """
+    s = settings
+    if s.memory is not None:
+        return s.memory / (8 * COPIES)
+    if s.robust or s.cluster or s.validation is not None or s.class_weight is not None or s.l1:
+        return memory_limit() / (8 * COPIES)
+    return MOST_INDICATORS if loss == "mse" else memory_limit() / (8 * COPIES)
+
+
 def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, heard: Heard | None = None) -> Prepared:
-    """The rows of a source that is read piece by piece, for least squares."""
-    _refuse_settings(source, settings)
+    """The rows of a source that is read piece by piece."""
+    extra = (settings.weights, settings.cluster)
+    return _filed(source, parsed, extra, cache=settings.cache, heard=heard).prepared(settings)
+
+
+def rows_again(source: Source, design: Design, settings: RunSettings, fingerprint: object) -> Rows | None:
+    """The rows that a design was learned from, read piece by piece; None where the file is another one by now."""
+    filed = _filed(
+        source, parse(design.formula, source.columns), (design.weights, design.cluster), cache=settings.cache
+    )
+    if filed.table.fingerprint != fingerprint:
+        return None
+    if isinstance(settings.validation, float):
+        filed = filed.of(~held_out(filed.table.rows, settings.validation, seed=settings.seed))
+    return filed.by(design)
+
+
+def rows_of_file(source: Source, design: Design) -> Rows:
+    """The rows of another file by a design that is known, read piece by piece."""
+    return _filed(source, parse(design.formula, source.columns), (design.weights, None)).by(design)
+
+
+def _filed(
+    source: Source, parsed: Formula, extra: tuple[str | None, str | None], *, cache: str | None = None,
+    heard: Heard | None = None,
+) -> Filed:  # fmt: skip
+    """The columns of a formula, and of weights and clusters, read once into files."""
     assert source.path is not None
-    path, before = source.path, os.stat(source.path)
-    names = tuple(dict.fromkeys([*parsed.columns, *([settings.weights] if settings.weights else [])]))
-    wanted = Wanted(names, tuple(parsed.columns), settings.weights, _coded(parsed))
-    kept, note = opened(settings.cache, path, before, wanted)
+    path, before, (weights, cluster) = source.path, os.stat(source.path), extra
+    names = tuple(dict.fromkeys([*parsed.columns, *(name for name in (weights, cluster) if name)]))
+    wanted = Wanted(names, tuple(parsed.columns), weights, _coded(parsed))
+    kept, note = opened(cache, path, before, wanted)
     try:
         table, said = _stored(source, wanted, kept, lambda rows, end: heard and heard(rows, end, before.st_size))
     except DataError:  # of a file that was cut off meanwhile, that is what is said
         check_unchanged(path, source.name, before)
         raise
     check_unchanged(path, source.name, before)
-    _refuse_useless(table, settings.weights)
-    sample = sample_of(table)
-    for name in parsed.columns:
-        refuse_decimal_commas(sample, name)
-    assert parsed.response is not None
-    classes, loss = class_labels(parsed.response, sample, settings.loss)
-    if classes or loss != "mse":
-        raise UsageError(
-            f"{source.name} is read piece by piece, which is for least squares, and the loss is {loss}: "
-            "give a larger --memory to read it at once"
-        )
-    design = Design.learn(parsed, sample, standardize=settings.standardize)
-    _refuse_factors(source, design)
-    own = TemporaryFolder()
-    design, rows = rows_of(table, replace(design, weights=settings.weights), own.path)
-    rows = replace(rows, place=_Kept(rows.place, (own, kept)))
-    return Prepared(
-        design, rows, table.missing, source.name, source.label or source.name, len(parsed.columns), path,
-        table.fingerprint, sample, table.zero_weight, loss, None, pieces=True, reading=note or said,
-    )  # fmt: skip
+    return Filed(source, parsed, table, weights, kept, note or said)
 
 
 def _stored(
@@ -120,45 +139,3 @@ def _coded(formula: Formula) -> frozenset[str]:
     factors = [factor for term in formula.terms for factor in term]
     names = (name for factor in factors if factor.function == "C" for name in factor.columns)
     return frozenset((*formula.response.columns, *names))
-
-
-def _refuse_useless(table: StoredTable, weights: str | None) -> None:
-    """Rows of which none, or one, is of use."""
-    refuse_empty(table.source, table.rows + table.missing.rows + table.zero_weight, table.missing)
-    if weights and not table.rows:
-        raise refuse_no_weight(table.source, weights)
-    refuse_few(table.source, table.rows, table.missing.rows, table.zero_weight)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """Says where a row stands, and keeps the folder of the rows while they are there."""
-
-    place: Callable[[int], str]
-    holder: object
-
-    def __call__(self, row: int) -> str:
-        return self.place(row)
-
-
-def _refuse_settings(source: Source, settings: RunSettings) -> None:
-    asked = {
-        "--robust": settings.robust, "--cluster": settings.cluster, "--validation": settings.validation,
-        "--class-weight": settings.class_weight, "--l1": settings.l1,
-    }  # fmt: skip
-    for option, value in asked.items():
-        if value is not None:
-            raise UsageError(
-                f"{option} needs all rows at once, and {source.name} is read piece by piece: leave it out, or give a "
-                "larger --memory"
-            )
-
-
-def _refuse_factors(source: Source, design: Design) -> None:
-    """Functions that learn from all values of a column."""
-    for factor in design.encoding.factors:
-        if isinstance(factor, Basis) or (isinstance(factor, Numeric) and factor.learned):
-            raise UsageError(
-                f"{shown(factor.text, quote=False)} learns from all rows at once, and {source.name} is read piece by "
-                "piece: give a larger --memory, or a column that needs no learning"
-            )

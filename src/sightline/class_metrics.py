@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from .data.design import Design
 from .linear.classification import per_class
+from .linear.derived import Derived
 from .linear.metrics import Measured, class_probabilities, classification_metrics
 from .rows import Rows
 
 __all__ = [
     "class_metrics", "class_metrics_of", "estimated_metrics", "metrics_of", "parameters", "probabilities_at",
+    "probabilities_of",
     "without_probabilities",
 ]  # fmt: skip
 
@@ -91,18 +93,32 @@ def probabilities_at(design: Design, X: Array, values: Sequence[float | None]) -
     return class_probabilities(scores) if np.isfinite(scores).all() else None
 
 
+def probabilities_of(design: Design, rows: Rows, values: Sequence[float | None]) -> Any:
+    """The same of rows in training coordinates; of rows on the disk they are made block by block, as they are read."""
+    if not rows.on_disk:
+        return probabilities_at(design, rows.X * design.scale + design.center, values)
+    weight, bias = parameters(design, np.array([0.0 if v is None else v for v in values]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        largest = np.abs(weight) @ np.maximum(np.abs(design.low), np.abs(design.high)) + np.abs(bias)
+    if not np.isfinite(largest).all():
+        return None
+    return Derived(
+        rows.X, lambda X: class_probabilities((X * design.scale + design.center) @ weight.T + bias), len(design.classes)
+    )
+
+
 def estimated_metrics(design: Design, rows: Rows, values: Sequence[float | None], loss: str) -> dict[str, Any] | None:
     """The metrics of a table of coefficients on the rows they were trained on, as `metrics_of`."""
     if not design.classes:
         return None
-    return metrics_of(design, rows, probabilities_at(design, rows.X * design.scale + design.center, values), loss)
+    return metrics_of(design, rows, probabilities_of(design, rows, values), loss)
 
 
 def metrics_of(design: Design, rows: Rows, probability: Array | None, loss: str) -> dict[str, Any] | None:
     """The metrics that the result of a run keeps; None for a number, and where there are no probabilities."""
     if not design.classes or probability is None:
         return None
-    codes = rows.y.astype(np.intp)
+    codes = np.asarray(rows.y).astype(np.min_scalar_type(len(design.classes)))
     found = class_metrics(design.classes, codes, probability, _prior(design, rows, codes))
     if len(design.classes) > MOST_LABELS:
         del found["confusion"]

@@ -10,16 +10,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .answer import Pairs, in_float64, independent
+from .answer import Pairs, determined_columns
 from .data.design import Design
 from .double_double import Pair
 from .linear.classes.basis import precise_size
 from .linear.classes.curvature import class_curvature
 from .linear.classes.fit import ClassFit
 from .linear.classes.robust import robust_class_covariance
-from .linear.classes.softmax import softmax_optimum
+from .linear.classes.softmax import at_infinity, softmax_of_blocks, softmax_optimum
 from .linear.classes.statistics import class_statistics
+from .linear.classes.units import for_each_class, lost_digits, unit_map
 from .linear.curvature import Curvature
+from .linear.derived import LastRead, columns_of
 from .linear.exact import EPS
 from .linear.inference import infer
 from .linear.objective import Objective
@@ -60,31 +62,50 @@ class ClassTruth:
     settings: RunSettings
 
     @classmethod
-    def of(cls, layout: Layout, objective: Objective, rows: Rows, settings: RunSettings, *, pairs: Pairs) -> ClassTruth:
-        """Maximize, with the standard errors that the settings ask for."""
+    def of(
+        cls, layout: Layout, objective: Objective, rows: Rows, settings: RunSettings, *, pairs: Pairs | None
+    ) -> ClassTruth:
+        """Maximize, with the standard errors that the settings ask for; without `pairs` in training coordinates, block
+        by block.
+        """
         design, l2 = layout.design, _penalty(layout, settings)
-        exact = in_float64(design, rows)
+        if rows.on_disk:
+            X: Any = LastRead(rows.X)
+            rows = replace(rows, X=X)
+        determined = determined_columns(design, rows)
         varying = ~np.isin(design.encoding.terms, design.constant)
-        kept = np.flatnonzero(varying) if l2 else independent(rows, exact, intercept=design.intercept)
+        kept = np.flatnonzero(varying) if l2 else determined.kept
         kept = kept[varying[kept]]
-        groups = tuple(collinear(design, exact)) if len(kept) < int(varying.sum()) else ()
+        groups = tuple(collinear(design, determined)) if len(kept) < int(varying.sum()) else ()
         center, scale = np.zeros(len(kept)), np.ones(len(kept))
-        if l2:  # the penalty is defined in training coordinates
+        if l2 or pairs is None:  # the penalty is defined in training coordinates
             center, scale = design.center[kept], design.scale[kept]
-        columns = pairs()[0][:, kept]
-        fit = softmax_optimum(
-            (columns - center) / Pair.of(scale) if l2 else columns, rows.y.astype(np.int64), len(design.classes),
-            intercept=design.intercept, weight=rows.weight, l2=l2,
-        )  # fmt: skip
-        units, shape = _unit_map(center, scale, intercept=design.intercept), fit.coefficients.shape
-        combinations = _for_each_class(units, shape[1])
+        K = len(design.classes)
+        codes = _codes(rows, K)
+        if pairs is None:
+            fit = softmax_of_blocks(
+                columns_of(rows.X, kept), determined.factor(kept), codes, K, intercept=design.intercept,
+                weight=rows.weight, l2=l2,
+            )  # fmt: skip
+        else:
+            columns = pairs()[0][:, kept]
+            fit = softmax_optimum(
+                (columns - center) / Pair.of(scale) if l2 else columns, codes, K, intercept=design.intercept,
+                weight=rows.weight, l2=l2,
+            )  # fmt: skip
+        units, shape = unit_map(center, scale, intercept=design.intercept), fit.coefficients.shape
+        combinations = for_each_class(units, shape[1])
         estimates, digits = fit.coefficients, fit.digits
-        if l2:
-            estimates, digits = fit.estimate(combinations).reshape(*shape), digits - _lost(units, estimates)
+        if l2 or pairs is None:
+            estimates, digits = fit.estimate(combinations).reshape(*shape), digits - lost_digits(units, estimates)
+        if fit.separation is not None and not l2 and pairs is None:
+            fit = replace(fit, separation=fit.separation.mapped(units.hi))
+            assert fit.separation is not None
+            estimates = at_infinity(estimates, fit.separation.direction, np.isnan(estimates.hi))
         if settings.robust is None and rows.cluster is None:
             errors = fit.combinations.std_errors(combinations)
         else:
-            V = _robust(fit, rows, settings, combinations, (_in_units(design, rows, kept) - center) / scale)
+            V = _robust(fit, rows, settings, combinations, _columns(design, rows, kept, l2=bool(l2)))
             errors = Pair.of(np.sqrt(np.diag(V)))
         return cls(layout, objective, fit, estimates, errors.reshape(*shape), digits, kept, groups, rows, settings)
 
@@ -96,9 +117,13 @@ class ClassTruth:
         terms, m = list(self.design.terms), len(self.design.classes) - 1
         order = [terms.index(name) for name in self.terms]
         c = Pair.of(np.moveaxis(combinations.reshape(len(combinations), m, len(terms)), 1, 2)[:, order])
+        if self.data.on_disk:  # whose fit is in training coordinates
+            scale, center = self.design.scale[self.kept], self.design.center[self.kept]
+            units = unit_map(center, scale, intercept=self.design.intercept).hi
+            c = Pair.of(np.einsum("rqm,qt->rtm", c.hi, units))
         if self.settings.robust is None and self.data.cluster is None:
             return self.fit.covariance(c)
-        return _robust(self.fit, self.data, self.settings, c, _in_units(self.design, self.data, self.kept))
+        return _robust(self.fit, self.data, self.settings, c, _columns(self.design, self.data, self.kept, l2=False))
 
     @property
     def terms(self) -> list[str]:
@@ -149,7 +174,8 @@ class ClassTruth:
     @property
     def accuracy(self) -> dict[str, Any]:
         """To how many digits the exact column holds, and how it was found."""
-        path = "double-double" if precise_size(self.fit.rows, len(self.terms)) else "float64"
+        precise = precise_size(self.fit.rows, len(self.terms)) and not self.data.on_disk
+        path = "double-double" if precise else "float64"
         reason = f"Newton's method, {count(self.fit.steps, 'step')}; condition {self.fit.condition:.3g}"
         return {"digits": round(self.digits, 1), "path": path, "reason": reason}
 
@@ -246,41 +272,21 @@ def _penalty(layout: Layout, settings: RunSettings) -> float:
     return (settings.l2 or 0.0) / (2.0 if both else 1.0)
 
 
-def _in_units(design: Design, rows: Rows, kept: NDArray[np.intp]) -> Array:
-    return np.asarray(rows.X[:, kept] * design.scale[kept] + design.center[kept])
+def _codes(rows: Rows, classes: int) -> NDArray[Any]:
+    """The class of each row, `(n,)`: of rows on the disk in as few bytes as hold it."""
+    return np.asarray(rows.y).astype(np.min_scalar_type(classes) if rows.on_disk else np.int64)
+
+
+def _columns(design: Design, rows: Rows, kept: NDArray[np.intp], *, l2: bool) -> Any:
+    """These columns as they were fitted: in training coordinates with a penalty and on the disk, else in units."""
+    if rows.on_disk:
+        return columns_of(rows.X, kept)
+    return rows.X[:, kept] if l2 else rows.X[:, kept] * design.scale[kept] + design.center[kept]
 
 
 def _robust(fit: ClassFit, rows: Rows, settings: RunSettings, combinations: Pair, X: Array) -> Array:
     kind = "cluster" if rows.cluster is not None else str(settings.robust).lower()
-    codes = rows.y.astype(np.int64)
+    codes = _codes(rows, fit.coefficients.shape[1] + 1)
     return robust_class_covariance(
         fit, X, codes, combinations=combinations, kind=kind, weight=rows.weight, clusters=rows.cluster
     )
-
-
-def _unit_map(center: Array, scale: Array, *, intercept: bool) -> Pair:
-    """The map `(q', q')` from slopes and then the intercept in these coordinates to those in the units of the data."""
-    p = len(scale)
-    q = p + int(intercept)
-    slope = Pair.of(1.0) / Pair.of(scale)
-    T = Pair(np.eye(q), np.zeros((q, q)))
-    T.hi[range(p), range(p)], T.lo[range(p), range(p)] = slope.hi, slope.lo
-    if intercept:
-        shift = slope * -center
-        T.hi[p, :p], T.lo[p, :p] = shift.hi, shift.lo
-    return T
-
-
-def _for_each_class(T: Pair, m: int) -> Pair:
-    """The combinations `(q m, q, m)` of every coefficient of every class, coefficient after coefficient."""
-    q = len(T)
-    hi, lo = np.zeros((q, m, q, m)), np.zeros((q, m, q, m))
-    for k in range(m):
-        hi[:, k, :, k], lo[:, k, :, k] = T.hi, T.lo
-    return Pair(hi.reshape(q * m, q, m), lo.reshape(q * m, q, m))
-
-
-def _lost(T: Pair, theta: Pair) -> float:
-    """Digits that the map loses where large terms cancel."""
-    parts, sums = np.abs(T.hi) @ np.abs(theta.hi), np.abs(T.hi @ theta.hi)
-    return max(0.0, float(np.log10(np.max(parts / np.maximum(sums, 1e-300), initial=1.0))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,11 +30,12 @@ WORTH = 10**8  # rows times pairs of factors, from which loading machine code pa
 @dataclass(frozen=True)
 class Indicators:
     """The indicator columns of one factor: `codes (n,)`, and for each code its column among p, -1 of one that has none
-    (the reference, or a label of no row).
+    (the reference, or a label of no row). `unseen(first, codes)` refuses a code of a label that is none of the factor.
     """
 
     codes: Any
     columns: NDArray[np.intp]
+    unseen: Callable[[int, Codes], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class CodedRows:
         dense: Callable[[int, int], Array], *, center: Array | None = None, scale: Array | None = None,
         folder: Path | None = None,
     ) -> None:  # fmt: skip
-        self.folder = folder
+        self.folder, self._held = folder, threading.local()
         self.shape, self.parts, self.places, self.dense = (rows, columns), parts, places, dense
         self.center = np.zeros(columns) if center is None else center
         self.scale = np.ones(columns) if scale is None else scale
@@ -87,10 +89,33 @@ class CodedRows:
         """n p."""
         return self.shape[0] * self.shape[1]
 
+    def __array__(self, *_: Any, **__: Any) -> NDArray[Any]:
+        raise TypeError("rows that come in blocks are never all there at once")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_held"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _held=threading.local())
+
     def __getitem__(self, rows: slice) -> Array:
-        """Rows that come one after the other, with all columns, `(m, p)`."""
+        """Rows that come one after the other, with all columns, `(m, p)`. Of a short slice each thread keeps the unit
+        that it is in, as the next one is likely there too.
+        """
         first, last, _ = rows.indices(len(self))
-        block = self.block(first, max(first, last))
+        size = NUMBERS // max(1, self.shape[1]) // SMALLEST * SMALLEST
+        if last - first > SMALLEST or not size:
+            return self._made(first, max(first, last))
+        start = first // size * size
+        if last > start + size:
+            return self._made(first, last)
+        if getattr(self._held, "start", None) != start:
+            self._held.rows, self._held.start = self._made(start, min(start + size, len(self))), start
+        found: Array = self._held.rows[first - start : last - start]
+        return found.copy()
+
+    def _made(self, first: int, last: int) -> Array:
+        block = self.block(first, last)
         found = np.zeros((block.last - block.first, self.shape[1])) if self.parts else np.empty(block.dense.shape)
         for start in range(0, len(found), SMALLEST):  # what is in the cache is not fetched again
             part = slice(start, start + SMALLEST)

@@ -5,20 +5,35 @@ All of them belong to the exact answer, whatever training reached.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from .analysis import design_matrix, refuse_penalized, residual_sum_of_squares, residuals, training_rows
+from .analysis import (
+    design_matrix,
+    of_least_squares,
+    refuse_penalized,
+    residual_sum_of_squares,
+    residuals,
+    training_rows,
+)
+from .answer import answer
 from .class_truth import ClassTruth
 from .double_double import Pair
 from .errors import UsageError
 from .linear.anova import Anova, anova_type_1, anova_type_2, anova_type_3
+from .linear.blocks import summed
 from .linear.hypotheses import Hypotheses, linear_hypotheses
 from .linear.hypothesis_tests import ModelComparison, WaldTest, likelihood_ratio, nested_f, wald
 from .linear.projection import Projection
 from .linear.robust import cluster_sizes, robust_covariance, robust_df
+from .linear.robust_blocks import robust_covariance_of_blocks
+from .linear.span import Span
+from .linear.triangle import merged_factors
 from .objectives import objective_of
 from .parameters import Layout
+from .rows import Rows
 from .views.subject import Subject
 
 __all__ = ["anova", "nested_test", "wald_test"]
@@ -53,33 +68,68 @@ def _class_covariance(run: Subject, read: Hypotheses) -> tuple[Array, None]:
                 "without the column by --versus"
             )
     rows, design = training_rows(run), run.design
-    X = rows.X * design.scale + design.center
     layout = Layout(design, run.result["loss_name"])
     objective = objective_of(layout, rows, run.settings)
-    truth = ClassTruth.of(layout, objective, rows, run.settings, pairs=lambda: (Pair.of(X), Pair.of(rows.y)))
+
+    def pairs() -> tuple[Pair, Pair]:
+        return Pair.of(rows.X * design.scale + design.center), Pair.of(rows.y)
+
+    truth = ClassTruth.of(layout, objective, rows, run.settings, pairs=None if rows.on_disk else pairs)
     return truth.covariance(read.L), None
 
 
 def _covariance(run: Subject, read: Hypotheses) -> tuple[Array, float]:
     """Covariance `(m, m)` of the combinations, of the kind of the run, and its degrees of freedom."""
-    r, settings, combinations = residuals(run), run.settings, read.L @ run.design.unit_map
-    if not r.fit.df:
+    rows, settings, combinations = of_least_squares(run), run.settings, read.L @ run.design.unit_map
+    if len(rows) <= run.rank:
         raise UsageError("this fit has no residual degrees of freedom, so nothing can be tested: use more rows")
-    if not (known := r.fit.estimable(combinations)).all():
+    kind = "cluster" if settings.cluster else settings.robust
+    clusters = rows.cluster if kind == "cluster" else None
+    known, V = (_on_disk if rows.on_disk else _in_memory)(run, rows, combinations, kind, clusters)
+    if not known.all():
         lost = read.texts[int(np.argmin(known))]
         raise UsageError(f"the data do not determine {lost}, as some columns repeat others: test what they determine")
-    kind = "cluster" if settings.cluster else settings.robust
-    if kind is None:
+    if V is None:
         if run.covariance_factor is None:
-            raise UsageError(f"a covariance of {len(r.names):,} coefficients is not kept: test in a smaller model")
+            raise UsageError(
+                f"a covariance of {len(run.design.terms):,} coefficients is not kept: test in a smaller model"
+            )
         U = run.covariance_factor @ combinations.T
         return float(run.result["fit"]["sigma"]) ** 2 * (U.T @ U), float(run.result["df"])
-    clusters = r.rows.cluster if kind == "cluster" else None
-    V = robust_covariance(
-        r.Z, r.residual, kind=kind.lower(), combinations=combinations, weight=r.weight, clusters=clusters, rank=r.rank
-    )
     groups = None if clusters is None else cluster_sizes(clusters).count
-    return V, float(robust_df(len(r.y), r.rank, clusters=groups))
+    return V, float(robust_df(len(rows), run.rank, clusters=groups))
+
+
+def _in_memory(
+    run: Subject, rows: Rows, combinations: Array, kind: str | None, clusters: Any
+) -> tuple[NDArray[np.bool_], Array | None]:
+    """Which combinations the rows determine, and their covariance of a robust kind."""
+    r = residuals(run)
+    known = r.fit.estimable(combinations)
+    if kind is None or not known.all():
+        return known, None
+    return known, robust_covariance(
+        r.Z,
+        r.residual,
+        kind=kind.lower(),
+        combinations=combinations,
+        weight=rows.weight,
+        clusters=clusters,
+        rank=r.rank,
+    )
+
+
+def _on_disk(
+    run: Subject, rows: Rows, combinations: Array, kind: str | None, clusters: Any
+) -> tuple[NDArray[np.bool_], Array | None]:
+    """The same of rows that are read block by block."""
+    exact = answer(run.design, rows, None, np.zeros(len(run.design.terms))).exact
+    known = Span.of(exact.R, rows=len(rows), rank=run.rank).estimable(combinations)
+    if kind is None or not known.all():
+        return known, None
+    return known, robust_covariance_of_blocks(
+        rows.X, rows.y, exact, kind=kind.lower(), combinations=combinations, weight=rows.weight, clusters=clusters
+    )
 
 
 def anova(run: Subject, type: int = 2) -> Anova:
@@ -124,8 +174,8 @@ def nested_test(small: Subject, large: Subject) -> ModelComparison:
         raise UsageError(
             f"the two runs have other rows or targets ({len(a):,} and {len(b):,} rows): fit both to the same rows"
         )
-    larger = Projection.of(design_matrix(large, b), np.zeros(len(b)), weight=b.weight)
-    if not larger.spans(design_matrix(small, a)):
+    wide, narrow, weight = _columns(large, b, small, a)
+    if not Projection.of(wide, np.zeros(len(wide)), weight=weight).spans(narrow):
         raise UsageError(
             f"{small.design.formula} is not nested in {large.design.formula}, which lacks some of its columns: compare "
             "a model with one that contains it"
@@ -135,3 +185,25 @@ def nested_test(small: Subject, large: Subject) -> ModelComparison:
         loglik = [float(run.result["fit"]["log_likelihood"]) for run in (small, large)]
         return likelihood_ratio(loglik[0], len(a) - df[0], loglik[1], len(b) - df[1])
     return nested_f(residual_sum_of_squares(small), df[0], residual_sum_of_squares(large), df[1])
+
+
+def _columns(large: Subject, b: Rows, small: Subject, a: Rows) -> tuple[Array, Array, Array | None]:
+    """The columns of both designs, with the weights of the rows; of rows on the disk their triangular factor, which has
+    the same lengths and angles.
+    """
+    if not (a.on_disk or b.on_disk):
+        return design_matrix(large, b), design_matrix(small, a), b.weight
+
+    def leaf(part: slice, _: None) -> Array:
+        root = np.ones((part.stop - part.start, 1)) if b.weight is None else np.sqrt(b.weight[part])[:, None]
+        blocks = [
+            b.X[part] * root,
+            *[root] * large.design.intercept,
+            a.X[part] * root,
+            *[root] * small.design.intercept,
+        ]
+        return np.asarray(np.linalg.qr(np.hstack(blocks), mode="r"))
+
+    n, p, q = len(b), b.X.shape[1] + a.X.shape[1] + 2, b.X.shape[1] + int(large.design.intercept)
+    R = summed(leaf, lambda _: None, rows=n, columns=p, work=2 * n * p * p, add=merged_factors)
+    return R[:, :q], R[:, q:], None

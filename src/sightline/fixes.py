@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .evidence import Evidence
+from .linear.blocks import in_memory
 from .linear.curvature import (
     Curvature,
     best_momentum,
@@ -90,7 +91,10 @@ def _cannot_take_back(s: RunSettings) -> bool:
 def _by_momentum(e: Evidence) -> list[str]:
     """Nesterov's momentum below the ceiling of the curvature, tried here for the epochs that it needs."""
     t, s = e.truth, e.settings
-    size = t.objective.loss.X.size * t.layout.outputs
+    X = t.objective.loss.X
+    if not in_memory(X):
+        return []
+    size = X.size * t.layout.outputs
     if t.optimum is None or not t.smooth or s.l1 or _cannot_take_back(s) or size > LARGE:
         return []
     ways = [("", t.objective, e.start, t.optimum)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from .api import by_name
 from .data.categories import Categorical, labels_of
 from .data.design import Design
-from .data.sources import Source
 from .data.table import Table
 from .data.transforms import where
 from .errors import DataError, SightlineError, UsageError, shown
@@ -22,7 +21,7 @@ from .k_folds import CLASS_METRICS, NUMBER_METRICS, Fold, KFold, Values
 from .linear.folds import assign_folds
 from .linear.metrics import class_probabilities
 from .prediction import Known, measured, parameters_of, response_of
-from .prepare import prepare_for
+from .prepare import prepare_for, prepare_part
 from .prepared import Prepared
 from .run import Run
 from .settings import RunSettings
@@ -97,7 +96,6 @@ class Folding:
         _check_whole("folds", folds, least=2)
         _check_whole("fold-seed", seed, least=0)
         whole = prepare_for(replace(settings, validation=None, restore_best=True), data, formula, target=target)
-        whole.at_once("training by folds")
         # A part of the rows may look like classes where the whole does not, so the loss is settled here.
         return cls(whole, replace(settings, loss=whole.loss), _assigned(whole, int(folds), int(seed)), int(seed))
 
@@ -119,7 +117,7 @@ class Folding:
         observed, scores, offset, mean = (
             self._in_order([getattr(part, name) for part in parts]) for name in ("observed", "scores", "offset", "mean")
         )
-        pooled = _metrics(design, observed, scores, _prior(design, self.prepared.table), loss=loss, mean=mean)
+        pooled = _metrics(design, observed, scores, _prior(design, self.prepared.tables()), loss=loss, mean=mean)
         return KFold(
             design.formula, design.target, loss, self.seed, tuple(part.fold for part in parts), self.fold + 1,
             _predictions(design, scores, offset, loss), design.classes, _named_metrics(design, pooled),
@@ -135,39 +133,52 @@ class Folding:
 
     def _part(self, number: int, rules: Sequence[Rule]) -> Part:
         keep = self.fold != number
-        source = _source(self.prepared.table.take(keep))
-        prepared = prepare_for(self.settings, source, self.prepared.design.formula, target=None)
+        prepared = prepare_part(self.prepared, self.settings, keep)
         run = Job.of(prepared, self.settings).run(output=None, rules=rules)
-        held = self.prepared.table.take(~keep)
-        mean = float(np.average(prepared.rows.y, weights=_prior(run.design, prepared.table)))
-        metrics, observed, scores = _scored(run, held, mean)
+        mean = float(np.average(prepared.rows.y, weights=_prior(run.design, prepared.tables())))
+        held = _Scored.of(run, self._held(~keep))
         fold = Fold(
-            number + 1, len(prepared.rows), held.rows, 0 if prepared.valid is None else len(prepared.valid),
-            run.result["epochs"], run.verdict.name,
-            tuple(w.code for w in run.verdict.warnings), metrics, _scored(run, prepared.table, mean)[0],
+            number + 1, len(prepared.rows), len(held.observed), 0 if prepared.valid is None else len(prepared.valid),
+            run.result["epochs"], run.verdict.name, tuple(w.code for w in run.verdict.warnings),
+            held.metrics(run, mean), _Scored.of(run, prepared.tables()).metrics(run, mean),
         )  # fmt: skip
-        return Part(fold, observed, scores, run.design.encoding.offset(held), np.full(held.rows, mean))
+        return Part(fold, held.observed, held.scores, held.offset, np.full(len(held.observed), mean))
+
+    def _held(self, chosen: NDArray[np.bool_]) -> Iterable[Table]:
+        """Some rows, all at once or part by part."""
+        whole = self.prepared
+        return [whole.table.take(chosen)] if whole.stored is None else whole.stored.of(chosen).tables()
 
 
-def _source(table: Table) -> Source:
-    """Rows of a table as data of their own."""
+@dataclass(frozen=True)
+class _Scored:
+    """Of usable rows the target `(m,)`, the scores `(m, k)` by what training reached, the offsets and the weights of
+    the rows themselves `(m,)`, None where they have none.
+    """
 
-    def load(names: Sequence[str]) -> Table:
-        return replace(table, columns={name: table[name] for name in names})
+    observed: Array
+    scores: Array
+    offset: Array
+    weight: Array | None
 
-    return Source(table.source, tuple(table.columns), load=load)
+    @classmethod
+    def of(cls, run: Run, tables: Iterable[Table]) -> _Scored:
+        """From tables, one after the other."""
+        design, known = run.design, parameters_of(run.design, run.coefficients, run.result["loss_name"])
+        parts = []
+        with np.errstate(over="ignore", invalid="ignore"):  # of a run that diverged
+            for table in tables:
+                scores = Known(design, table, np.ones(table.rows, dtype=bool)).scores(*known)
+                weight = np.ones(table.rows) if design.weights is None else table.numbers(design.weights)
+                parts.append((design.encoding.response(table), scores, design.encoding.offset(table), weight))
+        observed, scores, offset, weight = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return cls(observed, scores, offset, None if design.weights is None else weight)
 
-
-def _scored(run: Run, table: Table, mean: float) -> tuple[Values, Array, Array]:
-    """Metrics, target `(m,)` and scores `(m, k)` of usable rows by what training reached."""
-    design, loss = run.design, run.result["loss_name"]
-    with np.errstate(over="ignore", invalid="ignore"):  # of a run that diverged
-        scores = Known(design, table, np.ones(table.rows, dtype=bool)).scores(
-            *parameters_of(design, run.coefficients, loss)
-        )
-    observed = design.encoding.response(table)
-    found = _metrics(design, observed, scores, _prior(design, table), loss=loss, mean=mean)
-    return _named_metrics(design, found), observed, scores
+    def metrics(self, run: Run, mean: float) -> Values:
+        """Those that folds have."""
+        loss = run.result["loss_name"]
+        found = _metrics(run.design, self.observed, self.scores, self.weight, loss=loss, mean=mean)
+        return _named_metrics(run.design, found)
 
 
 def _metrics(
@@ -185,9 +196,9 @@ def _named_metrics(design: Design, found: Mapping[str, Any]) -> Values:
     return {name: value if value is not None and np.isfinite(value) else None for name, value in values.items()}
 
 
-def _prior(design: Design, table: Table) -> Array | None:
+def _prior(design: Design, tables: Iterable[Table]) -> Array | None:
     """The weights of the rows themselves; those of classes say what training cares for."""
-    return None if design.weights is None else table.numbers(design.weights)
+    return None if design.weights is None else np.concatenate([table.numbers(design.weights) for table in tables])
 
 
 def _predictions(design: Design, scores: Array, offset: Array, loss: str) -> Array:
@@ -216,7 +227,7 @@ def _assigned(prepared: Prepared, folds: int, seed: int) -> Codes:
     """The fold of each row: clusters stay together, classes are spread evenly."""
     rows, design = prepared.rows, prepared.design
     groups = None if rows.cluster is None else rows.cluster.tolist()
-    strata = rows.y.astype(np.intp) if design.classes and groups is None else None
+    strata = np.asarray(rows.y).astype(np.intp) if design.classes and groups is None else None
     fold = assign_folds(len(rows), folds, seed=seed, groups=groups, strata=strata)
     _check_sizes(prepared, fold)
     if design.classes:
@@ -250,18 +261,26 @@ def _clusters_in_a_fold(cluster: Codes, fold: Codes) -> int:
     return max(len(np.unique(cluster[fold == number])) for number in range(int(fold.max()) + 1))
 
 
+def _standing(prepared: Prepared) -> Table:
+    """A table that knows where each row stands."""
+    return prepared.table if prepared.stored is None else replace(prepared.table, place=prepared.rows.place)
+
+
 def _check_present(prepared: Prepared, fold: Codes, column: str, what: str) -> None:
     """Refuse a label that one fold has all rows of, as the training without them could not know it."""
-    table = prepared.table
-    labels, codes = labels_of(table, column)
+    labels: Sequence[str]
+    if prepared.stored is None:
+        labels, codes = labels_of(prepared.table, column)
+    else:
+        codes, labels = prepared.stored.labels(column)
     first, last = np.full(len(labels), len(fold)), np.full(len(labels), -1)
     np.minimum.at(first, codes, fold)
     np.maximum.at(last, codes, fold)
     for code in np.flatnonzero(first == last)[:1]:
         rows = np.flatnonzero(codes == code)
-        one = len(rows) == 1
+        one, place = len(rows) == 1, where(_standing(prepared), int(rows[0]), column)
         raise DataError(
-            f"{where(table, int(rows[0]), column)}: {shown(labels[code])} is in fold {first[code] + 1} of "
+            f"{place}: {shown(labels[code])} is in fold {first[code] + 1} of "
             f"{fold.max() + 1} only ({count(len(rows), 'row')}), so the training on the other folds has no such "
             f"{what}: leave {'this row' if one else 'these rows'} out, join the {what} with another, or "
             + ("add rows of it" if one else "draw other folds with another --fold-seed")

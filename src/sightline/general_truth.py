@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .answer import determined_columns
 from .data.design import Design
 from .data.table import names_of
 from .errors import UsageError
 from .linear.curvature import Curvature
-from .linear.exact import EPS, least_squares
+from .linear.exact import EPS
 from .linear.inference import infer
 from .linear.objective import Objective
 from .linear.optimum import Optimum, optimum
@@ -159,7 +160,7 @@ class GeneralTruth:
 
     def resolution(self, eps: float = EPS) -> float:
         """What rounding of the rows' losses can move, and what is not known of the optimum."""
-        rounding = float(self.objective.loss.predictor_rounding(self.found.limit, eps).max(initial=0.0))
+        rounding = self.objective.loss.largest_rounding(self.found.limit, eps)
         moved = rounding**2 if self.smooth else rounding
         return 4.0 * eps * self.scale + self.found.gap + moved
 
@@ -215,7 +216,7 @@ class GeneralTruth:
         if self.found.unique or not self.found.finite:
             return []
         rows, design = self.data, self.design
-        exact = least_squares(rows.X, rows.y, intercept=design.intercept, weight=rows.weight, noise=design.noise)
+        exact = determined_columns(design, rows)
         if exact.rank >= len(design.terms) - len(design.constant):
             text = f"more than one set of coefficients has the smallest {self.layout.loss} loss: one of them is shown"
             return [Warning("SL-FLAT", text, ("add --l2 0.001, which makes the answer unique",))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,7 +84,7 @@ class Job:
         few = problem.full_batch and not isinstance(truth, SquaredTruth)
         epochs = settings.epochs or (LIKELY_EPOCHS if few else MOST_EPOCHS)
         engine, reason = choose(problem, engine=settings.engine, epochs=epochs, form=form)
-        limit = _forecast_epochs(settings, engine, prepared.rows.X.size)
+        limit = _forecast_epochs(settings, engine, math.prod(prepared.rows.X.shape))
         freeze = forecast_freeze(engine, problem, form, limit=limit) if limit and form is not None else None
         return cls(prepared, truth, settings, step, problem, engine, reason, freeze, start)
 

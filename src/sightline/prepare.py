@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .by_pieces import COPIES, Heard, is_too_large, prepare_by_pieces
-from .data.compact import MOST_INDICATORS
+from .by_pieces import Heard, is_too_large, most_numbers, prepare_by_pieces, rows_of_file
 from .data.design import Design
 from .data.formula import Formula, formula_for, parse
 from .data.sources import Source, open_source
 from .data.split import split
 from .data.table import Table
-from .data.target import class_labels, class_weights
-from .data.usable import Usable, refuse_decimal_commas, refuse_few, usable_rows
+from .data.target import class_labels
+from .data.usable import refuse_decimal_commas, refuse_few, usable_rows
 from .errors import DataError, UsageError, nearest, shown
 from .prepared import Prepared
 from .rows import Rows
 from .settings import RunSettings, check_loss_options
+from .weighting import weighting
 from .words import count
 
-__all__ = ["Prepared", "prepare", "prepare_for"]
+__all__ = ["Prepared", "prepare", "prepare_for", "prepare_part"]
 
 
 def prepare(
@@ -38,15 +40,15 @@ def prepare(
     class_weight: str | Mapping[str, float] | None = None,
     decimal: bool = False,
     holdout: tuple[float, int] | None = None,
-    most: float = inf,
+    most: Callable[[str], float] = lambda _: inf,
 ) -> Prepared:
     """Read the used columns, leave out rows that miss a value or weigh nothing, learn the design, make the rows.
 
     `weights` and `cluster` name columns of the data. With a class loss ("bce", "cross-entropy"), or without a loss and
     with a target of text, the target is a class, and `Design.classes` are its labels. With `decimal` each double of an
     array stands for its shortest decimal, as the numbers of a text file do. `holdout` is a fraction of the rows that is
-    held out of everything, and the seed that chooses them. Of more than `most` numbers, most of them indicators of
-    categories, the rows have codes instead.
+    held out of everything, and the seed that chooses them. Of more than `most(loss)` numbers, most of them indicators,
+    the rows have codes instead.
 
     >>> prepared = prepare({"x": [1, 2, 3], "kind": ["b", "a", "b"]}, "kind ~ x")
     >>> prepared.loss, prepared.design.classes, prepared.rows.y.tolist()
@@ -64,16 +66,16 @@ def prepare(
     usable, held = (usable, None) if holdout is None else split(usable, holdout[0], seed=holdout[1])
     assert parsed.response is not None
     classes, loss = class_labels(parsed.response, usable.table, loss)
-    most = most if loss == "mse" else inf
     design = Design.learn(
-        parsed, usable.table, standardize=standardize, weight=usable.weight, classes=classes, most=most
+        parsed, usable.table, standardize=standardize, weight=usable.weight, classes=classes, most=most(loss)
     )
     design = replace(design, weights=weights, cluster=cluster)
     if class_weight is not None:
-        design = _with_class_weight(design, class_weight, usable)
+        codes = design.encoding.response(usable.table)
+        design = weighting(design, class_weight, codes, usable.weight)
     return Prepared(
         design,
-        design.rows(usable.table, most=most),
+        design.rows(usable.table, most=most(loss)),
         usable.missing,
         source.name,
         source.label or source.name,
@@ -83,7 +85,7 @@ def prepare(
         usable.table,
         usable.zero_weight,
         loss,
-        None if held is None else _validation_rows(design, held),
+        None if held is None else _checked(design, design.rows(held, most=most(loss))),
     )
 
 
@@ -106,16 +108,39 @@ def prepare_for(
     parsed = _parsed(source, formula, target, extra)
     too_large = is_too_large(source, len(parsed.columns) + len(extra), settings.memory)
     if too_large or (settings.cache is not None and source.pieces is not None and source.path is not None):
-        return prepare_by_pieces(source, parsed, settings, heard)
-    prepared = prepare(
-        source, formula, target=target, standardize=settings.standardize, weights=settings.weights,
-        cluster=settings.cluster, loss=settings.loss, class_weight=settings.class_weight,
-        holdout=None if isinstance(settings.validation, str | None) else (settings.validation, settings.seed),
-        most=_most(settings),
-    )  # fmt: skip
+        prepared = prepare_by_pieces(source, parsed, settings, heard)
+    else:
+        prepared = prepare(
+            source, formula, target=target, standardize=settings.standardize, weights=settings.weights,
+            cluster=settings.cluster, loss=settings.loss, class_weight=settings.class_weight,
+            holdout=None if isinstance(settings.validation, str | None) else (settings.validation, settings.seed),
+            most=partial(most_numbers, settings),
+        )  # fmt: skip
+    return _completed(prepared, settings)
+
+
+def prepare_part(whole: Prepared, settings: RunSettings, chosen: NDArray[np.bool_]) -> Prepared:
+    """As `prepare_for`, of the chosen rows `(n,)` of those that were prepared: everything is learned anew from them."""
+    if whole.stored is not None:
+        return _completed(whole.stored.of(chosen).prepared(settings), settings)
+    return prepare_for(settings, _source(whole.table.take(chosen)), whole.design.formula, target=None)
+
+
+def _source(table: Table) -> Source:
+    """Rows of a table as data of their own."""
+
+    def load(names: Sequence[str]) -> Table:
+        return replace(table, columns={name: table[name] for name in names})
+
+    return Source(table.source, tuple(table.columns), load=load)
+
+
+def _completed(prepared: Prepared, settings: RunSettings) -> Prepared:
+    """With the rows of a validation file; refused where the settings do not go with the rows."""
     if isinstance(settings.validation, str):
-        table = open_source(settings.validation).read(prepared.design.training_columns)
-        prepared = replace(prepared, valid=_validation_rows(prepared.design, table))
+        prepared = replace(prepared, valid=_validation_file(prepared.design, settings.validation, settings.memory))
+    elif prepared.valid is not None:
+        _checked(prepared.design, prepared.valid)
     check_loss_options(prepared.loss, settings.loss_opt)
     if prepared.loss == "poisson-nll":
         _check_counts(prepared)
@@ -124,19 +149,16 @@ def prepare_for(
     return prepared
 
 
-def _most(settings: RunSettings) -> float:
-    """Numbers of a design that are still made one by one where most of them are indicators; all of them where what is
-    asked for needs them.
-    """
-    s = settings
-    if s.robust or s.cluster or s.validation is not None or s.class_weight is not None or s.l1:
-        return inf
-    return MOST_INDICATORS if s.memory is None else s.memory / (8 * COPIES)
+def _validation_file(design: Design, path: str, memory: int | None) -> Rows:
+    """The rows of another file, read piece by piece where it is too large for memory."""
+    source = open_source(path)
+    if is_too_large(source, len(design.training_columns), memory):
+        return _checked(design, rows_of_file(source, design))
+    return _checked(design, design.rows(source.read(design.training_columns)))
 
 
-def _validation_rows(design: Design, table: Table) -> Rows:
-    """The same columns of other rows; refused where they could tell nothing."""
-    rows = design.rows(table)
+def _checked(design: Design, rows: Rows) -> Rows:
+    """Validation rows; refused where they could tell nothing."""
     if design.classes and len(np.unique(rows.y)) < 2:
         label = design.classes[int(rows.y[0])]
         raise UsageError(
@@ -146,22 +168,12 @@ def _validation_rows(design: Design, table: Table) -> Rows:
     return rows
 
 
-def _with_class_weight(design: Design, given: str | Mapping[str, float], usable: Usable) -> Design:
-    if not design.classes:
-        raise UsageError(
-            f"--class-weight needs classes, and the target {shown(design.target)} is a number: leave it out, or use "
-            "--loss bce or --loss cross-entropy"
-        )
-    codes = design.encoding.response(usable.table)
-    return replace(design, class_weight=class_weights(given, design.classes, codes, usable.weight))
-
-
 def _check_counts(prepared: Prepared) -> None:
     if prepared.design.encoding.offsets:
         raise UsageError(
             "an offset of counts belongs to their logarithm, which is not supported: divide the counts, weight the rows"
         )
-    negative = prepared.rows.y < 0
+    negative = np.asarray(prepared.rows.y) < 0
     if negative.any():
         row = int(np.argmax(negative))
         raise DataError(

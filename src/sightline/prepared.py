@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .data.design import Design
@@ -13,8 +15,25 @@ from .data.usable import Missing
 from .double_double import Pair
 from .errors import UsageError
 from .rows import Rows
+from .settings import RunSettings
 
-__all__ = ["Prepared"]
+__all__ = ["Prepared", "Stored"]
+
+
+class Stored(Protocol):
+    """Rows whose columns are in files, of which `Prepared` are made."""
+
+    def of(self, chosen: NDArray[np.bool_]) -> Stored:
+        """Those of them that are chosen, `(n,)`."""
+
+    def prepared(self, settings: RunSettings) -> Prepared:
+        """Ready to be trained on, with a design that is learned from them."""
+
+    def tables(self) -> Iterator[Table]:
+        """The rows as tables, some at a time."""
+
+    def labels(self, column: str) -> tuple[NDArray[Any], tuple[str, ...]]:
+        """The place of each row's label among those of a column, `(n,)`; and the labels, in sorted order."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +42,8 @@ class Prepared:
 
     `table` holds the rows as they were read, for what needs more digits than `rows` have. `missing` and `zero_weight`
     say how many were left out, `valid` are rows that take no part in the training. `loss` is the one that is meant
-    where none was given. `pieces` says that the rows are on the disk, and `table` holds some of them only;
-    `reading` how they came there.
+    where none was given. `pieces` says that the rows are on the disk, and `table` holds some of them only; `stored` are
+    then the columns that they were made of, and `reading` says how they came there.
     """
 
     design: Design
@@ -40,19 +59,18 @@ class Prepared:
     loss: str = "mse"
     valid: Rows | None = None
     pieces: bool = False
+    stored: Stored | None = field(default=None, repr=False)
     reading: str = ""
+
+    def tables(self) -> Iterator[Table]:
+        """The rows as they were read, all at once or some at a time."""
+        return iter([self.table]) if self.stored is None else self.stored.tables()
 
     def at_once(self, what: str) -> None:
         """Refuse what needs more of the rows than blocks, where they are on the disk, or than codes of categories."""
-        if self.pieces:
-            raise UsageError(
-                f"{what} needs all rows at once, and {self.name} was read piece by piece: give a larger --memory"
-            )
-        if self.rows.coded:
-            raise UsageError(
-                f"{what} needs all columns as numbers, and the categories of {self.name} are kept as codes: give a "
-                "--memory that holds the numbers"
-            )
+        if self.rows.on_disk:
+            how = "was read piece by piece" if self.pieces else "has its categories as codes"
+            raise UsageError(f"{what} needs all rows at once, and {self.name} {how}: give a larger --memory")
 
     def pairs(self) -> tuple[Pair, Pair]:
         """The columns `(n, p)` and the target `(n,)` in the units of the data, beyond float64."""

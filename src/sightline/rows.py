@@ -13,7 +13,8 @@ from .coded_rows import CodedRows
 
 __all__ = ["Rows", "row_number"]
 
-PICTURED = 2000  # rows
+MOST_PICTURED = 50_000  # rows
+AT_ONCE = 2**20  # numbers of a block
 
 
 def row_number(row: int) -> str:
@@ -54,16 +55,8 @@ class Rows:
 
     @property
     def on_disk(self) -> bool:
-        """Whether they are read from the disk, part by part."""
-        return isinstance(self.X, CodedRows) and self.X.folder is not None
-
-    def pictured(self) -> Rows:
-        """What a picture of many points is drawn from: the rows, or of coded ones some, evenly spread."""
-        if not isinstance(self.X, CodedRows):
-            return self
-        places = np.arange(0, len(self), -(-len(self) // PICTURED))
-        weight = None if self.weight is None else self.weight[places]
-        return Rows(self.X.some(places), self.y[places], weight, place=lambda row: self.place(int(places[row])))
+        """Whether blocks of neighboring rows are all that can be had of them at a time."""
+        return not isinstance(self.X, np.ndarray) or isinstance(self.X, np.memmap)
 
     @property
     def blocks(self) -> CodedRows:
@@ -75,3 +68,25 @@ class Rows:
     def coded(self) -> bool:
         """Whether they come in blocks, with categories as codes: then `X` is `CodedRows`."""
         return isinstance(self.X, CodedRows)
+
+    def pictured(self) -> Rows:
+        """Themselves; of more on the disk than a picture tells apart every so many, in memory."""
+        if not self.on_disk:
+            return self
+        step = -(-len(self) // MOST_PICTURED)
+        size = max(1, AT_ONCE // max(1, self.X.shape[1]))
+        X = np.concatenate([np.array(self.X[i : i + size][-i % step :: step]) for i in range(0, len(self), size)])
+        weight = None if self.weight is None else np.asarray(self.weight)[::step]
+        cluster = None if self.cluster is None else self.cluster[::step]
+        return Rows(X, np.asarray(self.y)[::step], weight, cluster, self.clusters, _Every(self.place, step))
+
+
+@dataclass(frozen=True)
+class _Every:
+    """Where every so many rows stand."""
+
+    place: Callable[[int], str]
+    step: int
+
+    def __call__(self, row: int) -> str:
+        return self.place(row * self.step)

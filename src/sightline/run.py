@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .account import Account, read_account, read_finished, readable
-from .data.compact import MOST_INDICATORS
+from .by_pieces import is_too_large, most_numbers, rows_again
 from .data.design import Design
 from .data.sources import open_source
 from .data.split import split
@@ -134,7 +134,10 @@ class Run(Account):
         if not path or not Path(path).is_file():
             return None
         try:
-            table = open_source(path).read(self.design.training_columns)
+            source, columns = open_source(path), self.design.training_columns
+            if is_too_large(source, len(columns), self.settings.memory):
+                return rows_again(source, self.design, self.settings, self.source.get("fingerprint"))
+            table = source.read(columns)
         except DataError:  # what stands there now is other data
             return None
         if table.fingerprint != self.source.get("fingerprint"):
@@ -143,7 +146,7 @@ class Run(Account):
             names = dict.fromkeys([*self.design.target_columns, *self.design.columns])
             usable = usable_rows(table, names, weights=self.design.weights, cluster=self.design.cluster)
             table = split(usable, self.settings.validation, seed=self.settings.seed)[0].table
-        return self.design.rows(table, most=MOST_INDICATORS if self.result["loss_name"] == "mse" else math.inf)
+        return self.design.rows(table, most=most_numbers(self.settings, self.result["loss_name"]))
 
     def tidy(self, frame: str | None = None) -> Any:
         """The coefficients as columns: a dict of lists, or a DataFrame of `frame` ("pandas", "polars", "pyarrow").

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .class_metrics import metrics_of, probabilities_at
+from .class_metrics import metrics_of, probabilities_of
 from .class_truth import ClassTruth
 from .prepared import Prepared
 from .records import Verdict
@@ -65,10 +63,10 @@ def solved(prepared: Prepared, settings: RunSettings, output: Path | None) -> Ru
     return replace(run, folder=folder.path)
 
 
-def _probabilities(truth: Truth, prepared: Prepared) -> NDArray[np.float64] | None:
+def _probabilities(truth: Truth, prepared: Prepared) -> Any:
     """P(class) of the rows at the optimum, or at its limit."""
     if isinstance(truth, ClassTruth):
         return truth.fit.probabilities
     design, rows = prepared.design, prepared.rows
     exact = [c.exact for c in truth.coefficients()]
-    return probabilities_at(design, rows.X * design.scale + design.center, exact) if design.classes else None
+    return probabilities_of(design, rows, exact) if design.classes else None

@@ -20,6 +20,7 @@ from .linear.exact import EPS, Exact
 from .linear.inference import fit_statistics, infer, sigma, standard_errors
 from .linear.objective import Objective
 from .linear.robust import cluster_sizes, robust_covariance, robust_df
+from .linear.robust_blocks import robust_covariance_of_blocks
 from .linear.wide import Triangle
 from .parameters import Layout
 from .records import Coefficient, Direction, Warning
@@ -241,9 +242,20 @@ def _robust_errors(
     design: Design, rows: Rows, found: Answer, settings: RunSettings
 ) -> tuple[tuple[float | None, ...], float]:
     exact = found.exact
-    Z = np.column_stack([rows.X, np.ones(len(rows))]) if design.intercept else rows.X
     kind = "cluster" if rows.cluster is not None else str(settings.robust).lower()
-    V = robust_covariance(
+    V = _robust_covariance(design, rows, exact, kind)
+    groups = None if rows.cluster is None else cluster_sizes(rows.cluster).count
+    df = robust_df(len(rows), exact.rank, clusters=groups)
+    return tuple(float(v) for v in np.sqrt(np.diag(V))), float(df)
+
+
+def _robust_covariance(design: Design, rows: Rows, exact: Exact, kind: str) -> Array:
+    if rows.on_disk:
+        return robust_covariance_of_blocks(
+            rows.X, rows.y, exact, kind=kind, combinations=design.unit_map, weight=rows.weight, clusters=rows.cluster
+        )
+    Z = np.column_stack([rows.X, np.ones(len(rows))]) if design.intercept else rows.X
+    return robust_covariance(
         Z,
         rows.y - Z @ exact.theta,
         kind=kind,
@@ -253,6 +265,3 @@ def _robust_errors(
         rank=exact.rank,
         penalty=exact.penalty * (exact.mass / 2.0) if exact.penalized else None,
     )
-    groups = None if rows.cluster is None else cluster_sizes(rows.cluster).count
-    df = robust_df(len(rows), exact.rank, clusters=groups)
-    return tuple(float(v) for v in np.sqrt(np.diag(V))), float(df)

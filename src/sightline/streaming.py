@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .coded_rows import Block, CodedRows
 from .data.ahead import ahead
-from .data.compact import MOST_INDICATORS, compact_rows, is_compact, refuse_infinite, spread_of
+from .data.categories import labels_of
+from .data.compact import MOST_INDICATORS, compact_rows, is_compact, refuse_infinite, refuse_unseen, spread_of
 from .data.design import Design, check_size
 from .data.disk import Numbers
 from .data.finite import check_finite
 from .data.spread import Spread
 from .data.stored import StoredTable
 from .data.table import CodedColumn, Column, Table
+from .data.usable import one_cluster
 from .rows import Rows
 
-__all__ = ["rows_of", "sample_of"]
+__all__ = ["clusters_of", "labels_by", "rows_by", "rows_of", "sample_of"]
 
 Array = NDArray[np.float64]
+BLOCK = 65_536  # rows
 SEEN = 4096  # rows that stand for all where an encoding is learned, besides every category
 
 
@@ -31,39 +35,36 @@ def sample_of(table: StoredTable) -> Table:
     """A small table with all that an encoding learns from: some rows, and then the first of them again with every label
     of each column in turn.
     """
-    seen = min(table.rows, SEEN)
+    seen, present = min(table.rows, SEEN), table.present()
     head = table.block(0, seen)
-    more = max((len(labels) for labels in _labels(table).values()), default=0)
-    columns = {name: _with_labels(head[name], table, more) for name in table.columns}
+    more = max(map(len, present.values()), default=0)
+    columns = {name: _with_labels(head[name], present.get(name, ()), more) for name in table.columns}
     return Table(table.source, columns, seen + more, head.place, table.fingerprint)
 
 
-def _labels(table: StoredTable) -> dict[str, tuple[object, ...]]:
-    texts = {name: column.labels for name, column in table.columns.items() if column.labels is not None}
-    return {**table.numbers, **texts}
-
-
-def _with_labels(head: Column, table: StoredTable, more: int) -> Column:
-    """So many rows more, with the labels of the column in turn, or with its first value."""
+def _with_labels(head: Column, labels: tuple[object, ...], more: int) -> Column:
+    """So many rows more, with the labels in turn, or with the first value."""
     if isinstance(head, CodedColumn):
-        return CodedColumn(head.name, np.append(head.codes, np.arange(more) % len(head.labels)), head.labels)
-    numbers = table.numbers.get(head.name) or (head.values[0],)
+        at = {label: code for code, label in enumerate(head.labels)}
+        codes = np.array([at[str(label)] for label in labels], dtype=head.codes.dtype)
+        return CodedColumn(head.name, np.append(head.codes, np.resize(codes, more)), head.labels)
+    numbers = np.array(labels or (head.values[0],), dtype=np.float64)
     return Column(head.name, np.append(head.values, np.resize(numbers, more)), head.kind)
 
 
 def rows_of(table: StoredTable, design: Design, folder: Path) -> tuple[Design, Rows]:
-    """The design with centers and scales of all rows, and the rows in these: one pass, which also writes targets and
-    weights.
-    """
-    X = compact_rows(design.encoding, table, codes=is_compact(design.encoding, table.rows, MOST_INDICATORS))
-    X.folder = folder
-    look = _Look(X, table, design, [Numbers(folder / f"{name}.bin") for name in ("target", "weight")])
-    with closing(ahead(look.read, X.blocks())) as parts:
-        spread = Spread.merged(look.kept(parts))
-    design = design.spread_over(spread_of(X, spread, look.counts), _exact(X), table.source)
-    X = X.placed(design.center, design.scale)
-    y, weight = (numbers.array() for numbers in look.numbers)
-    return design, Rows(X, y, weight if design.weights else None, place=table.place)  # type: ignore[arg-type]
+    """The design with centers and scales of all rows, and the rows in these, in one pass."""
+    look = _Look(table, design, folder)
+    spread = look.spread()
+    design = design.spread_over(spread, _exact(look.X), table.source)
+    return design, look.rows(design)
+
+
+def rows_by(table: StoredTable, design: Design, folder: Path) -> Rows:
+    """The rows by a design that was learned from others, in one pass."""
+    look = _Look(table, design, folder)
+    look.spread()
+    return look.rows(design)
 
 
 def _exact(X: CodedRows) -> NDArray[np.bool_]:
@@ -83,23 +84,39 @@ class _Part:
 
 
 class _Look:
-    """One pass over the rows."""
+    """One pass over the rows, which writes targets and weights into `folder`."""
 
-    def __init__(self, X: CodedRows, table: StoredTable, design: Design, numbers: Sequence[Numbers]) -> None:
-        self.X, self.table, self.design, self.numbers = X, table, design, numbers
+    def __init__(self, table: StoredTable, design: Design, folder: Path) -> None:
+        self.table, self.design = table, design
+        self.X = compact_rows(design.encoding, table, codes=is_compact(design.encoding, table.rows, MOST_INDICATORS))
+        self.X.folder = folder
         self.names = (*design.target_columns, *((design.weights,) if design.weights else ()))
-        self.counts = [np.zeros(len(part.columns)) for part in X.parts]
+        self.numbers = [Numbers(folder / f"{name}.bin") for name in ("target", "weight")]
+        self.counts = [np.zeros(len(part.columns)) for part in self.X.parts]
 
-    def read(self, ends: tuple[int, int]) -> _Part:
+    def spread(self) -> Spread:
+        """Mean, spread and range of all columns."""
+        with closing(ahead(self._read, self.X.blocks())) as parts:
+            others = Spread.merged(self._kept(parts))
+        return spread_of(self.X, others, self.counts)
+
+    def rows(self, design: Design) -> Rows:
+        """The rows in its coordinates."""
+        X: Any = self.X.placed(design.center, design.scale)
+        y, weight = (numbers.array() for numbers in self.numbers)
+        return Rows(X, y, weight if design.weights else None, place=self.table.place)
+
+    def _read(self, ends: tuple[int, int]) -> _Part:
         """A block from the disk."""
         block, named = self.X.block(*ends), self.table.block(*ends, self.names)
         refuse_infinite(self.X, block.first, block.dense)
+        refuse_unseen(self.X, block)
         y = self.design.encoding.response(named)
         check_finite(y[:, None], (self.design.target,), named)
         check_size(np.array([np.abs(y).max(initial=0.0)]), (self.design.target,), self.table.source, squares=True)
         return _Part(block, y, None if self.design.weights is None else named[self.design.weights].values)
 
-    def kept(self, parts: Iterator[_Part]) -> Iterator[tuple[Array, Array | None]]:
+    def _kept(self, parts: Iterator[_Part]) -> Iterator[tuple[Array, Array | None]]:
         """Write targets and weights, count codes; the numbers are for their spread."""
         for part in parts:
             for numbers, values in zip(self.numbers, (part.y, part.weight), strict=True):
@@ -108,3 +125,26 @@ class _Look:
             for count, codes in zip(self.counts, part.block.codes, strict=True):
                 count += np.bincount(codes, weights=part.weight, minlength=len(count))
             yield part.block.dense, part.weight
+
+
+def labels_by(table: StoredTable, name: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """The place of each row's label among those of a column, `(n,)`, in one pass over it; and the labels as
+    `labels_of` sorts them.
+    """
+    numbers: dict[str, int] = {}
+    found, numeric = [], table[name].labels is None
+    for first in range(0, table.rows, BLOCK):
+        labels, codes = labels_of(table.block(first, min(first + BLOCK, table.rows), [name]), name)
+        found.append(np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int32)[codes])
+    order = sorted(numbers, key=float) if numeric else sorted(numbers)
+    place = np.empty(len(order), dtype=np.int32)
+    place[[numbers[label] for label in order]] = np.arange(len(order))
+    return place[np.concatenate(found)], tuple(order)
+
+
+def clusters_of(table: StoredTable, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """The same of clusters, of which there are at least two."""
+    codes, labels = labels_by(table, name)
+    if len(labels) < 2:
+        raise one_cluster(table.source, name, labels[0])
+    return codes, labels

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .analysis import design_matrix, residual_sum_of_squares, residuals, training_rows
+from .analysis import design_matrix, residual_sum_of_squares, residuals, rows_at_once
 from .linear.classes.influence import logistic_influence
 from .linear.influence import Influence, influence_of
 from .linear.metrics import class_probabilities
@@ -129,7 +129,7 @@ def _sigma_without(run: Subject, found: Influence) -> Array:
 
 
 def _of_classes(run: Subject) -> Columns:
-    rows, design = training_rows(run), run.design
+    rows, design = rows_at_once(run), run.design
     exact = [replace(c, estimate=c.exact) for c in run.coefficients]
     weight, bias = parameters_of(design, exact, run.result["loss_name"])
     scores = (rows.X * design.scale + design.center) @ weight.T + bias

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from .data.design import Design
 from .linear.curvature import Curvature, epochs_per_digit, epochs_per_factor
-from .linear.exact import Exact
 from .linear.objective import Objective
 from .parameters import Layout
 from .records import Coefficient, Direction, Warning
@@ -125,7 +124,16 @@ def _parameter_names(layout: Layout) -> list[str]:
     return [*slopes, *(f"{output}Intercept" for output in outputs if design.intercept)]
 
 
-def collinear(design: Design, exact: Exact) -> list[tuple[str, ...]]:
+class Spanned(Protocol):
+    """Directions in [X 1], those that the rows determine first."""
+
+    @property
+    def directions(self) -> Array: ...
+    @property
+    def rank(self) -> int: ...
+
+
+def collinear(design: Design, exact: Spanned) -> list[tuple[str, ...]]:
     """The columns that take part in each direction which the data leave open."""
     free = exact.directions[exact.rank :]
     names = [*design.encoding.terms, *(["Intercept"] if design.intercept else [])]

@@ -27,13 +27,14 @@ def truth_of(prepared: Prepared, settings: RunSettings) -> Truth:
 def truth_of_rows(
     layout: Layout, objective: Objective, rows: Rows, settings: RunSettings, pairs: Pairs | None
 ) -> Truth:
-    """The same of rows; `pairs` gives columns and target beyond float64."""
+    """The same of rows; `pairs` gives columns and target beyond float64, of rows in memory."""
+    pairs = None if rows.on_disk else pairs
     if layout.loss == "mse" and not objective.lasso.any():
         from .squared_truth import SquaredTruth
 
         return SquaredTruth.of(layout, objective, rows, settings, pairs=pairs)
-    likelihood = layout.loss in ("bce", "bce-probability", "cross-entropy")
-    if likelihood and pairs is not None and not (settings.decay or objective.lasso.any() or settings.loss_opt):
+    likelihood = layout.loss in ("bce", "bce-probability", "cross-entropy") and (pairs is not None or rows.on_disk)
+    if likelihood and not (settings.decay or objective.lasso.any() or settings.loss_opt):
         from .class_truth import ClassTruth
 
         return ClassTruth.of(layout, objective, rows, settings, pairs=pairs)

@@ -157,11 +157,11 @@ class _Rate:
         return lr, momentum, True, f"auto: {what}, and the Nesterov momentum for it"
 
     def _for_single_rows(self) -> tuple[float, float, bool, str]:
-        X = self.truth.objective.loss.X
-        if isinstance(X, CodedRows):
-            largest = X.longest() + 1.0
+        loss = self.truth.objective.loss
+        if isinstance(loss.X, CodedRows):
+            largest = loss.X.longest() + 1.0
         else:
-            largest = float(np.einsum("ij,ij->i", X, X).max(initial=0.0)) + 1.0
+            largest = loss.over(lambda part: float(_squares(part.X).max(initial=0.0)), add=max) + 1.0
         lr = 1.0 / (_steepest(self.truth, self.start) * largest)
         return lr, self.momentum or 0.0, self.settings.nesterov, "auto: half of what is stable for every row"
 
@@ -223,7 +223,15 @@ def _steepest(truth: Truth, start: Array) -> float:
     if loss.steepest is not None:
         return loss.steepest
     points = [start, *([] if truth.limit is None else [truth.limit])]
-    return max(float(np.abs(loss.bend(loss.predictor(point))).max(initial=0.0)) for point in points)
+
+    def largest(point: Array) -> float:
+        return loss.over(lambda part: float(np.abs(part.bend(part.predictor(point))).max(initial=0.0)), add=max)
+
+    return max(map(largest, points))
+
+
+def _squares(X: Array) -> Array:
+    return np.asarray(np.einsum("ij,ij->i", X, X))
 
 
 def _best_both(curvature: Curvature, nesterov: bool) -> tuple[float, float, str]:

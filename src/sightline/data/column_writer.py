@@ -25,19 +25,41 @@ class ColumnWriter:
         self._kind: Literal["number", "text", ""] = ""
         self.codes: dict[str, int] = {}
         self._first_text = ""
+        self._pending = 0
         self._fresh: list[str] = []
 
     def look(self, table: Table, keep: NDArray[np.bool_]) -> NDArray[Any]:
         """What the rows of one piece that are kept are in the file; a column of numbers and texts is refused."""
         column = table[self.name]
         if column.missing.all():
-            return np.empty(0)
+            return self._empty(int(keep.sum()))
         if column.kind == "mixed" or self._kind not in ("", column.kind):
             raise self._of_both(column, table)
         if not self._kind:
             self._kind = "number" if column.kind == "number" else "text"
             if self._kind == "text":
                 self._first_text = self._says(*first_text(column), table)
+            some = self._some(column, keep)
+            before, self._pending = self._empty(self._pending), 0
+            return np.concatenate([before, some])
+        return self._some(column, keep)
+
+    def _empty(self, rows: int) -> NDArray[Any]:
+        """So many rows that miss their value; of a column of which nothing is known yet they are written later."""
+        if not self._kind:
+            self._pending += rows
+            return np.empty(0)
+        return np.full(rows, -1, CODE) if self._kind == "text" else np.full(rows, np.nan)
+
+    def rest(self) -> NDArray[Any]:
+        """At the end: the rows of a column that has no value at all, as numbers."""
+        if self._kind:
+            return np.empty(0)
+        self._kind = "number"
+        pending, self._pending = self._pending, 0
+        return self._empty(pending)
+
+    def _some(self, column: Column, keep: NDArray[np.bool_]) -> NDArray[Any]:
         some = column if keep.all() else column.take(keep)
         return some.values if self._kind == "number" else self._places(some)
 
@@ -45,7 +67,7 @@ class ColumnWriter:
         if isinstance(column, CodedColumn):
             self._know(column.labels[place] for place in column.present)
         else:
-            self._know(dict.fromkeys(column.values.tolist()))
+            self._know(label for label in dict.fromkeys(column.values.tolist()) if label is not None)
         return codes_in(column, self.codes)
 
     def _know(self, labels: Iterable[str]) -> None:
@@ -63,11 +85,11 @@ class ColumnWriter:
     def told(self) -> list[Any]:
         """What the journal says of it: its kind, labels that are new, and the first text."""
         fresh, self._fresh = self._fresh, []
-        return [self._kind, fresh, self._first_text]
+        return [self._kind, fresh, self._first_text, self._pending]
 
     def take_up(self, told: Sequence[Any]) -> None:
         """Take what `told` said."""
-        self._kind, labels, self._first_text = told
+        self._kind, labels, self._first_text, self._pending = told
         self._know(labels)
         self._fresh = []
 
@@ -75,7 +97,7 @@ class ColumnWriter:
         """Leave so many rows in the file, and nothing that was half written behind them."""
         width = CODE.itemsize if self._kind == "text" else NUMBER.itemsize
         with open(self.path, "ab") as file:
-            file.truncate(rows * width)
+            file.truncate((rows - self._pending) * width)
 
     def _of_both(self, column: Column, table: Table) -> DataError:
         says = self._first_text

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..coded_rows import CodedRows, Indicators
+from ..coded_rows import Block, CodedRows, Indicators
 from .categories import Categorical
 from .coding import Product
 from .encode import Encoding
@@ -20,7 +20,15 @@ from .spread import Spread
 from .stored import StoredTable, stored_codes
 from .table import CodedColumn, Table
 
-__all__ = ["MOST_INDICATORS", "compact_rows", "compact_spread", "is_compact", "refuse_infinite", "spread_of"]
+__all__ = [
+    "MOST_INDICATORS",
+    "compact_rows",
+    "compact_spread",
+    "is_compact",
+    "refuse_infinite",
+    "refuse_unseen",
+    "spread_of",
+]
 
 Array = NDArray[np.float64]
 BLOCK = 65_536  # rows
@@ -62,7 +70,8 @@ def _indicators(factor: Categorical, table: Blocks, first: int, *, full: bool) -
     """The codes of a column as they are kept, where it has some; else the places of its levels."""
     if isinstance(table, StoredTable):
         stored, labels = stored_codes(table, factor.column)
-        return _placed(stored, factor.places(labels), first, full=full)
+        found = _placed(stored, factor.places(labels), first, full=full)
+        return replace(found, unseen=_Unseen(factor, table, factor.places(labels) < 0))
     column = table[factor.column]
     if isinstance(column, CodedColumn):
         codes, places = column.codes, factor.places(column.labels)
@@ -77,6 +86,26 @@ def _placed(codes: Any, places: NDArray[np.intp], first: int, *, full: bool) -> 
     """The columns of the levels, of which the first has none unless the coding is full."""
     skipped = int(not full)
     return Indicators(codes, np.where(places >= skipped, first + places - skipped, -1))
+
+
+@dataclass(frozen=True)
+class _Unseen:
+    """Refuses a label that a factor does not have, with its place in the file."""
+
+    factor: Categorical
+    table: StoredTable
+    strange: NDArray[np.bool_]
+
+    def __call__(self, first: int, codes: NDArray[np.int32]) -> None:
+        if self.strange.any() and self.strange[codes].any():
+            self.factor.codes(self.table.block(first, first + len(codes), [self.factor.column]))
+
+
+def refuse_unseen(X: CodedRows, block: Block) -> None:
+    """Refuse labels in these rows that the encoding did not learn."""
+    for part, codes in zip(X.parts, block.codes, strict=True):
+        if part.unseen is not None:
+            part.unseen(block.first, codes)
 
 
 def _some(encoding: Encoding, products: list[Product]) -> Encoding:

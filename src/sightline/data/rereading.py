@@ -117,9 +117,9 @@ class RereadColumn:
 
 
 def codes_in(column: Column, codes: Mapping[str, int]) -> NDArray[np.int32]:
-    """The places of its texts, of which none is missing."""
+    """The places of its texts, -1 where missing."""
     if isinstance(column, CodedColumn):
-        moved = np.full(len(column.labels), -1, dtype=np.int32)
+        moved = np.full(len(column.labels) + 1, -1, dtype=np.int32)  # the last one is of what is missing
         moved[column.present] = [codes[column.labels[place]] for place in column.present]
         return np.asarray(moved[column.codes])
-    return np.array([codes[cell] for cell in column.values.tolist()], dtype=np.int32)
+    return np.array([codes.get(cell, -1) for cell in column.values.tolist()], dtype=np.int32)

@@ -76,6 +76,11 @@ class StoredTable:
     def __getitem__(self, name: str) -> ColumnOnDisk:
         return self.columns[name]
 
+    def present(self) -> Mapping[str, tuple[object, ...]]:
+        """The labels of each column that has some, in the order of their codes: texts, or numbers."""
+        texts = {name: column.labels for name, column in self.columns.items() if column.labels is not None}
+        return {**{name: found for name, found in self.numbers.items() if name not in texts}, **texts}
+
     def block(self, first: int, last: int, names: Iterable[str] | None = None) -> Table:
         """Some rows of the named columns, or of all, as a table in memory."""
         wanted = self.columns if names is None else names
@@ -89,16 +94,19 @@ class _CodesOf:
 
     column: ColumnOnDisk
     numbers: NDArray[np.float64] | None
+    rows: int
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
-        values = self.column.values(rows.start or 0, rows.stop)
-        return values if self.numbers is None else np.searchsorted(self.numbers, values).astype(CODE)
+        values = self.column.values(rows.start or 0, min(rows.stop, self.rows))
+        if self.numbers is None:
+            return values
+        return np.minimum(np.searchsorted(self.numbers, values), len(self.numbers) - 1).astype(CODE)
 
 
 def stored_codes(table: StoredTable, name: str) -> tuple[_CodesOf, tuple[str, ...]]:
     """The codes of a column, and the label that each stands for."""
     column = table[name]
     if column.labels is not None:
-        return _CodesOf(column, None), column.labels
+        return _CodesOf(column, None, table.rows), column.labels
     numbers = np.array(table.numbers[name])
-    return _CodesOf(column, numbers), tuple(number_label(number) for number in table.numbers[name])
+    return _CodesOf(column, numbers, table.rows), tuple(number_label(number) for number in table.numbers[name])

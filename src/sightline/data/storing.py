@@ -63,9 +63,18 @@ class Store:
                     heard(self.read, piece.end)
             if not self.read:
                 raise DataError(f"{self.source} has no rows; give it one for every observation")
-            self.fingerprint = fingerprint()
-            self._tell({"done": self.fingerprint})
+            self._finish(fingerprint())
         return self._table()
+
+    def _finish(self, fingerprint: str) -> None:
+        if not self.full:
+            try:
+                for writer in self.writers:
+                    writer.write(writer.rest())
+            except OSError as error:
+                self._give_up(error)
+        self.fingerprint = fingerprint
+        self._tell({"done": fingerprint, "columns": [writer.told() for writer in self.writers]})
 
     def _add(self, piece: Piece) -> None:
         table = piece.table
@@ -125,10 +134,9 @@ class Store:
             for text in self._journal.read_bytes().split(b"\n")[:-1]:
                 line = json.loads(text)
                 whole += len(text) + 1
-                if "done" in line:
-                    self.fingerprint = line["done"]
-                    continue
-                self._count(line)
+                self.fingerprint = line.get("done", "")
+                if not self.fingerprint:
+                    self._count(line)
                 for writer, said in zip(self.writers, line["columns"], strict=True):
                     writer.take_up(said)
             with open(self._journal, "r+b") as file:

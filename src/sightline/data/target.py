@@ -73,7 +73,7 @@ def class_weights(
                 raise UsageError(f"--class-weight names no class with {shown(label)}: {nearest(str(label), labels)}")
         by_label = {str(label): float(value) for label, value in given.items()}
         return tuple(by_label.get(label, 1.0) for label in labels)
-    totals = np.bincount(codes.astype(np.intp), weights=weight, minlength=len(labels))
+    totals = np.bincount(np.asarray(codes).astype(np.intp), weights=weight, minlength=len(labels))
     return tuple((totals.sum() / (len(labels) * totals)).tolist())
 
 

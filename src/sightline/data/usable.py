@@ -17,8 +17,8 @@ from .text_files import as_number
 from .transforms import where
 
 __all__ = [
-    "Missing", "Usable", "complete", "complete_rows", "refuse_decimal_commas", "refuse_empty", "refuse_few",
-    "refuse_no_weight", "usable_rows", "weights_of",
+    "Missing", "Usable", "complete", "complete_rows", "one_cluster", "refuse_decimal_commas", "refuse_empty",
+    "refuse_few", "refuse_no_weight", "usable_rows", "weights_of",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -136,11 +136,16 @@ def _check_numbers(table: Table, name: str) -> None:
 def _clusters(table: Table, name: str) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     labels, codes = labels_of(table, name)
     if len(labels) < 2:
-        raise DataError(
-            f"column {shown(name)} of {table.source} names one cluster only ({shown(labels[0])}): standard errors by "
-            "cluster need at least two, name another column"
-        )
+        raise one_cluster(table.source, name, labels[0])
     return codes, tuple(labels)
+
+
+def one_cluster(source: str, name: str, label: str) -> DataError:
+    """A column of clusters with a single label."""
+    return DataError(
+        f"column {shown(name)} of {source} names one cluster only ({shown(label)}): standard errors by cluster need at "
+        "least two, name another column"
+    )
 
 
 def refuse_few(source: str, rows: int, missing: int, zero_weight: int) -> None:

@@ -14,7 +14,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["block_rows", "largest_size", "one_blas_thread", "pairwise", "real", "summed", "workers"]
+__all__ = [
+    "block_rows", "every", "gathered", "in_memory", "largest_size", "one_blas_thread", "pairwise", "parts", "real",
+    "rows_at", "rows_of", "summed", "workers",
+]  # fmt: skip
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -30,6 +33,50 @@ def block_rows(columns: int) -> int:
     while rows > BLOCK // 4 and rows * columns > CACHED:
         rows //= 2
     return rows
+
+
+def parts(X: Any) -> Iterator[slice]:
+    """The blocks of the rows, one after the other."""
+    size = block_rows(X.shape[1])
+    return (slice(i, min(i + size, len(X))) for i in range(0, len(X), size))
+
+
+def in_memory(X: Any) -> bool:
+    """Whether all rows are there at once; of others only slices of neighboring rows can be had."""
+    return isinstance(X, np.ndarray) and not isinstance(X, np.memmap)
+
+
+def rows_of(X: Any) -> Any:
+    """The rows as they are where slices of them can be had; lists as an array."""
+    return X if hasattr(X, "shape") else np.asanyarray(X)
+
+
+def gathered(X: Any, pick: Callable[[slice], Any]) -> NDArray[Any]:
+    """The rows of X that `pick` names in each block, places in the block, in one pass and in their order."""
+
+    def leaf(part: slice, _: None) -> list[NDArray[Any]]:
+        return [np.array(X[part][pick(part)])]  # a copy, as a view would keep the block
+
+    n, p = X.shape
+    return np.concatenate(summed(leaf, lambda _: None, rows=n, columns=p, work=n * p))
+
+
+def every(X: Any, step: int) -> NDArray[Any]:
+    """Every so many rows, the first one first: `X[::step]` of rows on the disk too."""
+    return X[::step] if in_memory(X) else gathered(X, lambda part: slice(-part.start % step, None, step))
+
+
+def rows_at(X: Any, places: NDArray[np.intp]) -> NDArray[Any]:
+    """`X[places]` of rows on the disk too, of which only the blocks are read that have some."""
+    if in_memory(X):
+        return np.asarray(X[places])
+    size = block_rows(X.shape[1])
+    order = np.argsort(places, kind="stable")
+    found = np.empty((len(places), X.shape[1]))
+    for at in np.split(order, np.flatnonzero(np.diff(places[order] // size)) + 1) if len(order) else ():
+        first = int(places[at[0]])
+        found[at] = X[first : int(places[at[-1]]) + 1][places[at] - first]
+    return found
 
 
 def pairwise(leaves: Iterable[T], add: Callable[[T, T], T] = operator.add) -> T:

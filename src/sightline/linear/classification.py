@@ -11,8 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import parts
+
 __all__ = [
+    "BINS",
     "Bin",
+    "Ranks",
     "Roc",
     "Shares",
     "areas",
@@ -65,23 +69,70 @@ def areas(codes: Codes, probability: Array, weight: Array | None = None) -> Arra
     """`A (K, K)`: the chance that a row of class b has a larger P(b) than a row of class a (ties half), at A[a, b].
 
     The areas under the ROC curves of all pairs of classes (Mann and Whitney 1947; Hand and Till 2001). Not a number
-    where a class has no row.
+    where a class has no row. Two passes over the rows, and of each row one number is kept.
 
     >>> areas(np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.9, 0.1], [0.4, 0.6]])).tolist()[0][1]
     0.5
     """
-    n, K = probability.shape
-    w = np.ones(n) if weight is None else weight
-    size = np.bincount(codes, weights=w, minlength=K)
-    found = np.empty((K, K))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        for b in range(K):
-            _, place = np.unique(probability[:, b], return_inverse=True)
-            at = np.bincount(place, weights=w * (codes == b))
-            up_to = np.cumsum(at)
-            above = (up_to[-1] - up_to + at / 2.0)[place] / up_to[-1]
-            found[:, b] = np.bincount(codes, weights=w * above, minlength=K) / size
-    return found
+    ranks = Ranks(probability.shape[1])
+    for part in parts(probability):
+        ranks.add(codes[part], probability[part], None if weight is None else weight[part])
+    return ranks.areas(codes, probability, weight)
+
+
+class Ranks:
+    """Of each class its own probability in its own rows: one number of each row, and its weight where it has one."""
+
+    def __init__(self, classes: int) -> None:
+        self._own: list[list[tuple[Array, Array | None]]] = [[] for _ in range(classes)]
+
+    def add(self, codes: Codes, probability: Array, weight: Array | None) -> None:
+        """Some more rows."""
+        for b, own in enumerate(self._own):
+            mine = codes == b
+            own.append((probability[mine, b], None if weight is None else weight[mine]))
+
+    def areas(self, codes: Codes, probability: Array, weight: Array | None) -> Array:
+        """`areas` of all rows, once all have been added, in a second pass."""
+        K = len(self._own)
+        ranks = [_Rank.of(own) for own in self._own]
+        size, above = np.zeros(K), np.zeros((K, K))
+        for part in parts(probability):
+            P, at = probability[part], codes[part].astype(np.intp)
+            w = np.ones(len(at)) if weight is None else weight[part]
+            size += np.bincount(at, weights=w, minlength=K)
+            for b in range(K):
+                above[:, b] += np.bincount(at, weights=w * ranks[b].share_above(P[:, b]), minlength=K)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(above / size[:, None])
+
+
+@dataclass(frozen=True)
+class _Rank:
+    """Values in rising order, and where they have weights the sum of those before each, and of all."""
+
+    values: Array
+    before: Array | None
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[Array, Array | None]]) -> _Rank:
+        values = np.concatenate([part for part, _ in parts])
+        weights = [weight for _, weight in parts if weight is not None]
+        if not weights:
+            values.sort()
+            return cls(values, None)
+        order = np.argsort(values, kind="stable")
+        return cls(values[order], np.concatenate([[0.0], np.cumsum(np.concatenate(weights)[order])]))
+
+    def share_above(self, values: Array) -> Array:
+        """For each value which share lies above it, of equal ones a half."""
+        at, order = np.empty((2, len(values)), dtype=np.intp), np.argsort(values)
+        at[0, order] = np.searchsorted(self.values, values[order], side="left")
+        at[1, order] = np.searchsorted(self.values, values[order], side="right")
+        low, high = at if self.before is None else self.before[at]
+        total = float(len(self.values) if self.before is None else self.before[-1])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((total - 0.5 * (low + high)) / total)
 
 
 @dataclass(frozen=True)

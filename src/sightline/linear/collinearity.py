@@ -24,6 +24,7 @@ __all__ = [
     "Inflation",
     "NearDependency",
     "condition_diagnostics",
+    "inflation_of_factor",
     "variance_inflation",
 ]
 
@@ -90,8 +91,14 @@ def variance_inflation(
     if not columns.all():
         X = centered(X, root[root > 0])[0]
     R = qr(root[root > 0, None] * X)[1]
-    names, noise = names[columns], None if noise is None else noise[columns]
-    return [_inflation(R, group, names == group, len(X), noise) for group in dict.fromkeys(names.tolist())]
+    kept = [group for group in groups if group != "Intercept"]
+    return inflation_of_factor(R, groups=kept, rows=len(X), noise=None if noise is None else noise[columns])
+
+
+def inflation_of_factor(R: Array, *, groups: Sequence[str], rows: int, noise: Array | None = None) -> list[Inflation]:
+    """The same from the triangular factor `R (p, p)` of so many rows of columns, centered if there is an intercept."""
+    names = np.array(groups, dtype=object)
+    return [_inflation(R, group, names == group, rows, noise) for group in dict.fromkeys(groups)]
 
 
 def _inflation(R: Array, group: str, block: NDArray[np.bool_], rows: int, noise: Array | None) -> Inflation:

@@ -15,7 +15,7 @@ from .exact import least_squares
 from .projection import EPS, LOOSE, Projection
 from .span import root_weights
 
-__all__ = ["CrossValidation", "LeaveOneOut", "Validation", "cross_validate", "leave_one_out"]
+__all__ = ["CrossValidation", "LeaveOneOut", "Validation", "cross_validate", "leave_one_out", "numbered"]
 
 Array = NDArray[np.float64]
 ROUGH = 1e-4  # relative rounding of a column beyond which its products are not trusted
@@ -110,7 +110,7 @@ def cross_validate(
     [0.8, 0.5, -0.176470588, -0.323529412, 0.0, 1.0]
     """
     rows = _Rows.of(X, y, intercept=intercept, weight=weight)
-    fold, sizes = _numbered(fold, len(rows.y))
+    fold, sizes = numbered(fold, len(rows.y))
     members = np.split(np.argsort(fold, kind="stable"), np.cumsum(sizes)[:-1])
     residual, refitted = np.empty(len(rows.y)), []
     products = [rows.products(part) for part in members]
@@ -173,7 +173,7 @@ class _Rows:
         return np.asarray(block.T @ block)
 
 
-def _numbered(fold: Any, rows: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def numbered(fold: Any, rows: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The folds as whole numbers and how many rows each has."""
     fold = np.asarray(fold)
     if fold.shape != (rows,) or fold.dtype.kind not in "iu" or fold.min(initial=0) < 0:

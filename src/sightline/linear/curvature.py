@@ -10,6 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import summed
+
 __all__ = [
     "LARGEST_MOMENTUM",
     "MOST_PARAMETERS",
@@ -162,12 +164,29 @@ def steepest_slope(X: Array, weight: Array | None = None, *, intercept: bool = T
     3.0
     """
     n, p = X.shape
-    share = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
+    total = float(n if weight is None else weight.sum())
+
+    def share(part: slice, of: Array) -> Array:
+        return of if weight is None else of * (weight[part] if of.ndim == 1 else weight[part, None])
+
     if p > MOST_PARAMETERS:
-        curvature = Curvature.of_products(lambda v: X.T @ (share * (X @ v)), p)
-        return math.sqrt(curvature.max + float(intercept))
-    Z = np.column_stack([X, np.ones(n)]) if intercept else X
-    return math.sqrt(max(float(np.linalg.eigvalsh((Z * share[:, None]).T @ Z).max(initial=0.0)), 0.0))
+
+        def product(v: Array) -> Array:
+            def along(part: slice, _: None) -> Array:
+                rows = X[part]
+                return np.asarray(share(part, rows @ v) @ rows)
+
+            return summed(along, lambda _: None, rows=n, columns=p, work=64 * n * p) / total
+
+        return math.sqrt(Curvature.of_products(product, p).max + float(intercept))
+
+    def leaf(part: slice, _: None) -> Array:
+        rows = X[part]
+        Z = np.column_stack([rows, np.ones(len(rows))]) if intercept else rows
+        return np.asarray(share(part, Z).T @ Z)
+
+    gram = summed(leaf, lambda _: None, rows=n, columns=p + 1, work=n * (p + 1) * (p + 64)) / total
+    return math.sqrt(max(float(np.linalg.eigvalsh(gram).max(initial=0.0)), 0.0))
 
 
 def best_momentum(curvature: Curvature) -> tuple[float, float]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .classification import Bin, areas, bin_sums, bins_of, calibration_error, confusion_matrix, per_class, stated
+from .blocks import parts
+from .classification import Bin, Ranks, bin_sums, bins_of, calibration_error, confusion_matrix, per_class, stated
 
 __all__ = [
     "ClassSums", "Measured", "NumberSums", "class_probabilities", "classification_metrics", "regression_metrics",
@@ -180,13 +181,18 @@ def classification_metrics(codes: NDArray[np.intp], probability: Array, weight: 
     `brier` is mean (P - 1)² of the second class where there are two, else the mean of Σ over all classes (Brier 1950).
     `auc` is the chance that a row of the second class scores above one of the first (ties half); with more classes the
     mean over ordered pairs (Hand and Till 2001), None where a class has no row. `expected_calibration_error` is that of
-    ten bins.
+    ten bins. `probability` may be on the disk, or made of rows that are: blocks of it are read, in two passes.
 
     >>> found = classification_metrics(np.array([0, 1]), np.array([[0.5, 0.5], [0.25, 0.75]])).values
     >>> {name: round(found[name], 4) for name in ("log_loss", "accuracy", "brier", "auc", "baseline_accuracy")}
     {'log_loss': 0.4904, 'accuracy': 1.0, 'brier': 0.1562, 'auc': 1.0, 'baseline_accuracy': 0.5}
     """
-    return ClassSums.of(codes, probability, weight).measured(areas(codes, probability, weight))
+    sums, ranks = ClassSums.none(probability.shape[1]), Ranks(probability.shape[1])
+    for part in parts(probability):
+        P, at, w = probability[part], codes[part].astype(np.intp), None if weight is None else weight[part]
+        sums += ClassSums.of(at, P, w)
+        ranks.add(at, P, w)
+    return sums.measured(ranks.areas(codes, probability, weight))
 
 
 def _mean_area(area: NDArray[np.float64]) -> float:

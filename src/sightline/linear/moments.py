@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import one_blas_thread, pairwise, real, summed
+from .blocks import one_blas_thread, pairwise, real, rows_of, summed
 
 __all__ = ["Moments", "residual_pass"]
 
@@ -46,7 +46,7 @@ class Moments:
         Rows of any real dtype and any strides, of which one block at a time is converted. The bits do not depend on
         the number of threads.
         """
-        X, y = np.asanyarray(X), np.asanyarray(y)
+        X, y = rows_of(X), np.asanyarray(y)
         y = y[:, None] if y.ndim == 1 else y
         p, width = X.shape[1], X.shape[1] + y.shape[1] + 1
 
@@ -130,7 +130,7 @@ def residual_pass(
     def space(size: int) -> Array:
         return np.empty(0 if plain else size * p)
 
-    sums = summed(leaf, space, rows=len(X), columns=p, work=64 * X.size)
+    sums = summed(leaf, space, rows=len(X), columns=p, work=64 * len(X) * p)
     return sums[:, 0], sums[:, 2:], sums[:, 1]
 
 

@@ -20,6 +20,9 @@ Array = NDArray[np.float64]
 class Objective:
     """F(θ) = L(θ) + Σ ridgeⱼ θⱼ² / 2 + Σ lassoⱼ |θⱼ| with `ridge (q,)` and `lasso (q,)` at or above zero.
 
+    `tilt (q,)` adds Σ tiltⱼ θⱼ: what rows add, but for a constant, whose loss is a line near θ, where only others are
+    among the rows.
+
     >>> from .row_losses import Huber
     >>> loss = Huber(np.array([[0.0], [2.0]]), np.array([0.5, 4.0]))
     >>> objective = Objective(loss, np.array([0.1, 0.0]), np.array([0.5, 0.0]))
@@ -30,6 +33,7 @@ class Objective:
     loss: RowLoss
     ridge: Array
     lasso: Array
+    tilt: Array | float = 0.0
 
     @classmethod
     def plain(cls, loss: RowLoss) -> Objective:
@@ -49,7 +53,7 @@ class Objective:
     @np.errstate(over="ignore", invalid="ignore")
     def penalty(self, theta: Array) -> float:
         """F(θ) - L(θ)."""
-        return float(0.5 * self.ridge @ theta**2 + self.lasso @ np.abs(theta))
+        return float(0.5 * self.ridge @ theta**2 + self.lasso @ np.abs(theta) + np.sum(self.tilt * theta))
 
     @np.errstate(over="ignore", invalid="ignore")
     def excess(self, theta: Array, reference: Array) -> float:
@@ -63,12 +67,16 @@ class Objective:
         True
         """
         step = theta - reference
-        quadratic = 0.5 * float(self.ridge @ (step * (theta + reference)))
-        return self.loss.change(reference, step) + quadratic + float(self.lasso @ size_change(reference, step))
+        return self.loss.change(reference, step) + self.penalty_change(reference, step)
+
+    def penalty_change(self, theta: Array, step: Array) -> float:
+        """What the penalties at θ + step are above those at θ."""
+        quadratic = 0.5 * float(self.ridge @ (step * (2.0 * theta + step))) + float(np.sum(self.tilt * step))
+        return quadratic + float(self.lasso @ size_change(theta, step))
 
     def smooth_gradient(self, theta: Array) -> Array:
         """The gradient of all but the lasso, `(q,)`."""
-        return self.loss.gradient(theta) + self.ridge * theta
+        return self.loss.gradient(theta) + self.ridge * theta + self.tilt
 
     def hessian(self, theta: Array) -> Array:
         """The second derivative of all but the lasso and kinks, `(q, q)`."""
@@ -91,21 +99,32 @@ class Objective:
         A row counts as at its kink within the rounding of its prediction, a weight only at exactly zero. Each kink may
         take any slope between those of its sides; they are chosen so that the sum is shortest.
         """
-        z = self.loss.predictor(theta)
-        low, high = self.loss.error_range(z, self.loss.predictor_rounding(theta))
-        g = self.loss.gradient_of(0.5 * (low + high)) + self.ridge * theta + self.lasso * np.sign(theta)
-        open_ = np.where(theta == 0.0, self.lasso, 0.0)
-        kinks = np.flatnonzero((high > low).any(axis=1))
-        if not len(kinks):
+        loss = self.loss
+
+        def leaf(part: RowLoss) -> tuple[Array, list[Array]]:
+            low, high = part.error_range(part.predictor(theta), part.predictor_rounding(theta))
+            kinks = np.flatnonzero((high > low).any(axis=1))
+            half = 0.5 * (high - low)[kinks, 0]
+            return part.pull(0.5 * (low + high)), [_bent(part, kinks, half)]
+
+        pull, kinks = loss.over(leaf, add=lambda a, b: (a[0] + b[0], a[1] + b[1]))
+        share = loss.factor / len(loss.X)
+        g = share * pull + self.ridge * theta + self.tilt + self.lasso * np.sign(theta)
+        open_, rows = np.where(theta == 0.0, self.lasso, 0.0), share * np.concatenate(kinks)
+        if not len(rows):
             return np.asarray(np.sign(g) * np.maximum(np.abs(g) - open_, 0.0))
-        part = self.loss.of_rows(kinks.tolist())
-        half = 0.5 * (high - low)[kinks] * (1.0 if part.weight is None else part.weight[:, None])
-        rows = self.loss.factor / len(z) * half * np.column_stack([part.X, np.ones(len(kinks))])[:, : len(theta)]
         return _shortest(g, np.vstack([rows, np.diag(open_)[open_ > 0]]))
 
     def subgradient_norm(self, theta: Array) -> float:
         """The Euclidean length of the shortest subgradient."""
         return float(np.linalg.norm(self.subgradient(theta)))
+
+
+def _bent(loss: RowLoss, rows: NDArray[np.intp], slopes: Array) -> Array:
+    """These rows with their one, times slopes and weights: of losses with kinks, which have one output."""
+    Z = np.asarray(loss.X[rows])
+    Z = np.column_stack([Z, np.ones(len(Z))]) if loss.intercept else Z
+    return np.asarray((slopes if loss.weight is None else slopes * loss.weight[rows])[:, None] * Z)
 
 
 def size_change(theta: Array, step: Array) -> Array:

@@ -16,7 +16,7 @@ by √w: weights are inverse variances, as in R's lm, not counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,10 @@ from numpy.typing import NDArray
 from ..errors import DataError, UsageError, nearest, shown
 from .span import Span, qr, root_weights
 
-__all__ = ["KINDS", "ClusterSizes", "cluster_sizes", "clustered", "robust_covariance", "robust_df", "summed"]
+__all__ = [
+    "FULL", "KINDS", "NOTHING", "ClusterSizes", "adjustment", "cluster_sizes", "cluster_squares", "clustered",
+    "full_leverage", "robust_covariance", "robust_df",
+]  # fmt: skip
 
 KINDS = ("hc0", "hc1", "hc2", "hc3", "cluster")
 NOTHING = 1e-10  # of the size of a standard error, below which it is rounding alone
@@ -95,15 +98,13 @@ def robust_covariance(
     coordinates = span.coordinates(combinations / size[:, None])
     scores = basis @ coordinates
     unit = float(np.abs(residual).max(initial=0.0)) or 1.0
-    scores *= (_adjusted(residual / unit, basis, kind, used) * _factor(kind, len(Z), span.rank, codes))[:, None]
-    if codes is not None:
-        scores = summed(scores, codes)
-    covariance = scores.T @ scores
+    scores *= (_adjusted(residual / unit, basis, kind, used) * adjustment(kind, len(Z), span.rank, codes))[:, None]
+    squares = scores.T @ scores if codes is None else cluster_squares([(slice(None), scores)], codes, scores.shape[1])
     least = NOTHING * np.linalg.norm(coordinates, axis=0) * np.linalg.norm(residual / unit) / math.sqrt(len(Z))
-    known &= np.diag(covariance) > least**2
-    covariance[~known] = covariance[:, ~known] = math.nan
+    known &= np.diag(squares) > least**2
+    squares[~known] = squares[:, ~known] = math.nan
     with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(covariance * np.multiply.outer(size * unit, size * unit))
+        return np.asarray(squares * np.multiply.outer(size * unit, size * unit))
 
 
 def robust_df(rows: int, rank: int, *, clusters: int | None = None) -> int:
@@ -162,12 +163,17 @@ def _adjusted(residual: Array, basis: Array, kind: str, used: NDArray[np.intp]) 
     left = _one_minus_leverage(basis)
     full = np.flatnonzero(left < FULL)
     if len(full):
-        more = f" (and {len(full) - 1:,} more)" if len(full) > 1 else ""
-        raise DataError(
-            f"row {used[full[0]] + 1:,}{more} has leverage 1, the fit goes through it whatever its value, so {kind} is "
-            "not defined there: use hc1, or leave out the term that this row alone decides"
-        )
+        raise full_leverage(used[full], kind)
     return np.asarray(residual / (np.sqrt(left) if kind == "hc2" else left))
+
+
+def full_leverage(rows: NDArray[np.intp], kind: str) -> DataError:
+    """Rows that decide their own fitted value."""
+    more = f" (and {len(rows) - 1:,} more)" if len(rows) > 1 else ""
+    return DataError(
+        f"row {rows[0] + 1:,}{more} has leverage 1, the fit goes through it whatever its value, so {kind} is not "
+        "defined there: use hc1, or leave out the term that this row alone decides"
+    )
 
 
 def _one_minus_leverage(basis: Array) -> Array:
@@ -185,7 +191,7 @@ def _one_minus_leverage(basis: Array) -> Array:
     return np.asarray(left)
 
 
-def _factor(kind: str, n: int, rank: int, codes: NDArray[np.intp] | None) -> float:
+def adjustment(kind: str, n: int, rank: int, codes: NDArray[np.intp] | None) -> float:
     """The square root of the factor for few rows and few clusters."""
     if codes is not None:
         groups = len(np.unique(codes))
@@ -194,9 +200,15 @@ def _factor(kind: str, n: int, rank: int, codes: NDArray[np.intp] | None) -> flo
     return math.sqrt(n / (n - rank)) if kind == "hc1" else 1.0
 
 
-def summed(scores: Array, codes: NDArray[np.intp]) -> Array:
-    """The sums `(G, m)` of the rows of each cluster."""
-    return np.column_stack([np.bincount(codes, weights=column) for column in scores.T])
+def cluster_squares(parts: Iterable[tuple[slice, Array]], codes: NDArray[np.intp], width: int) -> Array:
+    """Σ ss' `(width, width)` of the sums s of the scores of each cluster, from the scores `(·, width)` of neighboring
+    rows, part after part.
+    """
+    sums = np.zeros((width, int(codes.max(initial=0)) + 1))
+    for part, scores in parts:
+        for total, column in zip(sums, scores.T, strict=True):
+            np.add.at(total, codes[part], column)
+    return np.asarray(sums @ sums.T)
 
 
 def _check_count(groups: int) -> None:

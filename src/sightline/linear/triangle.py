@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .blocks import summed
 from .moments import Moments
 
-__all__ = ["is_steep", "triangle"]
+__all__ = ["is_steep", "merged_factors", "rows_factor", "triangle"]
 
 Array = NDArray[np.float64]
 STEEP = 1e-10 / float(np.finfo(np.float64).eps)  # condition of X'X from which its rounding is worth a second pass
@@ -49,10 +49,37 @@ def triangle(X: NDArray[Any], y: NDArray[Any], moments: Moments, weight: Array |
             rows *= np.sqrt(weight[part])[:, None]
         return np.asarray(np.linalg.qr(rows, mode="r"))
 
-    def merged(above: Array, below: Array) -> Array:
-        return np.asarray(np.linalg.qr(np.vstack([above, below]), mode="r"))
-
-    found = summed(leaf, lambda size: np.empty((size, q)), rows=len(X), columns=q, work=2 * len(X) * q * q, add=merged)
+    found = summed(
+        leaf, lambda size: np.empty((size, q)), rows=len(X), columns=q, work=2 * len(X) * q * q, add=merged_factors
+    )
     R = np.zeros((q, q))
     R[: len(found)] = found
     return R
+
+
+def rows_factor(X: Any, weight: Array | None = None, *, intercept: bool = True) -> Array:
+    """The upper triangular R `(q, q)` of a QR decomposition of √w [1 X], or of √w X: with R[0, 1:] / R[0, 0] the means
+    of the columns, and below them the factor of the centered ones. In one pass over blocks, as `triangle`.
+
+    >>> R = rows_factor(np.array([[1.0], [3.0]]))
+    >>> (R[0, 1] / R[0, 0]).round(12).tolist(), np.abs(R[1, 1]).round(12).tolist()
+    (2.0, 1.414213562373)
+    """
+    n, p = X.shape
+    first = int(intercept)
+
+    def leaf(part: slice, _: None) -> Array:
+        rows = np.ones((part.stop - part.start, p + first))
+        rows[:, first:] = X[part]
+        return np.asarray(np.linalg.qr(rows if weight is None else rows * np.sqrt(weight[part])[:, None], mode="r"))
+
+    q = p + first
+    found = summed(leaf, lambda _: None, rows=n, columns=q, work=2 * n * q * q, add=merged_factors)
+    R = np.zeros((q, q))
+    R[: len(found)] = found
+    return R
+
+
+def merged_factors(above: Array, below: Array) -> Array:
+    """The factor of two factors, one above the other."""
+    return np.asarray(np.linalg.qr(np.vstack([above, below]), mode="r"))

@@ -26,9 +26,7 @@ def figures_of(run: Subject) -> Figures:
     """The pictures of a run; those that need its rows say so where they are gone."""
     rows = run.training_rows()
     missing = None if rows is not None else "the rows of this run are gone or have changed"
-    if rows is not None and rows.coded:
-        rows, missing = None, "the categories of this run are kept as codes: fit with a --memory that holds the numbers"
-    stand = None if rows is None else Standpoint.of(_truth(run, rows), rows, run.settings)
+    stand = None if rows is None else Standpoint.of(_truth(run, rows), rows.pictured(), run.settings)
     scene = {
         "missing": missing,
         "kind": "classes" if run.design.classes else "line",

@@ -56,6 +56,7 @@ class ClassView:
         rows, design = run.training_rows(), run.design
         if rows is None:
             return None
+        rows = rows.pictured()
         X = rows.X * design.scale + design.center
         exact = tuple(0.0 if c.exact is None else float(c.exact) for c in run.coefficients)
         trained = tuple(0.0 if c.estimate is None else float(c.estimate) for c in run.coefficients)

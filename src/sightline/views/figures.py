@@ -137,8 +137,8 @@ def _draw_fit(axes: Axes, run: Subject, epoch: Epoch | None, color: str = TRAINE
     rows = run.training_rows()
     if rows is None:
         return False
-    rows = rows.pictured()
     terms = run.design.encoding.terms
+    rows = rows.pictured()
     X = rows.X * run.design.scale + run.design.center
     trained = _coefficients(run, epoch)[: len(run.design.terms)]  # of the mean alone, where there is a variance too
     exact = [c.exact if c.exact is not None else 0.0 for c in run.coefficients]

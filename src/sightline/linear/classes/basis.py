@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...double_double import Pair
 from ...errors import DataError
+from ..derived import Derived
 from .elementary import MOST_WORK, solve_lower, solved
 
 __all__ = ["CACHED", "Basis", "precise_size"]
@@ -60,6 +62,39 @@ class Basis:
         R = np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)
         _refuse_dependent(R, n)
         return cls(center, scale, Pair.of(R), intercept), Z
+
+    @classmethod
+    def of_factor(cls, R: Array, mass: float, *, rows: int, intercept: bool, ridge: float = 0.0) -> Basis:
+        """The same from the triangular factor `R (q, q)` of √w [1 X], or of √w X, for weights with the sum `mass`."""
+        first, p = int(intercept), R.shape[1] - int(intercept)
+        center = R[0, 1:] / R[0, 0] if intercept else np.zeros(p)
+        inner = R[first:, first:]
+        size = np.sqrt((inner**2).sum(axis=0) / mass)
+        scale = np.exp2(np.round(np.log2(np.where(size > 0, size, 1.0))))
+        Z = np.zeros((p + first, p + first))
+        Z[:p, :p] = inner / scale
+        if intercept:
+            Z[p, p] = np.sqrt(mass)
+        if ridge:
+            Z = np.linalg.qr(
+                np.vstack([Z, np.sqrt(ridge) * np.eye(p, p + first) / np.append(scale, 1.0)[: p + first]])
+            )[1]
+        _refuse_dependent(Z, rows)
+        return cls(center, scale, Pair.of(Z), intercept)
+
+    def rows_of(self, X: Any, *, orthonormal: bool) -> Derived:
+        """Z, or Z R⁻¹, of rows `X (n, p)` of which only blocks are in memory."""
+        from scipy.linalg import solve_triangular
+
+        def made(rows: Array) -> Array:
+            Z = (rows - self.center) / self.scale
+            if self.intercept:
+                Z = np.column_stack([Z, np.ones(len(Z))])
+            if not orthonormal:
+                return Z
+            return np.asarray(solve_triangular(self.R.hi, Z.T, trans="T", check_finite=False).T)
+
+        return Derived(X, made, len(self.R))
 
     def orthonormal(self, Z: Pair) -> Pair:
         """Z R⁻¹, `(n, q)`."""

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..blocks import summed
 from ..curvature import MOST_PARAMETERS, Curvature
+from .likelihood import Chances
 
 __all__ = ["class_curvature"]
 
@@ -14,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 def class_curvature(
-    X: Array, probability: Array, *, intercept: bool, scores: int, weight: Array | None = None, ridge: Array
+    X: Array, probability: Array | Chances, *, intercept: bool, scores: int, weight: Array | None = None, ridge: Array
 ) -> Curvature:
     """Of Σ w ln(1 / P(own class)) / Σ w + Σ ridge θ² / 2, θ `(k q,)` the weights row by row, then the intercepts.
 
@@ -28,30 +29,37 @@ def class_curvature(
     (0.25, 1)
     """
     n, p = X.shape
-    share = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
-    P = probability[:, 1:] if scores == 1 else probability
+    share = np.broadcast_to(1.0 / n, n) if weight is None else weight / weight.sum()
+    first = 1 if scores == 1 else 0
     if scores * (p + int(intercept)) <= MOST_PARAMETERS:
-        return Curvature.of_hessian(_hessian(X, P, share, intercept=intercept) + np.diag(ridge))
+        H = _hessian(X, probability, share, intercept=intercept, first=first)
+        return Curvature.of_hessian(H + np.diag(ridge))
 
     def product(v: Array) -> Array:
         """The Hessian times v, without forming it."""
         W, b = v[: scores * p].reshape(scores, p), v[scores * p :]
-        t = X @ W.T + (b if intercept else 0.0)
-        bent = share[:, None] * P * (t - (P * t).sum(axis=1, keepdims=True))
-        by_weight = (bent.T @ X).ravel()
-        return np.concatenate([by_weight, bent.sum(axis=0)] if intercept else [by_weight]) + ridge * v
+
+        def leaf(part: slice, _: None) -> Array:
+            rows, P = X[part], probability[part][:, first:]
+            t = rows @ W.T + (b if intercept else 0.0)
+            bent = share[part, None] * P * (t - (P * t).sum(axis=1, keepdims=True))
+            by_weight = (bent.T @ rows).ravel()
+            return np.concatenate([by_weight, bent.sum(axis=0)] if intercept else [by_weight])
+
+        return summed(leaf, lambda _: None, rows=n, columns=p, work=64 * n * p * scores) + ridge * v
 
     return Curvature.of_products(product, scores * (p + int(intercept)))
 
 
-def _hessian(X: Array, P: Array, share: Array, *, intercept: bool) -> Array:
+def _hessian(X: Array, P: Array | Chances, share: Array, *, intercept: bool, first: int) -> Array:
     """The blocks of all pairs of classes, in the order of θ."""
-    (n, p), k = X.shape, P.shape[1]
+    (n, p), k = X.shape, P.shape[1] - first
     q = p + int(intercept)
 
     def leaf(part: slice, Z: Array) -> Array:
-        Z, chance, w = Z[: len(X[part])], P[part], share[part]
-        Z[:, :p] = X[part]
+        rows, chance, w = X[part], P[part][:, first:], share[part]
+        Z = Z[: len(rows)]
+        Z[:, :p] = rows
         H = np.empty((k, q, k, q))
         for a in range(k):
             for b in range(a, k):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...double_double import Pair
 from .basis import Basis
 from .elementary import solved
+from .likelihood import Chances
 
 __all__ = ["ClassFit", "Combinations", "Separation", "null_log_likelihood"]
 
@@ -36,6 +37,13 @@ class Separation:
     pairs: tuple[tuple[int, int], ...]
     whole_pairs: tuple[tuple[int, int], ...]
     log_likelihood: float
+
+    def mapped(self, units: Array) -> Separation:
+        """With the direction in other coordinates, to which the map `(q, q)` leads; the intercept is the last."""
+        direction, parts = units @ self.direction, np.abs(units) @ np.abs(self.direction)
+        direction = np.where(np.abs(direction) > NEGLIGIBLE * parts, direction, 0.0)
+        slopes = [np.abs(direction[j]).max() for j in self.columns]
+        return replace(self, direction=direction / max(slopes, default=1.0))
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,8 @@ class ClassFit:
     units of X; `std_errors` theirs, from the observed information; `error` how far each may be off, from the last
     Newton step. Where the classes are separated and nothing is penalized, a coefficient is ±inf along the separating
     direction and NaN where any value has the same limit, and its standard error and error are NaN. The others,
-    `probabilities (n, K)` and `log_likelihood` are those of the limit.
+    `probabilities (n, K)`, which of rows on the disk are made as they are read, and `log_likelihood` are those of the
+    limit.
 
     `gradient_norm` is that of the mean objective at the answer, in the units of X; `condition` that of the information
     with a diagonal of ones; `rows` n and `total` the sum of their weights.
@@ -138,7 +147,7 @@ class ClassFit:
     steps: int
     condition: float
     separation: Separation | None
-    probabilities: Array
+    probabilities: Array | Chances
     combinations: Combinations
     intercept: bool
     l2: float

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ...double_double import Pair
 from .basis import CACHED
 from .elementary import MOST_WORK, factored, plain_root
-from .likelihood import ClassRows, Point, residual
+from .likelihood import ClassRows, Point, gram, multinomial, residual
 
 __all__ = ["information", "overlap_proven", "root"]
 
 Array = NDArray[np.float64]
-Entry = Callable[[int, int], Any]  # classes a and b to the weights (n,) of zz' in their block: an array or a pair
+Codes = NDArray[np.int64]
 
 
-def information(rows: ClassRows, P: Pair, *, penalized: bool = True) -> Pair:
+def information(rows: ClassRows, point: Point, *, penalized: bool = True) -> Pair:
     """The Hessian Σ w (diag p - pp') ⊗ zz' (+ that of the penalty) over the free entries, class after class.
 
     In double-double where that is a second's work.
     """
     q, m = rows.shape
     careful = rows.precise and len(rows.codes) * (q * m) ** 2 <= 4 * MOST_WORK
-    H = _gram(rows, _multinomial(P)) if careful else Pair.of(_plain_gram(rows, _multinomial(P.hi)))
+    H = _gram(rows, point.P) if careful and point.P is not None else Pair.of(_plain_hessian(rows, point))
     if penalized and rows.ridge is not None:
         G, Q, ones = rows.ridge.G, rows.ridge.Q, np.ones
         across = Pair(_kron(G.hi, ones((q, q))), _kron(G.lo, ones((q, q))))
@@ -34,15 +31,15 @@ def information(rows: ClassRows, P: Pair, *, penalized: bool = True) -> Pair:
     return _freed(rows, H)
 
 
-def root(rows: ClassRows, P: Pair) -> Array | None:
+def root(rows: ClassRows, point: Point) -> Array | None:
     """A lower L in float64 with LL' ≈ the Hessian; None where it is singular as far as can be seen."""
-    H = _plain_gram(rows, _multinomial(P.hi))
+    H = _plain_hessian(rows, point)
     if rows.ridge is not None:
         H = H + _kron(rows.ridge.G.hi, rows.ridge.Q.hi)
     L = plain_root(_freed(rows, Pair.of(H)).hi)
     if L is not None:
         return L
-    careful = factored(information(rows, P)) if rows.precise else None
+    careful = factored(information(rows, point)) if rows.precise else None
     return None if careful is None else careful.hi
 
 
@@ -52,54 +49,63 @@ def overlap_proven(rows: ClassRows, point: Point) -> bool:
     Write the gradient of the likelihood as g = -Σ λ c over rows and classes k other than the row's own y, with c =
     (e_y - e_k) ⊗ z and λ = w p_k > 0. The classes overlap if and only if Σ λ'c = 0 for some λ' > 0 whose c span the
     space. With S = Σ λ cc' and λ' = λ (1 + c'S⁻¹g) that sum is zero; so |c'S⁻¹g| < 1 everywhere is the proof. Half of
-    it is asked for, the rounding of g counted in.
+    it is asked for, the rounding of g counted in. Two passes over the rows.
 
     Albert and Anderson 1984, On the existence of maximum likelihood estimates in logistic regression models.
     """
-    S = _freed(rows, Pair.of(_plain_gram(rows, _pulling(rows, point.P)))).hi
+    m = rows.shape[1]
+
+    def pulling(s: slice, Z: Array) -> tuple[Array, float]:
+        codes, w, R = rows.codes[s], rows.weight[s], residual(rows.chances(point, s), rows.codes[s])
+        S = gram(Z, lambda a, b: _pulling(R, codes, a, b) * w, m)
+        return S, float(w @ np.linalg.norm(Z, axis=1))
+
+    whole, total = rows.over(pulling, add=lambda a, b: (a[0] + b[0], a[1] + b[1]), work=64 + m * m * rows.shape[0])
+    S = _freed(rows, Pair.of(whole)).hi
     size = np.sqrt(np.where(np.diag(S) > 0, np.diag(S), 1.0))
     least = float(np.linalg.eigvalsh(S / size / size[:, None])[0])
     if least <= 1e-13:
         return False
     scaled = np.linalg.solve(S / size / size[:, None], rows.flat(point.gradient.hi) / size)
-    length = np.linalg.norm(rows.Z.hi, axis=1)
-    rounding = (2.0**-96 if rows.precise else 2.0**-46) * float(rows.weight @ length)
-    noise = rounding * length / (least * size.min() ** 2)
-    eta = np.column_stack([np.zeros(len(length)), rows.Z.hi @ rows.placed(scaled / size)])
-    change = np.abs(eta - np.take_along_axis(eta, rows.codes[:, None], axis=1)).max(axis=1)
-    return bool((change + noise < 0.5).all())
+    rounding = (2.0**-96 if rows.precise else 2.0**-46) * total / (least * size.min() ** 2)
+    placed = rows.placed(scaled / size)
+
+    def change(s: slice, Z: Array) -> float:
+        eta = np.column_stack([np.zeros(len(Z)), Z @ placed])
+        apart = np.abs(eta - np.take_along_axis(eta, rows.codes[s][:, None], axis=1)).max(axis=1)
+        return float((apart + rounding * np.linalg.norm(Z, axis=1)).max(initial=0.0))
+
+    return rows.over(change, add=max) < 0.5
 
 
-def _multinomial(P: Any) -> Entry:
-    """p_a (δ_ab - p_b), the diagonal from the sum of the others."""
-
-    def entry(a: int, b: int) -> Any:
-        if a != b:
-            return -(P[:, a] * P[:, b])
-        return P[:, a] * P[:, [k for k in range(P.shape[1]) if k != a]].sum(axis=1)
-
-    return entry
+def _pulling(R: Array, codes: Codes, a: int, b: int) -> Array:
+    """Σ_k≠y p_k (e_y - e_k)(e_y - e_k)' at classes a and b, in the classes that have coefficients."""
+    if a == b:
+        return np.abs(R[:, a])
+    return np.where(codes == a, -R[:, b], np.where(codes == b, -R[:, a], 0.0))
 
 
-def _pulling(rows: ClassRows, P: Pair) -> Entry:
-    """Σ_k≠y p_k (e_y - e_k)(e_y - e_k)', in the classes that have coefficients."""
-    R = residual(P.hi, rows.codes)
+def _plain_hessian(rows: ClassRows, point: Point) -> Array:
+    """Without the penalty, over all entries."""
+    if point.hessian is not None:
+        return point.hessian
+    m = rows.shape[1]
 
-    def entry(a: int, b: int) -> Array:
-        if a == b:
-            return np.abs(R[:, a])
-        return np.where(rows.codes == a, -R[:, b], np.where(rows.codes == b, -R[:, a], 0.0))
+    def leaf(s: slice, Z: Array) -> Array:
+        P, w = rows.chances(point, s), rows.weight[s]
+        return gram(Z, lambda a, b: multinomial(P, a, b) * w, m)
 
-    return entry
+    return rows.over(leaf, work=64 + m * m * rows.shape[0])
 
 
-def _gram(rows: ClassRows, entry: Entry) -> Pair:
+def _gram(rows: ClassRows, P: Pair) -> Pair:
     """Σ w v_ab zz' `(q m, q m)` in double-double."""
     q, m = rows.shape
+    assert isinstance(rows.Z, Pair)
     H = Pair(np.empty((q * m, q * m)), np.empty((q * m, q * m)))
     for a in range(m):
         for b in range(a, m):
-            block = _weighted(rows.Z, entry(a + 1, b + 1) * rows.weight)
+            block = _weighted(rows.Z, multinomial(P, a + 1, b + 1) * rows.weight)
             for s, t in ((a, b), (b, a)):
                 H.hi[s * q : s * q + q, t * q : t * q + q] = block.hi
                 H.lo[s * q : s * q + q, t * q : t * q + q] = block.lo
@@ -119,16 +125,6 @@ def _weighted(Z: Pair, v: Pair) -> Pair:
     for part in (total.hi, total.lo):
         part[np.tril_indices(q, -1)] = part.T[np.tril_indices(q, -1)]
     return total
-
-
-def _plain_gram(rows: ClassRows, entry: Entry) -> Array:
-    q, m = rows.shape
-    H, Z = np.empty((q * m, q * m)), rows.Z.hi
-    for a in range(m):
-        for b in range(a, m):
-            block = Z.T @ ((entry(a + 1, b + 1) * rows.weight)[:, None] * Z)
-            H[a * q : a * q + q, b * q : b * q + q] = H[b * q : b * q + q, a * q : a * q + q] = block
-    return H
 
 
 def _kron(A: Array, B: Array) -> Array:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...double_double import Pair
+from ..blocks import pairwise, summed
 from .basis import CACHED, precise_size
 from .elementary import exp, log
 
-__all__ = ["ClassRows", "Point", "Ridge", "residual"]
+__all__ = ["Chances", "ClassRows", "Point", "Ridge", "gram", "multinomial", "residual"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
+T = TypeVar("T")
 BARRED = -1e5  # the linear predictor of a class that is not allowed: e to this power is zero
-PLAIN = 8192  # rows at a time in float64
 
 
 @dataclass(frozen=True)
@@ -38,26 +41,32 @@ class Ridge:
 
 @dataclass(frozen=True)
 class Point:
-    """The objective at one θ: `value`, `gradient (q, m)`, probabilities `P (n, K)`.
+    """The objective at one θ: `value`, `gradient (q, m)`, probabilities `P (n, K)`, None of rows on the disk.
 
-    `margin` is the smallest η_y - η_k of a row's own class y over another k: positive where every row is right.
+    `margin` is the smallest η_y - η_k of a row's own class y over another k: positive where every row is right. `moved`
+    is by how much a linear predictor differs at most from the one where it came from, relative to that where it is
+    above one. `hessian (q m, q m)` is Σ w (diag p - pp') ⊗ zz', class after class, None where it was not added up.
     """
 
+    theta: Array
     value: float
     gradient: Pair
-    P: Pair
+    P: Pair | None
     margin: float
+    moved: float
+    hessian: Array | None
 
 
 @dataclass(frozen=True)
 class ClassRows:
     """Σ w (ln Σ_k exp η_k - η_y) + penalty with η = [0, Zθ], for θ `(q, m)`, m = K - 1.
 
-    `Z (n, q)`, `codes (n,)` in 0..K-1, `weight (n,)`. Where `allowed (n, K)` is given, a row chooses only among the
-    classes allowed to it. `free` are the entries of θ, class after class, that are not held at zero.
+    `Z (n, q)`, a pair or rows of which only blocks are in memory, `codes (n,)` in 0..K-1, `weight (n,)`. Where
+    `allowed (n, K)` is given, a row chooses only among the classes allowed to it. `free` are the entries of θ, class
+    after class, that are not held at zero.
     """
 
-    Z: Pair
+    Z: Pair | Any
     codes: Codes
     weight: Array
     classes: int
@@ -68,43 +77,67 @@ class ClassRows:
     @property
     def precise(self) -> bool:
         """Whether the rows are few enough for double-double."""
-        return precise_size(*self.Z.shape)
+        return self.at_hand and precise_size(*self.Z.shape)
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether all rows are in memory."""
+        return isinstance(self.Z, Pair)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Of θ."""
         return self.Z.shape[1], self.classes - 1
 
-    def value(self, theta: Array) -> float:
-        """The objective in float64."""
-        parts = [float(self.weight[s] @ _plain(self._differences(s, theta))[0]) for s in self._blocks(PLAIN)]
-        return sum(parts) + (0.0 if self.ridge is None else self.ridge.value(Pair.of(theta)))
+    def block(self, s: slice) -> Array:
+        """Some rows of Z in float64."""
+        return np.asarray(self.Z.hi[s] if isinstance(self.Z, Pair) else self.Z[s])
 
-    def at(self, theta: Array) -> Point:
-        """The point in float64; sums of blocks are added without error."""
-        P, losses, sums, margin = np.empty((len(self.codes), self.classes)), [], [], np.inf
-        for s in self._blocks(PLAIN):
-            D, w = self._differences(s, theta), self.weight[s]
-            loss, P[s] = _plain(D)
-            losses.append(Pair.of(w @ loss))
-            sums.append(Pair.of(self.Z.hi[s].T @ (w[:, None] * residual(P[s], self.codes[s]))[:, 1:]))
-            margin = min(margin, _margin(D, self.codes[s]))
-        return self._point(losses, sums, Pair.of(theta), Pair.of(P), margin)
+    def chances(self, point: Point, s: slice) -> Array:
+        """The probabilities `(·, K)` of some rows at a point."""
+        if point.P is not None:
+            return np.asarray(point.P.hi[s])
+        return _plain(self._differences(s, self.block(s), point.theta))[1]
 
-    def measured(self, theta: Pair) -> Point:
+    def over(self, leaf: Callable[[slice, Array], T], *, add: Callable[[T, T], T] = operator.add, work: int = 64) -> T:
+        """Σ leaf over the blocks of the rows, in one pass; `work` is about what it does with each number."""
+        n, q = self.Z.shape
+        return summed(
+            lambda s, _: leaf(s, self.block(s)), lambda _: None, rows=n, columns=q, work=work * n * q, add=add
+        )
+
+    def at(self, theta: Array, before: Array | None = None) -> Point:
+        """The point in float64, in one pass; sums of blocks are added without error. `before` is where it came from."""
+        (q, m), n, K = self.shape, len(self.codes), self.classes
+        P = np.empty((n, K)) if self.at_hand else None
+
+        def leaf(s: slice, Z: Array) -> _Sums:
+            D, w = self._differences(s, Z, theta), self.weight[s]
+            loss, part = _plain(D)
+            if P is not None:
+                P[s] = part
+            pull = Z.T @ (w[:, None] * residual(part, self.codes[s]))[:, 1:]
+            moved = 0.0 if before is None else _far(Z @ theta, Z @ before)
+            hessian = gram(Z, lambda a, b: multinomial(part, a, b) * w, m)
+            return _Sums(Pair.of(w @ loss), Pair.of(pull), _margin(D, self.codes[s]), moved, hessian)
+
+        sums = self.over(leaf, add=_Sums.added, work=64 + m * m * q)
+        return self._point(sums, Pair.of(theta), None if P is None else Pair.of(P))
+
+    def measured(self, theta: Pair, before: Array | None = None) -> Point:
         """The point in double-double where the rows are few enough, else in float64."""
-        if not self.precise:
-            return self.at(theta.hi)
+        if not self.precise or not isinstance(self.Z, Pair):
+            return self.at(theta.hi, before)
         n, K = len(self.codes), self.classes
-        P, losses, sums, margin = Pair(np.empty((n, K)), np.empty((n, K))), [], [], np.inf
+        P, found = Pair(np.empty((n, K)), np.empty((n, K))), []
         for s in self._blocks(max(CACHED // (4 * K), 64)):
             D, w = self._pair_differences(s, theta), Pair.of(self.weight[s][:, None])
             loss, part = _precise(D)
             P.hi[s], P.lo[s] = part.hi, part.lo
-            losses.append((w[:, 0] * loss).sum())
-            sums.append(self.Z[s].transposed_times((w * _pair_residual(part, self.codes[s]))[:, 1:]))
-            margin = min(margin, _margin(D.hi, self.codes[s]))
-        return self._point(losses, sums, theta, P, margin)
+            pull = self.Z[s].transposed_times((w * _pair_residual(part, self.codes[s]))[:, 1:])
+            moved = 0.0 if before is None else _far(self.Z.hi[s] @ theta.hi, self.Z.hi[s] @ before)
+            found.append(_Sums((w[:, 0] * loss).sum(), pull, _margin(D.hi, self.codes[s]), moved, None))
+        return self._point(pairwise(found, _Sums.added), theta, P)
 
     def flat(self, theta: Array) -> Array:
         """The free entries of `theta (q, m)`, class after class."""
@@ -120,18 +153,18 @@ class ClassRows:
             full[self.free] = flat
         return full.reshape(m, q).T
 
-    def _point(self, losses: Sequence[Pair], sums: Sequence[Pair], theta: Pair, P: Pair, margin: float) -> Point:
-        value, gradient = float(_total(losses).hi), _total(sums)
+    def _point(self, sums: _Sums, theta: Pair, P: Pair | None) -> Point:
+        value, gradient = float(sums.loss.hi), sums.pull
         if self.ridge is not None:
             value, gradient = value + self.ridge.value(theta), gradient + self.ridge.pull(theta)
-        return Point(value, gradient, P, margin)
+        return Point(theta.hi, value, gradient, P, sums.margin, sums.moved, sums.hessian)
 
     def _blocks(self, rows: int) -> Iterator[slice]:
         return (slice(i, i + rows) for i in range(0, len(self.codes), rows))
 
-    def _differences(self, s: slice, theta: Array) -> Array:
+    def _differences(self, s: slice, Z: Array, theta: Array) -> Array:
         """η_k - η_y, exactly zero for a row's own class."""
-        eta = np.column_stack([np.zeros(len(self.codes[s])), self.Z.hi[s] @ theta])
+        eta = np.column_stack([np.zeros(len(Z)), Z @ theta])
         D = eta - np.take_along_axis(eta, self.codes[s][:, None], axis=1)
         return D if self.allowed is None else np.where(self.allowed[s], D, BARRED)
 
@@ -143,6 +176,25 @@ class ClassRows:
         if self.allowed is None:
             return D
         return Pair(np.where(self.allowed[s], D.hi, BARRED), np.where(self.allowed[s], D.lo, 0.0))
+
+
+@dataclass(frozen=True)
+class Chances:
+    """The probabilities `(n, K)` of rows on the disk at a point, of which slices of neighboring rows are made."""
+
+    rows: ClassRows
+    point: Point
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """n and K."""
+        return len(self.rows.codes), self.rows.classes
+
+    def __len__(self) -> int:
+        return len(self.rows.codes)
+
+    def __getitem__(self, rows: slice) -> Array:
+        return self.rows.chances(self.point, rows)
 
 
 def residual(P: Array, codes: Codes) -> Array:
@@ -187,5 +239,41 @@ def _margin(D: Array, codes: Codes) -> float:
     return -float(others.max(initial=-np.inf))
 
 
-def _total(parts: Sequence[Pair]) -> Pair:
-    return Pair(np.array([v.hi for v in parts]), np.array([v.lo for v in parts])).sum()
+def _far(after: Array, before: Array) -> float:
+    """The largest step of a linear predictor, relative to it where it is above one."""
+    return float((np.abs(after - before) / np.maximum(np.abs(before), 1.0)).max(initial=0.0))
+
+
+def multinomial(P: Any, a: int, b: int) -> Any:
+    """p_a (δ_ab - p_b) `(n,)`, the diagonal from the sum of the others."""
+    if a != b:
+        return -(P[:, a] * P[:, b])
+    return P[:, a] * P[:, [k for k in range(P.shape[1]) if k != a]].sum(axis=1)
+
+
+def gram(Z: Array, entry: Callable[[int, int], Array], m: int) -> Array:
+    """Σ v_ab zz' `(q m, q m)` for the weights v_ab `(n,)` of classes a and b of 1..m."""
+    q = Z.shape[1]
+    H = np.empty((q * m, q * m))
+    for a in range(m):
+        for b in range(a, m):
+            block = Z.T @ (entry(a + 1, b + 1)[:, None] * Z)
+            H[a * q : a * q + q, b * q : b * q + q] = H[b * q : b * q + q, a * q : a * q + q] = block
+    return H
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Of blocks of rows."""
+
+    loss: Pair
+    pull: Pair
+    margin: float
+    moved: float
+    hessian: Array | None
+
+    def added(self, other: _Sums) -> _Sums:
+        """Without error, as far as pairs have none."""
+        hessian = None if self.hessian is None or other.hessian is None else self.hessian + other.hessian
+        margin, moved = min(self.margin, other.margin), max(self.moved, other.moved)
+        return _Sums(self.loss + other.loss, self.pull + other.pull, margin, moved, hessian)

@@ -56,9 +56,14 @@ def descend(rows: ClassRows, theta: Array, *, most: int, separable: bool) -> Des
         delta = _direction(rows, point)
         if delta is None:
             return Descent(Pair.of(theta), point, None, step)
-        far = _moved(rows, theta, delta)
-        theta = theta - (delta if far <= NEAR else _shortened(rows, theta, delta, point.value))
-        point = rows.at(theta)
+        end = rows.at(theta - delta, theta)
+        far, highest = end.moved, point.value + 1e-14 * abs(point.value)  # no higher than rounding
+        for _ in range(MOST_HALVINGS):
+            if far <= NEAR or end.value <= highest:
+                break
+            delta = 0.5 * delta
+            end = rows.at(theta - delta, theta)
+        theta, point = theta - delta, end
         if far <= NEAR:
             return Descent(Pair.of(theta), point, np.abs(delta), step + 1)
     return Descent(Pair.of(theta), point, None, most)
@@ -70,15 +75,16 @@ def polish(rows: ClassRows, start: Descent) -> Descent:
     Each gains some 13 digits: the step is as good as the Hessian in float64. The last one tells the error.
     """
     theta, before = start.theta, np.inf
+    point = rows.measured(theta) if rows.precise else start.point
     for step in range(1, MOST_POLISHING + 1):
-        point = rows.measured(theta)
         delta = _direction(rows, point)
         if delta is None:
             return Descent(theta, point, None, start.steps + step)
-        theta, far = theta - delta, _moved(rows, theta.hi, delta)
+        theta, point = theta - delta, rows.measured(theta - delta, theta.hi)
+        far = point.moved
         if far <= SETTLED or (step > 1 and far > 0.1 * before):
             error = 2.0 * np.abs(delta) + (2.0**-102 if rows.precise else 2.0**-52) * np.abs(theta.hi)
-            return Descent(theta, rows.measured(theta), error if far <= NEAR else None, start.steps + step)
+            return Descent(theta, point, error if far <= NEAR else None, start.steps + step)
         before = far
     return Descent(theta, point, None, start.steps + MOST_POLISHING)
 
@@ -87,20 +93,5 @@ def _direction(rows: ClassRows, point: Point) -> Array | None:
     """H⁻¹g."""
     from scipy.linalg import cho_solve
 
-    L = root(rows, point.P)
+    L = root(rows, point)
     return None if L is None else rows.placed(cho_solve((L, True), rows.flat(point.gradient.hi), check_finite=False))
-
-
-def _moved(rows: ClassRows, theta: Array, delta: Array) -> float:
-    """By how much the step changes a linear predictor at most, relative to it where it is above one."""
-    return float((np.abs(rows.Z.hi @ delta) / np.maximum(np.abs(rows.Z.hi @ theta), 1.0)).max(initial=0.0))
-
-
-def _shortened(rows: ClassRows, theta: Array, delta: Array, value: float) -> Array:
-    """The step, halved until the objective is lower, or no higher than its rounding."""
-    allowance = 1e-14 * abs(value)
-    for _ in range(MOST_HALVINGS):
-        if rows.value(theta - delta) <= value + allowance:
-            break
-        delta = 0.5 * delta
-    return delta

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ...double_double import Pair
 from ...errors import DataError, UsageError
-from ..robust import summed
+from ..blocks import parts, summed
+from ..robust import cluster_squares
 from .fit import ClassFit
 
 __all__ = ["robust_class_covariance"]
@@ -45,24 +46,35 @@ def robust_class_covariance(
         DataError: "hc2" or "hc3" where a row has leverage 1.
     """
     n, (q, m) = len(X), fit.coefficients.shape
-    Z = _basis_rows(fit, X)
-    w = np.ones(n) if weight is None else weight
-    P = fit.probabilities[:, 1:]
-    residual = w[:, None] * ((codes[:, None] == np.arange(1, m + 1)) - P)
-    if kind in ("hc2", "hc3"):
-        rest = 1.0 - _leverage(fit, Z, w)[:, None]
-        if rest.min() < ALONE:
-            raise DataError(f"row {rest.argmin() + 1} alone decides a coefficient, so {kind} is not defined: use hc1")
-        residual = residual / rest ** (0.5 if kind == "hc2" else 1.0)
+    if kind in ("hc2", "hc3") and m > 1:
+        raise UsageError("hc2 and hc3 are for two classes: use hc0, hc1 or --cluster")
     pull = fit.combinations.influence(combinations)
-    scores = sum(residual[:, [k]] * (Z @ pull[k * q : (k + 1) * q]) for k in range(m))
+
+    def scores(part: slice) -> Array:
+        Z, P = _basis_rows(fit, X[part]), fit.probabilities[part]
+        w = np.ones(len(Z)) if weight is None else weight[part]
+        residual = w[:, None] * ((codes[part, None] == np.arange(1, m + 1)) - P[:, 1:])
+        if kind in ("hc2", "hc3"):
+            rest = 1.0 - _leverage(fit, Z, P, w)[:, None]
+            if rest.min() < ALONE:
+                row = part.start + int(rest.argmin()) + 1
+                raise DataError(f"row {row} alone decides a coefficient, so {kind} is not defined: use hc1")
+            residual = residual / rest ** (0.5 if kind == "hc2" else 1.0)
+        return np.asarray(sum(residual[:, [k]] * (Z @ pull[k * q : (k + 1) * q]) for k in range(m)))
+
     left = n - q * m if n > q * m else np.nan
     factor = 1.0 if kind in ("hc0", "hc2", "hc3") else n / left
     if kind == "cluster":
         groups = np.unique(clusters, return_inverse=True)[1]  # a label without rows is no group
-        scores = summed(np.asarray(scores), groups)
-        factor = len(scores) / (len(scores) - 1 or np.nan) * (n - 1) / left
-    return np.asarray(factor * (np.asarray(scores).T @ scores))
+        count = int(groups.max()) + 1
+        factor = count / (count - 1 or np.nan) * (n - 1) / left
+        return factor * cluster_squares(((part, scores(part)) for part in parts(X)), groups, len(combinations))
+
+    def leaf(part: slice, _: None) -> Array:
+        found = scores(part)
+        return found.T @ found
+
+    return factor * summed(leaf, lambda _: None, rows=n, columns=q, work=n * q * m * (len(combinations) + 64))
 
 
 def _basis_rows(fit: ClassFit, X: Array) -> Array:
@@ -74,13 +86,10 @@ def _basis_rows(fit: ClassFit, X: Array) -> Array:
     return basis.orthonormal(Pair.of(Z)).hi
 
 
-def _leverage(fit: ClassFit, Z: Array, w: Array) -> Array:
-    """h `(n,)`."""
-    if fit.coefficients.shape[1] > 1:
-        raise UsageError("hc2 and hc3 are for two classes: use hc0, hc1 or --cluster")
+def _leverage(fit: ClassFit, Z: Array, P: Array, w: Array) -> Array:
+    """h `(n,)` of two classes."""
     from scipy.linalg import solve_triangular
 
     root = fit.combinations.root.hi
     half = solve_triangular(root, Z[:, fit.combinations.free].T, lower=True, check_finite=False)
-    P = fit.probabilities
     return np.asarray(w * P[:, 0] * P[:, 1] * (half**2).sum(axis=0))

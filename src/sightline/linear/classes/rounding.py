@@ -20,11 +20,16 @@ def basis_rounding(rows: ClassRows, R: Array, root: Array, point: Point, theta: 
     theorem 8.5.
     """
     unit = 2.0**-103 if rows.precise else 2.0**-52
-    B, size, inverse = np.abs(rows.Z.hi), np.abs(R), np.abs(np.linalg.inv(R))
-    wrong = np.abs(residual(point.P.hi, rows.codes)[:, 1:]) * rows.weight[:, None]
-    P = point.P.hi[:, 1:]
-    eta = B @ (size @ np.abs(np.linalg.solve(R, theta)))
-    off = P * ((1.0 - 2.0 * P) * eta + (P * eta).sum(axis=1, keepdims=True)) * rows.weight[:, None]
-    pull = inverse.T @ (size.T @ (B.T @ wrong)) + B.T @ off
+    size, inverse = np.abs(R), np.abs(np.linalg.inv(R))
+    far = size @ np.abs(np.linalg.solve(R, theta))
+
+    def leaf(s: slice, Z: Array) -> Array:
+        B, w, chance = np.abs(Z), rows.weight[s][:, None], rows.chances(point, s)
+        wrong, P, eta = np.abs(residual(chance, rows.codes[s])[:, 1:]) * w, chance[:, 1:], B @ far
+        off = P * ((1.0 - 2.0 * P) * eta + (P * eta).sum(axis=1, keepdims=True)) * w
+        return np.asarray(B.T @ np.column_stack([wrong, off]))
+
+    wrong, off = np.split(rows.over(leaf), 2, axis=1)
+    pull = inverse.T @ (size.T @ wrong) + off
     half = np.linalg.inv(root)
     return np.asarray(unit * rows.placed(np.abs(half.T @ half) @ rows.flat(pull)))

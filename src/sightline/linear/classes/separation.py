@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...double_double import Pair
+from ..blocks import rows_at
 
 __all__ = ["DOUBLES", "EXACT", "Hyperplane", "most_apart", "separating_hyperplane"]
 
@@ -16,6 +19,7 @@ Codes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Places = NDArray[np.intp]
 EXACT, DOUBLES = 2.0**-80, 2.0**-46  # margins that count as zero, relative to a row: exactly, or to double rounding
+AT_A_TIME = 8192  # rows
 RANK = 1e-11
 NEGLIGIBLE = 1e-9
 
@@ -39,12 +43,13 @@ class Hyperplane:
 
 
 def separating_hyperplane(
-    Z: Pair, codes: Codes, P: Array, *, intercept: bool, zero: float = EXACT, known: Array | None = None
-) -> Hyperplane | None:
+    Z: Pair | Any, codes: Codes, own: Array, classes: int, *, intercept: bool, zero: float = EXACT,
+    known: Array | None = None,
+) -> Hyperplane | None:  # fmt: skip
     """The hyperplane that separates as many rows as any does; None if the classes overlap.
 
     max Σ t subject to c'd >= t, 0 <= t <= 1 over all c = (e_y - e_k) ⊗ z: at the maximum t is 1 for all that can be
-    separated and 0 for the others. It is solved for the rows that are hardest by their probabilities `P (n, K)`; rows
+    separated and 0 for the others. It is solved for the rows that are hardest by P(own class), `own (n,)`; rows
     that its direction leaves on the wrong side, or that its zeros do not span, join them until there are none. The
     direction is projected onto the rows with t = 0 in double-double, and its margins are computed so; what fails is
     not reported. `known (q, m)` is a direction that separates all rows. Among the directions that separate the same
@@ -53,56 +58,66 @@ def separating_hyperplane(
     Konis 2007, Linear programming algorithms for detecting separated data in binary logistic regression models;
     Albert and Anderson 1984, On the existence of maximum likelihood estimates in logistic regression models.
     """
-    different, first, where = np.unique(
-        np.column_stack([Z.hi, Z.lo, codes]), axis=0, return_index=True, return_inverse=True
-    )
-    del different
-    own = P[first, codes[first]]
-    problem = _Margins(Z[first], codes[first], P.shape[1], np.argsort(own), zero)
+    where: Any = slice(None)
+    if isinstance(Z, Pair):  # of rows that repeat, one each
+        every = np.column_stack([Z.hi, Z.lo, codes])
+        _, first, where = np.unique(every, axis=0, return_index=True, return_inverse=True)
+        Z, codes, own, where = Z[first], codes[first], own[first], where.ravel()
+    problem = _Margins(Z, codes, classes, np.argsort(own), zero)
     found = problem.whole(known) if known is not None else None
     found = found or problem.widest()
     if found is None:
         return None
     sparse = problem.sparsest(found, Z.shape[1] - int(intercept))
-    return Hyperplane(sparse.direction, sparse.separated[where.ravel()], sparse.open)
+    return Hyperplane(sparse.direction, sparse.separated[where], sparse.open)
 
 
 @dataclass(frozen=True)
 class _Margins:
     """The differences c = (e_y - e_k) ⊗ z of distinct rows; `order` has the hardest first."""
 
-    Z: Pair
+    Z: Pair | Any
     codes: Codes
     classes: int
     order: Places
     zero: float
+
+    def rows(self, places: Places | slice) -> Pair:
+        """Some rows of Z."""
+        if isinstance(self.Z, Pair):
+            return self.Z[places]
+        return Pair.of(self.Z[places] if isinstance(places, slice) else rows_at(self.Z, places))
+
+    def parts(self) -> Iterator[slice]:
+        """Neighboring rows, a few thousand at a time."""
+        return (slice(i, min(i + AT_A_TIME, len(self.codes))) for i in range(0, len(self.codes), AT_A_TIME))
 
     @property
     def own(self) -> Flags:
         """Each row's own class `(n, K)`."""
         return np.asarray(self.codes[:, None] == np.arange(self.classes))
 
-    def of(self, d: Pair, rows: Places | slice = slice(None)) -> Pair:
+    def of(self, d: Pair, rows: Places | slice) -> Pair:
         """c'd `(n, K)` for `d (q m,)` in double-double; zero for a row's own class."""
         m, q, own = self.classes - 1, self.Z.shape[1], self.codes[rows][:, None]
-        eta = self.Z[rows].times(Pair(d.hi.reshape(m, q).T, d.lo.reshape(m, q).T))
+        eta = self.rows(rows).times(Pair(d.hi.reshape(m, q).T, d.lo.reshape(m, q).T))
         zero = np.zeros((len(eta), 1))
         eta = Pair(np.hstack([zero, eta.hi]), np.hstack([zero, eta.lo]))
         return Pair(np.take_along_axis(eta.hi, own, axis=1), np.take_along_axis(eta.lo, own, axis=1)) - eta
 
     def differences(self, rows: Places) -> tuple[Array, tuple[Places, Places]]:
         """The c of some rows `(N, q m)`, and their rows and classes."""
-        i, k = np.nonzero(~self.own[rows])
-        i, N = rows[i], np.arange(len(i))
+        at, k = np.nonzero(~self.own[rows])
+        i, N, Z = rows[at], np.arange(len(at)), self.rows(rows).hi[at]
         C = np.zeros((len(i), self.classes, self.Z.shape[1]))
-        C[N, self.codes[i]] += self.Z.hi[i]
-        C[N, k] -= self.Z.hi[i]
+        C[N, self.codes[i]] += Z
+        C[N, k] -= Z
         return C[:, 1:].reshape(len(i), (self.classes - 1) * self.Z.shape[1]), (i, k)
 
     def whole(self, known: Array) -> Hyperplane | None:
         """The known direction, if all its margins are positive."""
         d = known.T.ravel()
-        right = bool((self.of(Pair.of(d)).hi > 0)[~self.own].all())
+        right = all(bool((self.of(Pair.of(d), s).hi > 0)[~self.own[s]].all()) for s in self.parts())
         return Hyperplane(known, ~self.own, np.eye(len(d))) if right else None
 
     def widest(self) -> Hyperplane | None:
@@ -129,18 +144,26 @@ class _Margins:
 
     def judged(self, d: Pair) -> tuple[Flags, Flags]:
         """Rows with a negative margin `(n,)`, and all positive margins `(n, K)`; within `zero` is neither."""
-        margins = self.of(d).hi
-        zero = self.zero * np.abs(self.Z.hi).sum(axis=1, keepdims=True) * np.abs(d.hi).max(initial=0.0)
-        return (margins < -zero).any(axis=1), (margins > zero) & ~self.own
+        wrong, separated = np.empty(len(self.codes), dtype=bool), np.empty((len(self.codes), self.classes), dtype=bool)
+        largest = np.abs(d.hi).max(initial=0.0)
+        for s in self.parts():
+            margins = self.of(d, s).hi
+            zero = self.zero * np.abs(self.rows(s).hi).sum(axis=1, keepdims=True) * largest
+            wrong[s], separated[s] = (margins < -zero).any(axis=1), (margins > zero) & ~self.own[s]
+        return wrong, separated
 
     def unspanned(self, open_: Array, on: Flags) -> Flags:
         """Rows of which a c on the hyperplane is no combination of those that left the directions `open_`."""
         found = np.zeros(len(self.codes), dtype=bool)
-        length = np.abs(self.Z.hi).sum(axis=1, keepdims=True)
-        for v in open_.T.reshape(-1, self.classes - 1, self.Z.shape[1]):
-            eta = np.column_stack([np.zeros(len(length)), self.Z.hi @ v.T])
-            change = np.abs(eta - np.take_along_axis(eta, self.codes[:, None], axis=1))
-            found |= ((change > NEGLIGIBLE * length) & on).any(axis=1)
+        if not open_.shape[1]:
+            return found
+        for s in self.parts():
+            Z, own = self.rows(s).hi, self.codes[s][:, None]
+            length = np.abs(Z).sum(axis=1, keepdims=True)
+            for v in open_.T.reshape(-1, self.classes - 1, self.Z.shape[1]):
+                eta = np.column_stack([np.zeros(len(Z)), Z @ v.T])
+                change = np.abs(eta - np.take_along_axis(eta, own, axis=1))
+                found[s] |= ((change > NEGLIGIBLE * length) & on[s]).any(axis=1)
         return found
 
     def projected(self, x: Array, C: Array, places: tuple[Places, Places]) -> Pair:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...double_double import Pair
 from ...errors import DataError
+from ..blocks import every
+from ..derived import Derived
 from .basis import Basis, precise_size
 from .elementary import factored
 from .fit import NEGLIGIBLE, ClassFit, Combinations, Separation, null_log_likelihood
 from .information import information, overlap_proven
-from .likelihood import ClassRows, Ridge
+from .likelihood import Chances, ClassRows, Ridge
 from .many import fit_of_many
 from .newton import Descent, descend, polish
 from .rounding import basis_rounding
 from .separation import DOUBLES, EXACT, Hyperplane, separating_hyperplane
 
-__all__ = ["logistic_optimum", "softmax_optimum"]
+__all__ = ["at_infinity", "logistic_optimum", "softmax_of_blocks", "softmax_optimum"]
 
 Array = NDArray[np.float64]
 FIRST_STEPS, MOST_STEPS = 25, 250  # after the first, separation is looked for before going on
+SAMPLE = 20_000  # rows on which the descent of more rows than memory holds begins
 MOST_SEARCHED = 200_000  # entries; with a penalty the optimum does not depend on the search
 
 
@@ -53,7 +57,7 @@ def softmax_optimum(
     million entries of X). Without a penalty the maximum is proven to exist, or a separating hyperplane is found and
     the limit is fitted: rows on the hyperplane only (Albert and Anderson 1984; Geyer 2009, Likelihood inference in
     exponential families and directions of recession). With a penalty separation is only noted, and looked for in up
-    to 200,000 entries.
+    to 200,000 entries in memory.
 
     Raises DataError for columns that are linearly dependent and for a class without rows: leave them out.
 
@@ -75,12 +79,34 @@ def softmax_optimum(
     return problem.penalized() if l2 else problem.unpenalized()
 
 
+def softmax_of_blocks(
+    X: Any, R: Array, codes: NDArray[np.int64], classes: int, *, intercept: bool, weight: Array | None, l2: float = 0.0
+) -> ClassFit:
+    """The same for rows `X (n, p)` of which blocks are read, pass after pass; `R (q, q)` is the triangular factor of
+    √w [1 X], or of √w X without an intercept. It begins where Newton's method ends on some thousand rows.
+    """
+    w = np.broadcast_to(1.0, len(codes)) if weight is None else np.asarray(weight)
+    total = float(w.sum())
+    basis = Basis.of_factor(R, total, rows=len(codes), intercept=intercept, ridge=l2 * total)
+    rows = ClassRows(basis.rows_of(X, orthonormal=True), codes, w, classes, _ridge(basis, classes, total, l2))
+    problem = _Problem(basis, basis.rows_of(X, orthonormal=False), rows, l2)
+    return problem.penalized() if l2 else problem.unpenalized()
+
+
+def _ridge(basis: Basis, classes: int, total: Any, l2: float) -> Ridge | None:
+    if not l2:
+        return None
+    slopes, m = basis.slopes(), classes - 1
+    G = Pair.of(np.eye(m)) - Pair.of(np.full((m, m), float(m > 1))) / float(classes)
+    return Ridge(slopes.transposed_times(slopes) * (total * l2), G)
+
+
 @dataclass(frozen=True)
 class _Problem:
     """The rows in their basis; `Z (n, q)` are the centered and scaled columns before they are orthonormalized."""
 
     basis: Basis
-    Z: Pair
+    Z: Pair | Derived
     rows: ClassRows
     l2: float
 
@@ -93,11 +119,7 @@ class _Problem:
         if len(empty):
             raise DataError(f"class {empty[0]} has no rows: leave it out")
         basis, Z = Basis.of(X, w, intercept=intercept, ridge=l2 * float(w.sum()))
-        ridge = None
-        if l2:
-            slopes, m = basis.slopes(), classes - 1
-            G = Pair.of(np.eye(m)) - Pair.of(np.full((m, m), float(m > 1))) / float(classes)
-            ridge = Ridge(slopes.transposed_times(slopes) * (Pair.of(w).sum() * l2), G)
+        ridge = _ridge(basis, classes, Pair.of(w).sum(), l2)
         return cls(basis, Z, ClassRows(basis.orthonormal(Z), codes, w, classes, ridge), l2)
 
     def start(self) -> Array:
@@ -106,13 +128,30 @@ class _Problem:
         if self.basis.intercept:
             count = np.bincount(self.rows.codes, self.rows.weight)
             theta[-1] = np.log(count[1:] / count[0])
-        return np.asarray(self.basis.R.hi @ theta)
+        theta = np.asarray(self.basis.R.hi @ theta)
+        return theta if self.rows.at_hand else self.sample().arrived(theta)
+
+    def sample(self) -> _Problem:
+        """That of some rows, in memory."""
+        codes, w = self.rows.codes, self.rows.weight
+        step = -(-len(codes) // SAMPLE)
+        some = codes[::step], w[::step]
+        share = None if self.rows.ridge is None else replace(self.rows.ridge, Q=self.rows.ridge.Q / float(step))
+        Z = Pair.of(every(self.rows.Z, step))
+        return _Problem(self.basis, Z, ClassRows(Z, *some, self.rows.classes, share), self.l2)
+
+    def arrived(self, theta: Array) -> Array:
+        """Where Newton's method ends on these rows; where it began if they have no maximum."""
+        seen = np.bincount(self.rows.codes, minlength=self.rows.classes)
+        found = descend(self.rows, theta, most=FIRST_STEPS, separable=True) if seen.all() else None
+        return theta if found is None or not found.converged else found.theta.hi
 
     def penalized(self) -> ClassFit:
         """There is a minimum, whatever the rows."""
         found = polish(self.rows, descend(self.rows, self.start(), most=MOST_STEPS, separable=False))
         hyperplane = None
-        if found.every_row_right or self.Z.hi.size * self.rows.shape[1] <= MOST_SEARCHED:
+        few = self.rows.at_hand and self.Z.shape[0] * self.rows.shape[0] * self.rows.shape[1] <= MOST_SEARCHED
+        if found.every_row_right or few:
             hyperplane = self.hyperplane(found)
         separation = None if hyperplane is None else self.separation(hyperplane, self.limit(hyperplane)[1])
         return self.fit(self.rows, found, separation, None)
@@ -140,9 +179,11 @@ class _Problem:
         known = None
         if found.every_row_right:
             known = np.asarray(np.linalg.solve(self.basis.R.hi, found.theta.hi), dtype=np.float64)
+        own = self.rows.over(lambda s, _: [_own(self.rows.chances(found.point, s), self.rows.codes[s])])
         return separating_hyperplane(
-            self.Z, self.rows.codes, found.point.P.hi, intercept=self.basis.intercept, zero=zero, known=known
-        )
+            self.Z, self.rows.codes, np.concatenate(own), self.rows.classes, intercept=self.basis.intercept, zero=zero,
+            known=known,
+        )  # fmt: skip
 
     def limit(self, hyperplane: Hyperplane) -> tuple[ClassRows, Descent]:
         """The fit of what lies on the hyperplane; entries of θ that change nothing there are held at zero."""
@@ -180,7 +221,7 @@ class _Problem:
         self, rows: ClassRows, found: Descent, separation: Separation | None, hyperplane: Hyperplane | None
     ) -> ClassFit:
         """The answer in the units of X."""
-        H = information(rows, found.point.P)
+        H = information(rows, found.point)
         L = factored(H)
         if found.error is None or L is None:
             raise DataError(
@@ -188,7 +229,7 @@ class _Problem:
                 "leave out columns that others nearly determine, or ask for a penalty l2"
             )
         (q, m), total = rows.shape, float(rows.weight.sum())
-        plain = information(rows, found.point.P, penalized=False) if self.l2 else None
+        plain = information(rows, found.point, penalized=False) if self.l2 else None
         free = np.arange(q * m) if rows.free is None else rows.free
         opened = np.zeros((q * m, 0)) if hyperplane is None else hyperplane.open
         combinations = Combinations(self.basis, found.theta, L, plain, free, opened)
@@ -198,18 +239,18 @@ class _Problem:
         error = self.basis.in_units_error(found.error + rounding, found.theta.hi)
         if hyperplane is not None and separation is not None:
             lost = np.isnan(std_errors.hi)
-            coefficients, error = _at_infinity(coefficients, separation.direction, lost), np.where(lost, np.nan, error)
+            coefficients, error = at_infinity(coefficients, separation.direction, lost), np.where(lost, np.nan, error)
         return ClassFit(
             coefficients,
             std_errors,
             error,
-            0.0 - (found.point.value if not self.l2 else replace(rows, ridge=None).measured(found.theta).value),
+            0.0 - (found.point.value if not self.l2 else _unpenalized(rows, found)),
             null_log_likelihood(np.bincount(rows.codes, rows.weight), intercept=self.basis.intercept),
             float(np.linalg.norm(self.basis.gradient(rows.placed(rows.flat(found.point.gradient.hi))))) / total,
             found.steps,
             self.condition(L.hi, free),
             separation,
-            found.point.P.hi,
+            Chances(rows, found.point) if found.point.P is None else found.point.P.hi,
             combinations,
             self.basis.intercept,
             self.l2,
@@ -226,7 +267,18 @@ class _Problem:
         return float((singular[0] / singular[-1]) ** 2) if len(free) else 1.0
 
 
-def _at_infinity(coefficients: Pair, direction: Array, lost: NDArray[np.bool_]) -> Pair:
+def _own(P: Array, codes: NDArray[np.int64]) -> Array:
+    return np.asarray(np.take_along_axis(P, codes[:, None], axis=1)[:, 0])
+
+
+def _unpenalized(rows: ClassRows, found: Descent) -> float:
+    """What the objective is without its penalty."""
+    if rows.at_hand or rows.ridge is None:
+        return replace(rows, ridge=None).measured(found.theta).value
+    return found.point.value - rows.ridge.value(found.theta)
+
+
+def at_infinity(coefficients: Pair, direction: Array, lost: NDArray[np.bool_]) -> Pair:
     """±inf along the direction, NaN where it has no part in what is open."""
     end = np.where(direction > 0, np.inf, np.where(direction < 0, -np.inf, np.nan))
     return Pair(np.where(lost, end, coefficients.hi), np.where(lost, 0.0, coefficients.lo))

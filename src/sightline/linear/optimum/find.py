@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
+from ..blocks import in_memory
 from ..objective import Objective
-from ..row_losses import CrossEntropy, GaussianNLL, PoissonNLL
-from .frame import Frame
+from ..row_losses import Absolute, CrossEntropy, GaussianNLL, Hinge, PoissonNLL, RowLoss
+from .few_kinks import few_kinks_optimum, some_rows
+from .frame import Frame, with_ones
 from .kinked import KINKED, kinked_optimum
 from .newton import UNSETTLED, newton_optimum
 from .recession import Recession, cheap, may_recede, recession
@@ -19,17 +21,19 @@ from .result import Optimum
 __all__ = ["optimum"]
 
 Array = NDArray[np.float64]
+SAMPLE = 20_000  # rows whose minimum is where that of more rows than memory holds is looked for
 
 
 def optimum(objective: Objective, *, start: Array | None = None, noise: Array | None = None) -> Optimum:
     """The minimizer of F(θ) = L(θ) + Σ ridge θ² / 2 + Σ lasso |θ|, of least norm where the rows leave it open.
 
     The losses l1, hinge, huber and smooth-l1 are made of lines and parabolas: an interior point finds which, their
-    equations give θ, and the dual value proves it. The others are minimized by Newton's method, with a lasso by the
-    exact minimizer of each step's model. `start (q,)` is where Newton begins; `noise (q',)` is the relative rounding of
-    the columns, as for `least_squares`. Of cross-entropy the weights of all classes add up to zero where there is no
-    penalty. A group of counts that are all zero, and classes that unpenalized columns separate, have no minimum: then
-    the direction is told, and the limit; as where means and variances fit rows exactly.
+    equations give θ, and the dual value proves it; of rows on the disk, those near a kink are looked at so. The others
+    are minimized by Newton's method, with a lasso by the exact minimizer of each step's model. `start (q,)` is where
+    Newton begins; `noise (q',)` is the relative rounding of the columns, as for `least_squares`. Of cross-entropy the
+    weights of all classes add up to zero where there is no penalty. A group of counts that are all zero, and classes
+    that unpenalized columns separate, have no minimum: then the direction is told, and the limit; as where means and
+    variances fit rows exactly.
 
     Raises DataError for cross-entropy whose classes are separated along columns without a penalty, or have no rows.
 
@@ -41,17 +45,31 @@ def optimum(objective: Objective, *, start: Array | None = None, noise: Array | 
     if not len(objective.ridge):
         return _nothing(objective.value(np.zeros(0)), 0, "there are no coefficients")
     frame = Frame.of(objective, noise)
-    if isinstance(objective.loss, KINKED):
+    loss = objective.loss
+    if isinstance(loss, KINKED) and in_memory(loss.X):
         return kinked_optimum(objective, frame)
+    if isinstance(loss, Absolute | Hinge):
+        return few_kinks_optimum(objective, frame)
     if may_recede(objective) and cheap(objective):
         away = recession(objective)
-        return newton_optimum(objective, frame, start) if away is None else _limit(objective, away, noise)
-    found = newton_optimum(objective, frame, start)
-    if may_recede(objective) and _far(objective, found):
+        if away is not None:
+            return _limit(objective, away, noise)
+    found = newton_optimum(objective, frame, start if in_memory(loss.X) else _nearby(objective, start))
+    if may_recede(objective) and not cheap(objective) and _far(objective, found):
         away = recession(objective)
         if away is not None:
             return _limit(objective, away, noise)
     return _bottomless(objective, found) if isinstance(objective.loss, GaussianNLL) else found
+
+
+def _nearby(objective: Objective, start: Array | None) -> Array | None:
+    """Where some of the rows have their minimum, where that is a single point."""
+    n = len(objective.loss.y)
+    if start is not None or n <= SAMPLE:
+        return start
+    part = replace(objective, loss=some_rows(objective.loss, -(-n // SAMPLE)))
+    found = newton_optimum(part, Frame.of(part), None)
+    return found.theta if found.unique and not found.reason.endswith(UNSETTLED) else None
 
 
 def _nothing(value: float, q: int, reason: str) -> Optimum:
@@ -62,7 +80,7 @@ def _nothing(value: float, q: int, reason: str) -> Optimum:
 
 def _far(objective: Objective, found: Optimum) -> bool:
     """Whether Newton's method did not end, or where the loss no longer bends and rows are as good as certain."""
-    certain = objective.loss.pieces(found.theta).loss.min(initial=1.0) < 1e-6
+    certain = objective.loss.over(lambda part: part.pieces(found.theta).loss.min(initial=1.0), add=min) < 1e-6
     return bool((certain and not found.unique) or found.reason.endswith(UNSETTLED))
 
 
@@ -70,7 +88,7 @@ def _limit(objective: Objective, away: Recession, noise: Array | None) -> Optimu
     """The optimum of the rows that do not move; coefficients that change nothing for them are ±inf or NaN."""
     loss = objective.loss
     if isinstance(loss, CrossEntropy):
-        empty = np.flatnonzero(np.bincount(loss.y.astype(np.intp), minlength=loss.outputs) == 0)
+        empty = np.flatnonzero(np.bincount(np.asarray(loss.y).astype(np.intp), minlength=loss.outputs) == 0)
         if len(empty):
             raise DataError(f"class {empty[0]} has no rows: leave it out")
         raise DataError(
@@ -97,22 +115,25 @@ def _bottomless(objective: Objective, found: Optimum) -> Optimum:
     """Rows whose variance is below the limit eps want it to fall on for ever, which changes no loss."""
     loss = objective.loss
     assert isinstance(loss, GaussianNLL)
-    low = np.exp(loss.predictor(found.theta)[:, 1]) < loss.eps * (1.0 + 1e-6)
-    if not low.any():
+    p, width = loss.X.shape[1], loss.X.shape[1] + int(loss.intercept)
+
+    def fallen(part: RowLoss) -> Array:
+        return np.asarray(np.exp(part.predictor(found.theta)[:, 1]) < loss.eps * (1.0 + 1e-6), dtype=np.float64)
+
+    low = int(loss.over(lambda part: fallen(part).sum()))
+    if not low:
         return found
+    frame = Frame.of(Objective.plain(replace(loss, weight=None)))
+    fall = frame.fitted(lambda part: -fallen(part), lambda part: np.ones(len(part.y)))
+    off = loss.over(lambda part: float(np.abs(with_ones(part) @ fall + fallen(part)).max()), add=max)
     direction = np.zeros(len(found.theta))
-    p = loss.X.shape[1]
-    Z = np.column_stack([loss.X, np.ones(len(loss.y))]) if loss.intercept else loss.X
-    fall = np.linalg.lstsq(Z, -low.astype(float), rcond=None)[0]
-    direction[p : 2 * p] = fall[:p]
-    if loss.intercept:
-        direction[-1] = fall[-1]
+    direction[p : 2 * p], direction[2 * p + 1 :] = fall[:p], fall[p:width]
     direction[np.abs(direction) < 1e-9 * np.abs(direction).max(initial=0.0)] = 0.0
     reason = (
-        f"{found.reason.removesuffix(UNSETTLED)}; {int(low.sum()):,} rows have a variance below the limit of "
+        f"{found.reason.removesuffix(UNSETTLED)}; {low:,} rows have a variance below the limit of "
         f"{loss.eps:g}, where the loss no longer changes"
     )
-    if np.abs(Z @ fall + low).max() > 1e-9 or (direction * (objective.ridge + objective.lasso)).any():
+    if off > 1e-9 or (direction * (objective.ridge + objective.lasso)).any():
         return replace(found, reason=reason, unique=False)
     lost = direction != 0
     theta, error = np.where(lost, np.copysign(np.inf, direction), found.theta), np.where(lost, np.nan, found.error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 
 from ..exact import scaled_svd
 from ..objective import Objective
+from ..piecewise import least
 from ..row_losses import CrossEntropy, RowLoss
+from ..triangle import merged_factors
 
-__all__ = ["Frame", "placed"]
+__all__ = ["Frame", "placed", "with_ones"]
 
 Array = NDArray[np.float64]
 NOTHING = 1e-12
@@ -19,7 +22,8 @@ NOTHING = 1e-12
 
 @dataclass(frozen=True)
 class Frame:
-    """θ = Jφ with `J (q, r)`: in φ the predictor is that of `rows`, the loss on orthonormal rows, at Sφ, `S (q, r)`.
+    """θ = Jφ with `J (q, r)`: in φ the predictor is that of orthonormal rows [x 1]M at Sφ, `M (width, width)`, `S (q,
+    r)`.
 
     `open (q, m)` spans the directions of θ, orthonormal, that change neither the loss nor a penalty; `J` has no part in
     them, so θ = Jφ is of least norm. `rank` counts the directions that the rows determine for each output, of `width`.
@@ -27,7 +31,8 @@ class Frame:
 
     J: Array
     S: Array
-    rows: RowLoss
+    M: Array
+    loss: RowLoss
     open: Array
     rank: int
     width: int
@@ -36,16 +41,12 @@ class Frame:
     def of(cls, objective: Objective, noise: Array | None = None) -> Frame:
         """From the singular values of the rows with columns of one length, as for least squares."""
         loss = objective.loss
-        Z = np.column_stack([loss.X, np.ones(len(loss.X))]) if loss.intercept else loss.X
-        n, width = Z.shape
-        root = Z if loss.weight is None else Z * np.sqrt(loss.weight)[:, None]
-        svd = scaled_svd(np.asarray(np.linalg.qr(root, mode="r")), width, noise)
+        n, width = len(loss.X), loss.X.shape[1] + int(loss.intercept)
+        svd = scaled_svd(loss.over(_factor, add=merged_factors, work=4 * width), width, noise)
         M = svd.directions.T / svd.scale[:, None]
         M[:, : svd.rank] *= np.sqrt(n) / svd.singular[: svd.rank]
         kernel = M[:, svd.rank :]
         M[:, svd.rank :] = kernel / np.maximum(np.linalg.norm(kernel, axis=0), 1e-300)
-        B = Z @ M
-        B[:, svd.rank :] = 0.0
         T = placed(_kron(np.eye(loss.outputs), M), loss)
         open_ = _open(objective, M[:, svd.rank :])
         S = np.eye(len(T))
@@ -53,16 +54,55 @@ class Frame:
             inner = np.linalg.lstsq(T, open_, rcond=None)[0]
             S = np.linalg.qr(inner, mode="complete")[0][:, open_.shape[1] :]
         J = T @ S
-        return cls(J - open_ @ (open_.T @ J), S, replace(loss, X=B, intercept=False), open_, svd.rank, width)
+        M = np.where(np.arange(width) < svd.rank, M, 0.0)
+        return cls(J - open_ @ (open_.T @ J), S, M, loss, open_, svd.rank, width)
 
-    def hessian(self, z: Array, ridge: Array) -> Array:
-        """The second derivative of loss and ridge in φ, `(r, r)`."""
-        return np.asarray(self.S.T @ self.rows.hessian_at(z) @ self.S + self.J.T @ (ridge[:, None] * self.J))
+    def orthonormal(self, part: RowLoss) -> Array:
+        """The rows of a block in these coordinates, `(n, width)`; zeros where they determine nothing."""
+        return np.asarray(with_ones(part) @ self.M)
+
+    def model(self, theta: Array, ridge: Array) -> tuple[Array, Array]:
+        """The gradient of the loss in θ, `(q,)`, and the second derivative of loss and ridge in φ, `(r, r)`: a pass."""
+
+        def leaf(part: RowLoss) -> Array:
+            z = part.predictor(theta)
+            H = replace(part, X=self.orthonormal(part), intercept=False).bends(z)
+            return np.concatenate([part.pull(part.at(z).error), H.ravel()])
+
+        loss, q = self.loss, len(theta)
+        sums = loss.over(leaf, work=loss.outputs**2 * (self.width + 64)) / len(loss.X)
+        k = loss.outputs * self.width
+        H = sums[q:].reshape(k, k)
+        return loss.factor * sums[:q], self.S.T @ H @ self.S + self.J.T @ (ridge[:, None] * self.J)
 
     @property
     def design(self) -> Array:
         """The rows of one output in φ, `(n, r)`."""
-        return np.asarray(self.rows.X @ self.S)
+        return np.asarray(self.orthonormal(self.loss) @ self.S)
+
+    def fitted(self, target: Callable[[RowLoss], Array], weight: Callable[[RowLoss], Array]) -> Array:
+        """Weighted least squares `(width,)` of one output, of targets and weights `(n,)` of each block; of the least
+        norm in orthonormal coordinates.
+        """
+
+        def leaf(part: RowLoss) -> Array:
+            B, w = self.orthonormal(part), weight(part)
+            bent = B * w[:, None]
+            return np.column_stack([bent.T @ B, bent.T @ target(part)])
+
+        sums = self.loss.over(leaf, work=self.width + 64)
+        return np.asarray(self.M @ least(sums[:, :-1], sums[:, -1]))
+
+
+def with_ones(part: RowLoss) -> Array:
+    """[X 1], or X without an intercept."""
+    return np.column_stack([part.X, np.ones(len(part.X))]) if part.intercept else part.X
+
+
+def _factor(part: RowLoss) -> Array:
+    """R of the weighted rows of a block."""
+    Z = with_ones(part)
+    return np.asarray(np.linalg.qr(Z if part.weight is None else Z * np.sqrt(part.weight)[:, None], mode="r"))
 
 
 def placed(by_output: Array, loss: RowLoss) -> Array:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError, nearest, shown
+from ..blocks import parts
 from ..objective import Objective
-from ..robust import clustered, summed
+from ..robust import cluster_squares, clustered
 from ..row_losses import Absolute, CrossEntropy, GaussianNLL, Hinge, Huber, RowLoss, SmoothL1, SquaredLoss
 from .frame import Frame
+from .recession import without
 from .result import Optimum
 
 __all__ = ["Covariance", "covariance"]
@@ -106,21 +109,25 @@ def _default(loss: RowLoss) -> str:
 
 def _determined(objective: Objective, found: Optimum) -> tuple[Objective, Frame, NDArray[np.intp]]:
     """The rows that no direction carries to infinity, their frame, and where they are."""
-    loss = objective.loss
-    kept = np.arange(len(loss.y))
+    loss, everyone = objective.loss, np.arange(len(objective.loss.y))
+    if not len(found.at_infinity):
+        return objective, Frame.of(objective), everyone
+    moved = np.zeros(len(everyone), dtype=bool)
     for direction in found.at_infinity:
-        moved = np.abs(loss.predictor(direction)).max(axis=1)
-        kept = kept[moved[kept] <= OPEN * moved.max(initial=0.0)]
-    if len(kept) == len(loss.y):
-        return objective, Frame.of(objective), kept
-    w = np.ones(len(loss.y)) if loss.weight is None else loss.weight
-    part = replace(loss, X=loss.X[kept], y=loss.y[kept], weight=w[kept] * (len(kept) / len(w)))
-    return replace(objective, loss=part), Frame.of(replace(objective, loss=part)), kept
+        far = np.concatenate(loss.over(partial(_shifts, direction)))
+        moved |= far > OPEN * far.max(initial=0.0)
+    rest = without(objective, moved)
+    return rest, Frame.of(rest), everyone[~moved]
+
+
+def _shifts(direction: Array, part: RowLoss) -> list[Array]:
+    """By how much each row moves along it."""
+    return [np.abs(part.predictor(direction)).max(axis=1)]
 
 
 def _bread(objective: Objective, found: Optimum, frame: Frame) -> Array | None:
     """The inverse `(r, r)` of the second derivative of the mean loss in φ."""
-    H = frame.hessian(objective.loss.predictor(found.limit), objective.ridge)
+    H = frame.model(found.limit, objective.ridge)[1]
     values, vectors = np.linalg.eigh(H)
     if not len(values) or values[0] <= 1e-13 * values[-1]:
         return None
@@ -130,7 +137,7 @@ def _bread(objective: Objective, found: Optimum, frame: Frame) -> Array | None:
 def _spread(frame: Frame, inner: Array) -> Array:
     """Back in θ; NaN for coefficients with a part in an open direction (the one common to all classes is none)."""
     V = np.asarray(frame.J @ inner @ frame.J.T)
-    if not isinstance(frame.rows, CrossEntropy) or frame.rank < frame.width:
+    if not isinstance(frame.loss, CrossEntropy) or frame.rank < frame.width:
         lost = (np.abs(frame.open) > OPEN).any(axis=1)
         V[lost] = V[:, lost] = np.nan
     return V
@@ -141,18 +148,22 @@ def _sandwich(
 ) -> Covariance:
     loss = objective.loss
     n, r = len(loss.y), len(inner)
-    scores = loss.terms(found.limit) * loss.factor / n @ frame.J
     if n <= r:
         return Covariance(None, None, None, f"{n} rows and {r} coefficients leave nothing to measure chance by")
+
+    def scores(part: RowLoss) -> Array:
+        return part.terms(found.limit) * loss.factor / n @ frame.J
+
     factor, df, said = (1.0 if kind == "hc0" else n / (n - r)), n - r, f"sandwich of curvature and scores, {kind}"
     if kind == "cluster":
         codes = clustered(clusters)
-        scores, groups = summed(scores, codes), len(np.unique(codes))
+        groups = len(np.unique(codes))
         factor, df = groups / (groups - 1) * (n - 1) / (n - r), groups - 1
+        squares = cluster_squares(((at, scores(loss.part(at))) for at in parts(loss.X)), codes, r)
+    else:
+        squares = loss.over(lambda part: (s := scores(part)).T @ s, work=loss.outputs * r)
     likelihood = _default(loss) == "information"
-    return Covariance(
-        _spread(frame, factor * inner @ (scores.T @ scores) @ inner), kind, None if likelihood else df, said
-    )
+    return Covariance(_spread(frame, factor * inner @ squares @ inner), kind, None if likelihood else df, said)
 
 
 def _quantile(loss: Absolute, found: Optimum, frame: Frame) -> Covariance:
@@ -160,7 +171,7 @@ def _quantile(loss: Absolute, found: Optimum, frame: Frame) -> Covariance:
     from scipy.special import ndtri
 
     n, r = len(loss.y), frame.J.shape[1]
-    e = loss.y - loss.predictor(found.theta)[:, 0]
+    e = np.concatenate(loss.over(lambda part: [part.y - part.predictor(found.theta)[:, 0]]))
     share = n ** (-1.0 / 3.0) * float(ndtri(0.975)) ** (2.0 / 3.0) * (1.5 / (2.0 * np.pi)) ** (1.0 / 3.0)
     if share >= 0.5 or n <= r:
         return Covariance(None, None, None, f"{n} rows are too few to see the density of the residuals at zero")
@@ -170,7 +181,8 @@ def _quantile(loss: Absolute, found: Optimum, frame: Frame) -> Covariance:
         return Covariance(None, None, None, "half of the residuals are equal, so they have no density at zero")
     inside = np.abs(e / h) <= 1.0
     density = float(np.sum(0.75 * (1.0 - (e[inside] / h) ** 2))) / (n * h)
-    inner = np.asarray(np.linalg.inv(frame.design.T @ frame.design), dtype=np.float64)
+    gram = frame.S.T @ loss.over(lambda part: (B := frame.orthonormal(part)).T @ B, work=frame.width) @ frame.S
+    inner = np.asarray(np.linalg.inv(gram), dtype=np.float64)
     said = f"density of the residuals at zero {density:.4g}, bandwidth {h:.4g}"
     return Covariance(_spread(frame, inner * (0.5 / density) ** 2), "quantile", n - r, said)
 

@@ -12,7 +12,7 @@ from ..objective import Objective
 from ..piecewise import RANK, Corner, Piecewise, least
 from ..row_losses import Absolute, Hinge, Huber, RowLoss, SmoothL1
 from .frame import Frame
-from .precise import precise_gradient
+from .precise import gradient_error, precise_gradient
 from .result import NOTHING, Optimum
 
 __all__ = ["KINKED", "kinked_optimum"]
@@ -53,7 +53,7 @@ def _problem(objective: Objective, frame: Frame, start: Array) -> Piecewise:
         np.vstack([frame.design, frame.J[held]]),
         np.append(_residuals(objective.loss, b, start), -start[held]),
         np.append(low, -lasso), np.append(high, lasso), np.append(width, np.zeros(len(lasso))),
-        frame.J.T @ (objective.ridge[:, None] * frame.J), frame.J.T @ (objective.ridge * start),
+        frame.J.T @ (objective.ridge[:, None] * frame.J), frame.J.T @ (objective.ridge * start + objective.tilt),
     )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def _refined(
     turned = frame.J @ corner.loose
     rounding = loss.gradient_rounding(theta) + 4.0 * EPS * objective.ridge * np.abs(theta)
     if isinstance(loss, Huber | SmoothL1):
-        rounding = precise_gradient(objective, theta)[1]
+        rounding = gradient_error(objective, theta, precise_gradient(objective, theta))
     error = np.abs(turned @ least(H, turned.T, size)) @ rounding
     error += 2.0 * np.abs(frame.J @ step) + EPS * np.abs(theta)
     nothing = NOTHING * np.linalg.norm(frame.J, axis=1) * np.linalg.norm(problem.b[:rows]) / np.sqrt(rows)
@@ -145,10 +145,15 @@ def _pull(objective: Objective, frame: Frame, theta: Array, corner: Corner) -> A
     loss, lasso = objective.loss, np.zeros(len(theta))
     lasso[objective.lasso > 0] = corner.u[len(loss.y) :]
     if isinstance(loss, Huber | SmoothL1):
-        return np.asarray(frame.J.T @ (precise_gradient(objective, theta)[0] + lasso))
+        return np.asarray(frame.J.T @ (precise_gradient(objective, theta) + lasso))
     w = 1.0 / len(loss.y) if loss.weight is None else loss.weight / len(loss.y)
     error = (corner.u[: len(loss.y)] / w)[:, None]
-    return np.asarray(frame.J.T @ (loss.gradient_of(error) + objective.ridge * theta + lasso))
+    return np.asarray(frame.J.T @ (_slope(loss, error) + objective.ridge * theta + objective.tilt + lasso))
+
+
+def _slope(loss: RowLoss, error: Array) -> Array:
+    """What the gradient is for these errors `(n, 1)`."""
+    return loss.factor / len(loss.y) * loss.pull(error)
 
 
 def _gap(objective: Objective, theta: Array, problem: Piecewise, corner: Corner) -> float:
@@ -160,7 +165,7 @@ def _gap(objective: Objective, theta: Array, problem: Piecewise, corner: Corner)
     apart = float(np.sum(w * loss.pieces(theta).loss - u[:rows] * t + 0.5 * problem.width[:rows] * u[:rows] ** 2))
     held = objective.lasso > 0
     apart += float(np.sum(objective.lasso[held] * np.abs(theta[held]) - u[rows:] * theta[held]))
-    slopes = loss.gradient_of((u[:rows] / w)[:, None]) + objective.ridge * theta
+    slopes = _slope(loss, (u[:rows] / w)[:, None]) + objective.ridge * theta + objective.tilt
     slopes[held] += u[rows:]
     rounding = 2.0 * EPS * abs(objective.value(theta))
     return max(apart, 0.0) + float(np.abs(slopes) @ np.abs(theta)) + rounding

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ..objective import Objective, size_change
 from ..piecewise import Piecewise, least
-from ..row_losses import GaussianNLL
+from ..row_losses import GaussianNLL, RowLoss
 from .frame import Frame
-from .precise import precise_gradient
+from .precise import gradient_error, precise_gradient
 from .result import NOTHING, Optimum
 from .start import start_of
 
@@ -39,9 +39,10 @@ class _Model:
 
     @classmethod
     def at(cls, objective: Objective, frame: Frame, theta: Array) -> _Model:
-        H = frame.hessian(objective.loss.predictor(theta), objective.ridge)
+        gradient, H = frame.model(theta, objective.ridge)
         values, vectors = np.linalg.eigh(H)
-        return cls(objective, frame, theta, frame.J.T @ objective.smooth_gradient(theta), np.abs(values), vectors)
+        g = frame.J.T @ (gradient + objective.ridge * theta)
+        return cls(objective, frame, theta, g, np.abs(values), vectors)
 
     def damped(self, damping: float) -> Array:
         """Eigenvalues of H with some of the largest added."""
@@ -64,18 +65,25 @@ class _Model:
         gain = -more - float(self.g @ corner.x + 0.5 * corner.x @ H @ corner.x)
         return _Step(theta, theta - self.theta, gain, corner.loose)
 
-    def is_rounding(self, step: _Step, before: float) -> bool:
-        """Whether what a step gains is nothing beside the terms that cancel in it, or it moves nothing, or it is little
-        and no longer shrinks from the step `before`, as Newton's do until rounding stops them.
+    def tried(self, step: _Step, before: float) -> tuple[bool, float]:
+        """In one pass, whether what a step gains is nothing beside the terms that cancel in it, or it moves nothing, or
+        it is little and no longer shrinks from the step `before`, as Newton's do until rounding stops them; and the
+        objective at its end less that at its beginning.
         """
-        loss, o = self.objective.loss, self.objective
-        pieces, d = loss.pieces(self.theta), loss.predictor(step.step)
-        w = 1.0 if loss.weight is None else loss.weight
-        first = float(np.mean(w * np.abs(pieces.error * d).sum(axis=1))) * loss.factor
+        o, loss = self.objective, self.objective.loss
+
+        def leaf(part: RowLoss) -> Array:
+            pieces, d = part.pieces(self.theta), part.predictor(step.step)
+            first, change = np.abs(pieces.error * d).sum(axis=1), part.difference(pieces.z, d)
+            return np.array([part.total(first), part.total(change), np.sum(d**2), np.sum(pieces.z**2)])
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            first, change, moved, size = loss.over(leaf).tolist()
+        first = first / len(loss.X) * loss.factor
         first += float(np.abs(step.step) @ (o.ridge * np.abs(self.theta) + o.lasso))
-        still = np.linalg.norm(d) <= STILL * np.linalg.norm(pieces.z)
         stuck = step.gain <= LITTLE * first and step.gain > 0.25 * before
-        return bool(step.gain <= NEAR * first or still or stuck)
+        still = bool(step.gain <= NEAR * first or moved <= STILL**2 * size or stuck)
+        return still, change / len(loss.X) + o.penalty_change(self.theta, step.theta - self.theta)
 
 
 @dataclass(frozen=True)
@@ -94,14 +102,15 @@ def newton_optimum(objective: Objective, frame: Frame, start: Array | None) -> O
     last, steps, settled = _descended(objective, frame, theta)
     theta, error, H = _polished(objective, frame, last)
     rest = frame.J.T @ objective.subgradient(theta)
-    value = objective.value(theta)
+    loss = objective.loss.value(theta)
+    value = loss + objective.penalty(theta)
     inner = last.loose.T @ rest
     gap = 0.5 * float(inner @ least(H, inner)) + 2.0 * EPS * abs(value)
     bends = np.linalg.eigvalsh(H) if len(H) else np.ones(1)
     unique = bool(_fixed(objective, frame) and bends[0] > 10.0 * FLAT * max(bends[-1], 1e-300))
     path = "active set" if objective.lasso.any() else "Newton"
     return Optimum(
-        theta, value, objective.loss.value(theta), gap, error, steps, path,
+        theta, value, loss, gap, error, steps, path,
         _reason(objective, theta, steps, settled=settled), unique, np.zeros((0, len(theta))), theta,
     )  # fmt: skip
 
@@ -112,11 +121,12 @@ def _descended(objective: Objective, frame: Frame, theta: Array) -> tuple[_Step,
     for number in range(1, MOST_STEPS + 1):
         model = _Model.at(objective, frame, theta)
         newton = model.step(0.0)
-        if model.is_rounding(newton, before):
+        still, change = model.tried(newton, before)
+        if still:
             return newton, number, True
         for _ in range(MOST_DAMPINGS):
             step = model.step(damping) if damping else newton
-            if objective.excess(step.theta, theta) <= -1e-4 * step.gain:
+            if (objective.excess(step.theta, theta) if damping else change) <= -1e-4 * step.gain:
                 break
             damping = max(10.0 * damping, 1e-4)
         else:
@@ -131,21 +141,18 @@ def _polished(objective: Objective, frame: Frame, last: _Step) -> tuple[Array, A
     theta, J = last.theta, frame.J @ last.loose
     before = np.inf
     for _ in range(MOST_POLISHING):
-        H = last.loose.T @ frame.hessian(objective.loss.predictor(theta), objective.ridge) @ last.loose
-        g, rounding = precise_gradient(objective, theta)
+        gradient, H = frame.model(theta, objective.ridge)
+        H = last.loose.T @ H @ last.loose
+        g = precise_gradient(objective, theta, gradient)
         step = -J @ least(H, J.T @ (g + objective.lasso * np.sign(theta)))
         step[theta == 0.0] *= objective.lasso[theta == 0.0] == 0
-        size = float(np.linalg.norm(objective.loss.predictor(step)))
+        size = objective.loss.predictor_size(step)
         if size > 0.25 * before:
             break
         theta, before = theta + step, size
-    error = np.abs(J @ least(H, J.T)) @ rounding + 2.0 * np.abs(step) + EPS * np.abs(theta)
-    error += (
-        NOTHING
-        * np.linalg.norm(J, axis=1)
-        * np.linalg.norm(objective.loss.predictor(theta))
-        / np.sqrt(len(objective.loss.y))
-    )
+    error = np.abs(J @ least(H, J.T)) @ gradient_error(objective, theta, g) + 2.0 * np.abs(step) + EPS * np.abs(theta)
+    mean = objective.loss.predictor_size(theta) / np.sqrt(len(objective.loss.X))
+    error += NOTHING * np.linalg.norm(J, axis=1) * mean
     return theta, np.where((theta == 0.0) & (objective.lasso > 0), 0.0, error), H
 
 

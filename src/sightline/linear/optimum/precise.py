@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...double_double import Pair
+from ..blocks import in_memory
 from ..classes.elementary import exp
 from ..objective import Objective
 from ..row_losses import CrossEntropy, GaussianNLL, Huber, Logistic, PoissonNLL, RowLoss, SmoothL1
 
-__all__ = ["precise_gradient"]
+__all__ = ["gradient_error", "precise_gradient"]
 
 Array = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
@@ -18,13 +19,11 @@ MOST_ENTRIES = 2_000_000  # of the rows times outputs: about a second
 MOST_EXPONENT = 600.0
 
 
-def precise_gradient(objective: Objective, theta: Array) -> tuple[Array, Array]:
-    """The gradient of loss and ridge `(q,)` at θ, and a bound of its error `(q,)`."""
-    loss = objective.loss
-    plain = loss.gradient_rounding(theta)
-    large = not 0 < loss.X.size * loss.outputs <= MOST_ENTRIES
-    if large or np.abs(loss.predictor(theta)).max(initial=0.0) > MOST_EXPONENT:
-        return objective.smooth_gradient(theta), plain + 4.0 * EPS * objective.ridge * np.abs(theta)
+def precise_gradient(objective: Objective, theta: Array, plain: Array | None = None) -> Array:
+    """The gradient of loss and ridge `(q,)` at θ; `plain` is that of the loss in float64, where it is known."""
+    loss, n = objective.loss, len(objective.loss.X)
+    if not _few(loss, theta):
+        return (loss.gradient(theta) if plain is None else plain) + objective.ridge * theta + objective.tilt
     W, b = loss.split(theta)
     X = Pair.of(loss.X)
     error = _errors(loss, X.times(Pair.of(W.T)) + b)
@@ -34,8 +33,22 @@ def precise_gradient(objective: Objective, theta: Array) -> tuple[Array, Array]:
     by_weight, sums = Pair(parts.hi.T.ravel(), parts.lo.T.ravel()), error.sum()
     if loss.intercept:
         by_weight = Pair(np.append(by_weight.hi, sums.hi), np.append(by_weight.lo, sums.lo))
-    g = by_weight * (loss.factor / len(X)) + Pair.of(objective.ridge) * theta
-    return g.hi, EPS * np.abs(g.hi) + 2.0**-45 * plain
+    g = by_weight * (loss.factor / n) + Pair.of(objective.ridge) * theta
+    return np.asarray((g + objective.tilt).hi)
+
+
+def gradient_error(objective: Objective, theta: Array, gradient: Array) -> Array:
+    """A bound of the error of that gradient, `(q,)`."""
+    rounding = objective.loss.gradient_rounding(theta)
+    if _few(objective.loss, theta):
+        return np.asarray(EPS * np.abs(gradient) + 2.0**-45 * rounding)
+    return np.asarray(rounding + 4.0 * EPS * objective.ridge * np.abs(theta))
+
+
+def _few(loss: RowLoss, theta: Array) -> bool:
+    """Whether double-double takes a second at most, and its exponentials do not overflow."""
+    few = in_memory(loss.X) and 0 < loss.X.size * loss.outputs <= MOST_ENTRIES
+    return few and bool(np.abs(loss.predictor(theta)).max(initial=0.0) <= MOST_EXPONENT)
 
 
 def _errors(loss: RowLoss, z: Pair) -> Pair:

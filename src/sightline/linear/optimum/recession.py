@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blocks import in_memory
 from ..classes.separation import most_apart
+from ..derived import Picked
 from ..objective import Objective
-from ..row_losses import CrossEntropy, Logistic, PoissonNLL
+from ..row_losses import CrossEntropy, Logistic, PoissonNLL, RowLoss
+from ..triangle import merged_factors
+from .frame import with_ones
 
-__all__ = ["Recession", "may_recede", "recession"]
+__all__ = ["Recession", "may_recede", "recession", "without"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -27,11 +33,16 @@ class Recession:
 
     def rest(self, objective: Objective) -> Objective:
         """The objective of the rows that do not move, with the same weights in the mean; the others add nothing."""
-        loss = objective.loss
-        kept = np.flatnonzero(~self.moved)
-        v = np.ones(len(loss.y)) if loss.weight is None else loss.weight
-        part = replace(loss, X=loss.X[kept], y=loss.y[kept], weight=v[kept] * (len(kept) / len(v)))
-        return replace(objective, loss=part)
+        return without(objective, self.moved)
+
+
+def without(objective: Objective, moved: Flags) -> Objective:
+    """The objective of the other rows, with the same weights in the mean."""
+    loss, kept = objective.loss, np.flatnonzero(~moved)
+    v = np.ones(len(loss.y)) if loss.weight is None else np.asarray(loss.weight)
+    X: Any = loss.X[kept] if in_memory(loss.X) else Picked(loss.X, kept)
+    part = replace(loss, X=X, y=np.asarray(loss.y)[kept], weight=v[kept] * (len(kept) / len(v)))
+    return replace(objective, loss=part)
 
 
 def may_recede(objective: Objective) -> bool:
@@ -60,36 +71,65 @@ def recession(objective: Objective) -> Recession | None:
     (e_y - e_k) ⊗ z. Correia, Guimarães and Zylkin 2019, Verifying the existence of maximum likelihood estimates for
     generalized linear models.
     """
-    loss = objective.loss
-    if isinstance(loss, CrossEntropy) and not _free_slopes(objective):  # one row of each class says it all
-        rows = np.unique(loss.y, return_index=True)[1]
-        if len(rows) < len(loss.y):
-            return recession(replace(objective, loss=loss.of_rows(rows.tolist())))
-    C, E, owner = _conditions(objective)
-    free = np.flatnonzero((objective.ridge == 0) & (objective.lasso == 0))
-    length = np.sqrt((C[:, free] ** 2).sum(axis=0) + (E[:, free] ** 2).sum(axis=0))
+    loss, free = objective.loss, np.flatnonzero((objective.ridge == 0) & (objective.lasso == 0))
+    if isinstance(loss, CrossEntropy | Logistic) and not _free_slopes(objective):
+        loss = loss.of_rows(np.unique(np.asarray(loss.y), return_index=True)[1].tolist())  # one of each says it all
+    squares, R = loss.over(partial(_sizes, free), add=lambda a, b: (a[0] + b[0], merged_factors(a[1], b[1])))
+    length = np.sqrt(squares)
     length[length == 0] = 1.0
-    basis = _null_space(E[:, free] / length)
-    rows = (C[:, free] / length) @ basis
-    size = np.linalg.norm(C[:, free] / length, axis=1)
-    rows[np.abs(rows) <= NEGLIGIBLE * size[:, None]] = 0.0
-    if not basis.shape[1] or not rows.any():
+    basis = _null_space(R / length)
+    if not basis.shape[1]:
         return None
-    d = most_apart(np.unique(rows / np.where(size > 0, size, 1.0)[:, None], axis=0))
-    apart = np.zeros(len(rows), dtype=bool) if d is None else rows @ d > NEGLIGIBLE * size
-    if d is None or not apart.any():
+    loose = _Loose(free, length, basis)
+    rows = loss.over(lambda part: np.unique(loose.of(part)[0], axis=0), add=_united)
+    d = most_apart(rows) if rows.any() else None
+    if d is None or not (rows @ d > NEGLIGIBLE).any():
         return None
-    direction, moved = np.zeros(len(objective.ridge)), np.zeros(len(objective.loss.y), dtype=bool)
+    direction = np.zeros(len(objective.ridge))
     direction[free] = (basis @ d) / length
-    moved[owner[apart]] = True
     direction[np.abs(direction) <= NEGLIGIBLE * np.abs(direction).max()] = 0.0
+    moved = np.concatenate(objective.loss.over(lambda part: [loose.moved(part, d)]))
     return Recession(direction / np.abs(direction).max(), moved)
 
 
-def _conditions(objective: Objective) -> tuple[Array, Array, NDArray[np.intp]]:
+@dataclass(frozen=True)
+class _Loose:
+    """The rows C in the directions of `basis (·, m)` that E leaves open, of the `free` columns, of one `length`."""
+
+    free: NDArray[np.intp]
+    length: Array
+    basis: Array
+
+    def of(self, part: RowLoss) -> tuple[Array, NDArray[np.intp]]:
+        """Of a block those, relative to the length of each, and to which row of the block each belongs."""
+        C, _, owner = _conditions(part)
+        rows = C[:, self.free] / self.length
+        size = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows = rows @ self.basis / np.where(size > 0, size, 1.0)
+        return np.where(np.abs(rows) > NEGLIGIBLE, rows, 0.0), owner
+
+    def moved(self, part: RowLoss, d: Array) -> Flags:
+        """Which rows of a block the direction d moves."""
+        rows, owner = self.of(part)
+        found = np.zeros(len(part.y), dtype=bool)
+        found[owner[rows @ d > NEGLIGIBLE]] = True
+        return found
+
+
+def _united(a: Array, b: Array) -> Array:
+    return np.unique(np.concatenate([a, b]), axis=0)
+
+
+def _sizes(free: NDArray[np.intp], part: RowLoss) -> tuple[Array, Array]:
+    """Σ of the squares of the free columns of C and E, and the triangular factor of those of E."""
+    C, E, _ = _conditions(part)
+    E = E[:, free]
+    return (C[:, free] ** 2).sum(axis=0) + (E**2).sum(axis=0), np.asarray(np.linalg.qr(E, mode="r"))
+
+
+def _conditions(loss: RowLoss) -> tuple[Array, Array, NDArray[np.intp]]:
     """C, E, and to which row of the data each row of C belongs."""
-    loss = objective.loss
-    Z = np.column_stack([loss.X, np.ones(len(loss.y))]) if loss.intercept else loss.X
+    Z = with_ones(loss)
     n, p = loss.X.shape
     if isinstance(loss, PoissonNLL):
         zero = loss.y == 0
@@ -109,10 +149,9 @@ def _conditions(objective: Objective) -> tuple[Array, Array, NDArray[np.intp]]:
     return C[other], np.zeros((0, C.shape[2])), np.broadcast_to(np.arange(n), (K, n))[other]
 
 
-def _null_space(E: Array) -> Array:
-    """Of the rows E, which have columns of length one or zero."""
-    if not len(E):
-        return np.eye(E.shape[1])
-    R = np.linalg.qr(E, mode="r") if len(E) > E.shape[1] else E
+def _null_space(R: Array) -> Array:
+    """Of a factor R of rows that have columns of length one or zero."""
+    if not len(R):
+        return np.eye(R.shape[1])
     _, singular, turned = np.linalg.svd(R)
     return np.asarray(turned[int((singular > RANK * max(singular[0], 1.0)).sum()) :].T)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..objective import Objective
-from ..row_losses import CrossEntropy, GaussianNLL, Logistic, PoissonNLL
-from .frame import Frame
+from ..row_losses import CrossEntropy, GaussianNLL, Logistic, PoissonNLL, RowLoss
+from .frame import Frame, with_ones
 
 __all__ = ["start_of"]
 
@@ -22,9 +22,9 @@ def start_of(objective: Objective, frame: Frame) -> Array:
     theta = np.zeros(len(objective.ridge))
     v = np.ones(len(loss.y)) if loss.weight is None else loss.weight
     if isinstance(loss, PoissonNLL):
-        theta = _fitted(frame, np.log(loss.y + 0.1), v * (loss.y + 0.1))
+        theta = frame.fitted(lambda part: np.log(part.y + 0.1), lambda part: _shares(part) * (part.y + 0.1))
     elif isinstance(loss, GaussianNLL):
-        theta = _both(loss, v, theta)
+        theta = _both(loss, frame)
     elif isinstance(loss, CrossEntropy) and loss.intercept:
         count = np.bincount(loss.y.astype(np.intp), v, minlength=loss.outputs) + 0.5
         theta[-loss.outputs :] = np.log(count / count.mean())
@@ -33,19 +33,16 @@ def start_of(objective: Objective, frame: Frame) -> Array:
     return np.asarray(theta - frame.open @ (frame.open.T @ theta))
 
 
-def _fitted(frame: Frame, target: Array, weight: Array) -> Array:
-    """Weighted least squares in φ, one output."""
-    root = np.sqrt(weight)
-    return np.asarray(frame.J @ np.linalg.lstsq(root[:, None] * frame.design, root * target, rcond=1e-12)[0])
+def _shares(loss: RowLoss) -> Array:
+    return np.ones(len(loss.y)) if loss.weight is None else loss.weight
 
 
-def _both(loss: GaussianNLL, weight: Array, theta: Array) -> Array:
+def _both(loss: GaussianNLL, frame: Frame) -> Array:
     """Least squares for the mean, its mean square for the variance."""
-    p, root = loss.X.shape[1], np.sqrt(weight)
-    Z = np.column_stack([loss.X, np.ones(len(loss.y))]) if loss.intercept else loss.X
-    mean = np.linalg.lstsq(root[:, None] * Z, root * loss.y, rcond=None)[0]
+    p, theta = loss.X.shape[1], np.zeros(2 * frame.width)
+    mean = frame.fitted(lambda part: part.y, _shares)
     theta[:p] = mean[:p]
     if loss.intercept:
-        spread = float(np.mean((root * (loss.y - Z @ mean)) ** 2))
-        theta[2 * p], theta[2 * p + 1] = mean[p], np.log(max(spread, loss.eps))
+        squares = loss.over(lambda part: part.total((part.y - with_ones(part) @ mean) ** 2))
+        theta[2 * p], theta[2 * p + 1] = mean[p], np.log(max(squares / len(loss.y), loss.eps))
     return theta

@@ -76,15 +76,25 @@ def baseline_loss(loss: RowLoss) -> float:
     >>> baseline_loss(Absolute(np.ones((3, 1)), np.array([1.0, 2.0, 9.0]))).__round__(12)
     2.666666666667
     """
-    constant = replace(loss, X=np.zeros((len(loss.y), 0)))
+    constant = _targets(loss)
     if not loss.intercept:
         return constant.value(np.zeros(0))
     if isinstance(loss, CrossEntropy):  # the shares of the targets, whatever classes have no rows
-        w = np.ones(len(loss.y)) if loss.weight is None else loss.weight
-        target = w @ loss.targets() / len(w)
+        target = _targets(loss).over(_shares) / len(loss.y)
         seen = target[target > 0]
         return float(-seen @ np.log(seen / target.sum()))
     return optimum(Objective.plain(constant)).value
+
+
+def _shares(part: RowLoss) -> Array:
+    """Σ v target of each class."""
+    assert isinstance(part, CrossEntropy)
+    return part.pull(part.targets())[-part.outputs :]
+
+
+def _targets(loss: RowLoss) -> RowLoss:
+    """The rows without their columns."""
+    return replace(loss, X=np.zeros((len(loss.y), 0)))
 
 
 def _constants(loss: RowLoss) -> int:
@@ -96,9 +106,8 @@ def _log_likelihood(loss: RowLoss, value: float, mass: float) -> float | None:
     """Σ w log p(y) of a mean loss that is a likelihood but for constants."""
     from scipy.special import gammaln
 
-    w = np.ones(len(loss.y)) if loss.weight is None else loss.weight
     if isinstance(loss, PoissonNLL):
-        return -mass * (value + float(w @ gammaln(loss.y + 1.0)) / len(w))
+        return -mass * (value + _targets(loss).over(lambda part: part.total(gammaln(part.y + 1.0))) / len(loss.y))
     return -mass * (value + 0.5 * math.log(2.0 * math.pi)) if isinstance(loss, GaussianNLL) else None
 
 
@@ -106,5 +115,4 @@ def _saturated(loss: PoissonNLL) -> float:
     """The mean loss of a model with a mean of its own for each row: y - y log y."""
     from scipy.special import xlogy
 
-    rows = loss.y - xlogy(loss.y, loss.y)
-    return float(rows.mean() if loss.weight is None else loss.weight @ rows / len(rows))
+    return _targets(loss).over(lambda part: part.total(part.y - xlogy(part.y, part.y))) / len(loss.y)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blocks import block_rows, rows_at, summed
+
 __all__ = ["Pieces", "RowLoss"]
 
 Array = NDArray[np.float64]
+T = TypeVar("T")
 EPS = float(np.finfo(np.float64).eps)
 QUIET = np.errstate(over="ignore", invalid="ignore")  # far out on a line the loss may overflow, and is then infinite
 
@@ -33,7 +37,7 @@ class RowLoss:
     """L(θ) = Σ vᵢ ℓ(zᵢ, yᵢ) / n with z = Wx + b; rows `X (n, p)`, targets `y (n,)`, row weights `v (n,)` or None.
 
     θ `(q,)` holds the weights W `(k, p)` row by row, then the biases `(k,)` where there is an intercept. The gradient
-    is `factor` / n Σ vᵢ errorᵢ xᵢ.
+    is `factor` / n Σ vᵢ errorᵢ xᵢ. Sums are taken over blocks of rows, of which X may be on the disk.
     """
 
     name: ClassVar[str]
@@ -47,9 +51,23 @@ class RowLoss:
 
     def of_rows(self, rows: Sequence[int]) -> Self:
         """The loss of these rows alone."""
-        at = np.asarray(rows)
+        at = np.asarray(rows, dtype=np.intp)
         weight = None if self.weight is None else self.weight[at]
-        return replace(self, X=self.X[at], y=self.y[at], weight=weight)
+        return replace(self, X=rows_at(self.X, at), y=self.y[at], weight=weight)
+
+    def part(self, rows: slice) -> Self:
+        """The same of neighboring rows, in memory."""
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, X=self.X[rows], y=self.y[rows], weight=weight)
+
+    def over(self, leaf: Callable[[Self], T], *, add: Callable[[T, T], T] = operator.add, work: int = 64) -> T:
+        """Σ leaf over blocks of the rows, in one pass; `work` is about what it does with each number of X."""
+        n, p = self.X.shape
+        if n <= block_rows(p):
+            return leaf(self.part(slice(0, n)))
+        return summed(
+            lambda rows, _: leaf(self.part(rows)), lambda _: None, rows=n, columns=p, work=work * n * (p + 1), add=add
+        )
 
     def split(self, theta: Array) -> tuple[Array, Array]:
         """W `(k, p)` and b `(k,)`, zero without an intercept."""
@@ -61,6 +79,10 @@ class RowLoss:
         """z = Wx + b for every row, `(n, k)`."""
         W, b = self.split(theta)
         return np.asarray(self.X @ W.T + b)
+
+    def predictor_size(self, theta: Array) -> float:
+        """‖z‖ of all rows."""
+        return float(np.sqrt(self.over(lambda part: np.sum(part.predictor(theta) ** 2))))
 
     def pieces(self, theta: Array) -> Pieces:
         """Every step from prediction to loss, row by row."""
@@ -100,22 +122,19 @@ class RowLoss:
 
     def value(self, theta: Array) -> float:
         """L(θ), without any penalty."""
-        return self._mean(self.pieces(theta).loss)
+        return self._mean(lambda part: part.pieces(theta).loss)
 
     def gradient(self, theta: Array) -> Array:
         """∂L/∂θ `(q,)`."""
-        return self._backward(self.pieces(theta).error)
-
-    def gradient_of(self, error: Array) -> Array:
-        """What the gradient is for these errors `(n, k)`: `factor` / n Σ vᵢ errorᵢ xᵢ, `(q,)`."""
-        return self._backward(error)
+        return self.factor / len(self.X) * self.over(lambda part: part.pull(part.pieces(theta).error))
 
     def hessian(self, theta: Array) -> Array:
         """∂²L/∂θ² `(q, q)`, in the order of θ."""
-        return self.hessian_at(self.predictor(theta))
+        work = self.outputs**2 * (self.X.shape[1] + 64)
+        return self.over(lambda part: part.bends(part.predictor(theta)), work=work) / len(self.X)
 
-    def hessian_at(self, z: Array) -> Array:
-        """The same for a linear predictor `z (n, k)`."""
+    def bends(self, z: Array) -> Array:
+        """Σ v ∂²ℓ/∂z² ⊗ xx' `(q, q)` in the order of θ, for a linear predictor `z (n, k)`."""
         k, p = self.outputs, self.X.shape[1]
         bend, ones = self.bend(z), int(self.intercept)
         H = np.empty((k * (p + ones), k * (p + ones)))
@@ -131,12 +150,15 @@ class RowLoss:
 
     def hessian_times(self, theta: Array, v: Array) -> Array:
         """∂²L/∂θ² v `(q,)`, without the matrix."""
-        bent = np.einsum("iab,ib->ia", self.bend(self.predictor(theta)), self.predictor(v))
-        return self._backward(bent / self.factor)
+
+        def leaf(part: Self) -> Array:
+            return part.pull(np.einsum("iab,ib->ia", part.bend(part.predictor(theta)), part.predictor(v)))
+
+        return self.over(leaf) / len(self.X)
 
     def change(self, theta: Array, step: Array) -> float:
         """L(θ + step) - L(θ), added up from the differences of rows, so that it keeps its digits for a small step."""
-        return self._mean(self.difference(self.predictor(theta), self.predictor(step)))
+        return self._mean(lambda part: part.difference(part.predictor(theta), part.predictor(step)))
 
     def terms(self, theta: Array) -> Array:
         """What each row adds to the sum in the gradient, `(n, q)`: vᵢ errorᵢ xᵢ, then vᵢ errorᵢ."""
@@ -146,10 +168,14 @@ class RowLoss:
 
     def gradient_rounding(self, theta: Array, eps: float = EPS) -> Array:
         """How far rounding may have moved each element of the gradient, `(q,)`, a bound to first order in `eps`."""
-        pieces = self.pieces(theta)
-        wrong = self.predictor_rounding(theta, eps) * self.sharpness(pieces.z)
-        slack = wrong + eps * (3.0 + np.log2(len(self.X))) * np.abs(pieces.error)
-        return self._backward(slack, np.abs(self.X))
+        depth = 3.0 + np.log2(len(self.X))
+
+        def leaf(part: Self) -> Array:
+            pieces = part.pieces(theta)
+            slack = part.predictor_rounding(theta, eps) * part.sharpness(pieces.z) + eps * depth * np.abs(pieces.error)
+            return part.pull(slack, np.abs(part.X))
+
+        return self.factor / len(self.X) * self.over(leaf)
 
     def predictor_rounding(self, theta: Array, eps: float = EPS) -> Array:
         """How far rounding may have moved z - y, `(n, k)`."""
@@ -157,32 +183,45 @@ class RowLoss:
         size = np.abs(self.X) @ np.abs(W).T + np.abs(b) + np.abs(self.y)[:, None]
         return np.asarray(eps * (self.X.shape[1] + 3.0) * size)
 
+    def largest_rounding(self, theta: Array, eps: float = EPS) -> float:
+        """The largest of them."""
+        return float(self.over(lambda part: part.predictor_rounding(theta, eps).max(initial=0.0), add=max))
+
     @QUIET
     def along(self, theta: Array, step: Array, t: float) -> float:
         """L(θ + t · step)."""
-        return self._mean(self.at(self.predictor(theta) + t * self.predictor(step)).loss)
+        return self._mean(lambda part: part.at(part.predictor(theta) + t * part.predictor(step)).loss)
 
     @QUIET
     def slope_along(self, theta: Array, step: Array, t: float) -> float:
         """dL(θ + t · step)/dt."""
-        shift = self.predictor(step)
-        error = self.at(self.predictor(theta) + t * shift).error
-        return self.factor * self._mean((error * shift).sum(axis=1))
+
+        def leaf(part: Self) -> Array:
+            shift = part.predictor(step)
+            error = part.at(part.predictor(theta) + t * shift).error
+            return np.asarray((error * shift).sum(axis=1))
+
+        return self.factor * self._mean(leaf)
+
+    def total(self, values: Array) -> float:
+        """Σ v values."""
+        return float(values.sum() if self.weight is None else self.weight @ values)
+
+    def pull(self, error: Array, X: Array | None = None) -> Array:
+        """Σ v errorᵢ xᵢ and Σ v errorᵢ for errors `(n, k)`, in the order of θ."""
+        error = self._weighted(error)
+        by_weight = (error.T @ (self.X if X is None else X)).ravel()
+        return np.concatenate([by_weight, error.sum(axis=0)]) if self.intercept else by_weight
 
     def _block(self, bend: Array) -> Array:
-        """Σ v bend xx' / n of the rows with their one, `(p + 1, p + 1)`."""
+        """Σ v bend xx' of the rows with their one, `(p + 1, p + 1)`."""
         Z = np.column_stack([self.X, np.ones(len(self.X))]) if self.intercept else self.X
-        scaled = bend / len(Z) if self.weight is None else bend * self.weight / len(Z)
+        scaled = bend if self.weight is None else bend * self.weight
         return np.asarray(Z.T @ (scaled[:, None] * Z))
 
-    def _mean(self, values: Array) -> float:
-        return float(values.mean() if self.weight is None else self.weight @ values / len(values))
+    def _mean(self, values: Callable[[Self], Array]) -> float:
+        """Σ v values / n of the values of each block."""
+        return self.over(lambda part: part.total(values(part))) / len(self.X)
 
     def _weighted(self, error: Array) -> Array:
         return error if self.weight is None else error * self.weight[:, None]
-
-    def _backward(self, error: Array, X: Array | None = None) -> Array:
-        error = self._weighted(error)
-        by_weight = (error.T @ (self.X if X is None else X)).ravel()
-        both = np.concatenate([by_weight, error.sum(axis=0)]) if self.intercept else by_weight
-        return np.asarray(self.factor / len(self.X) * both)

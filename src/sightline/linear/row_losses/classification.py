@@ -119,7 +119,9 @@ class CrossEntropy(RowLoss):
     @property
     def steepest(self) -> float:
         """1/2, of two classes with p = 1/2 each, times the largest sum of targets."""
-        return 0.5 * float(self.targets().sum(axis=1).max(initial=0.0)) if self.smoothing else 0.5
+        if not self.smoothing:
+            return 0.5
+        return 0.5 * float(self.over(lambda part: part.targets().sum(axis=1).max(initial=0.0), add=max))
 
     def difference(self, z: Array, d: Array) -> Array:
         """log(1 + Σⱼ pⱼ (exp(dⱼ - d_c) - 1)), added up over the targets c."""
