@@ -409,3 +409,18 @@ def test_memory_of_a_logistic_fit(tmp_path):
         found.append(estimates)
     assert taken[1] - taken[0] < 750_000 * 80
     np.testing.assert_allclose(found[1][1:], 0.2, atol=0.02)
+
+
+def test_rows_that_are_mostly_on_their_kink(tmp_path, monkeypatch):
+    table = frame()
+    table.loc[::3, "y"] = 0.0
+    table.loc[1::3, "y"] = 0.0
+    path = tmp_path / "d.csv"
+    table.to_csv(path, index=False)
+    monkeypatch.setattr(few_kinks, "KEPT", 50)
+    with pytest.raises(
+        DataError, match=r"rows of 2,500 lie on the kink of the l1 loss, too many to be solved together"
+    ):
+        sightline.solve(path, "y ~ x", loss="l1", memory=1)
+    monkeypatch.setattr(few_kinks, "KEPT", 500)
+    compare(path, "y ~ x", loss="l1", unique=False)

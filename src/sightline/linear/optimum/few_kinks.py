@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import DataError
 from ..blocks import every, summed
 from ..objective import Objective
 from ..row_losses import Hinge, Pieces, RowLoss, SmoothL1
@@ -31,6 +32,7 @@ KEPT = 50_000  # rows near a kink at most, where so many lie no nearer
 FINER = 8.0  # times as few rows where kinks are rounded off, from one smoothing to the next
 BAND = 6.0  # times the width of the last smoothing: rows that near are kept
 MOST_ROUNDS = 20
+MOST_NEAR = 20  # times as many rows at most
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,16 @@ class _Split:
         return cls(objective, near, above)
 
     def objective(self) -> Objective:
-        """The rows near their kinks, and all others as lines; weights count in the mean as they did."""
+        """The rows near their kinks, and all others as lines; weights count in the mean as they did.
+
+        Raises DataError where most of them are on their kinks, as where most targets are equal.
+        """
         loss, near, n = self.whole.loss, np.flatnonzero(self.near), len(self.near)
+        if len(near) > MOST_NEAR * KEPT:
+            raise DataError(
+                f"{len(near):,} rows of {n:,} lie on the kink of the {loss.name} loss, too many to be solved together: "
+                "give a larger --memory to read all rows at once, or use --loss huber"
+            )
         kept = loss.of_rows(near.tolist())
         weight = (np.ones(len(near)) if kept.weight is None else kept.weight) * (len(near) / n)
         hinge = isinstance(loss, Hinge)
