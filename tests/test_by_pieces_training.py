@@ -137,7 +137,7 @@ def test_cross_validation(block, data, settings):  # noqa: F811
     assert (found.rmse, found.r2) == pytest.approx((want.rmse, want.r2), rel=1e-12)
     np.testing.assert_allclose(found.residual, want.residual, rtol=1e-10, atol=1e-10)
     for question in (lambda run: cross_validate(run, "loo"), influence, anova):
-        with pytest.raises(UsageError, match=r"this needs all rows at once, and d\.csv was read piece by piece"):
+        with pytest.raises(UsageError, match=r"this needs all rows at once, and d\.csv is read in blocks"):
             question(b)
 
 

@@ -181,9 +181,7 @@ def test_what_needs_all_columns_says_so(tmp_path, ask):
     path = tmp_path / "rows.parquet"
     table(seed=7).to_parquet(path)
     run = sightline.fit(path, "y ~ g0 + g1 + x", epochs=3, output=tmp_path)
-    with pytest.raises(
-        UsageError, match="needs all rows at once, and rows.parquet (is read in blocks|has its categories as codes)"
-    ):
+    with pytest.raises(UsageError, match=r"needs all rows at once, and rows\.parquet (is read in|has its cat)"):
         ask(run)
 
 
