@@ -46,10 +46,13 @@ class Answer:
     moments: Moments | None = None
 
 
-def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array) -> Answer:
-    """Take the path that these rows ask for: moments where they are many, double-double where they are few or steep."""
+def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array, *, device: str = "auto") -> Answer:
+    """Take the path that these rows ask for: moments where they are many, double-double where they are few or steep.
+
+    The moments are added up on the `device`; every other path is the CPU's.
+    """
     n, q = len(rows), len(design.terms)
-    found = _from_moments(design, rows, penalty) if rows.on_disk or are_many(n, q) else None
+    found = _from_moments(design, rows, penalty, device) if rows.on_disk or are_many(n, q) else None
     if found is not None:
         return found
     if rows.on_disk:
@@ -100,16 +103,27 @@ def float64_digits(exact: Exact) -> float:
     return max(0.0, -math.log10(8.0 * len(exact.theta) * EPS * max(exact.condition, 1.0)))
 
 
-def _from_moments(design: Design, rows: Rows, penalty: Array) -> Answer | None:
-    moments = Moments.of(rows.X, rows.y, rows.weight)
+def _from_moments(design: Design, rows: Rows, penalty: Array, device: str = "auto") -> Answer | None:
+    moments, where = _moments(rows, device)
     found = least_squares_from_moments(
         rows.X, rows.y, moments, intercept=design.intercept, weight=rows.weight, weight_decay=penalty
     )
     if found is None:
         return None
     exact, digits = found
-    reason = f"centered moments of {len(rows):,} rows, refined by passes over them; κ {exact.condition:.3g}"
+    reason = f"centered moments of {len(rows):,} rows{where}, refined by passes over them; κ {exact.condition:.3g}"
     return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "moments", reason, moments)
+
+
+def _moments(rows: Rows, device: str) -> tuple[Moments, str]:
+    """Of all rows, and where they were added up, as words."""
+    if device in ("auto", "cpu"):
+        return Moments.of(rows.X, rows.y, rows.weight), ""
+    from .engines.device_moments import moments_on
+    from .engines.devices import device_named
+
+    place = device_named(device)
+    return moments_on(place, rows.X, rows.y, rows.weight), f" added up on {place}"
 
 
 def _from_triangle(design: Design, rows: Rows, penalty: Array) -> Answer:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import UsageError, shown
 
-__all__ = ["LARGEST", "check_number", "check_whole", "plain_number", "read_size"]
+__all__ = ["LARGEST", "check_number", "check_whole", "plain_number", "read_size", "written_size"]
 
 LARGEST = 1.797e308  # below infinity, and whole numbers beyond it are no doubles
 UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -23,6 +23,18 @@ def read_size(value: Any) -> Any:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", value, re.I) if isinstance(value, str) else None
     return value if found is None else int(float(found[1]) * 1000 ** UNITS[found[2].lower()])
+
+
+def written_size(size: float) -> str:
+    """A size in bytes as people read it.
+
+    >>> written_size(40_000_000_000), written_size(2_560_000), written_size(96)
+    ('40 GB', '2.56 MB', '96 bytes')
+    """
+    for unit, letter in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= letter:
+            return f"{size / letter:.3g} {unit}"
+    return f"{size:.0f} bytes"
 
 
 def plain_number(value: Any) -> Any:

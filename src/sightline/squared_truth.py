@@ -53,7 +53,7 @@ class SquaredTruth:
     ) -> SquaredTruth:
         """Solve the very objective that is trained."""
         design = layout.design
-        found = answer(design, rows, pairs, objective.ridge)
+        found = answer(design, rows, pairs, objective.ridge, device=settings.device)
         curvature = Curvature.of(found.exact.R, rows=len(rows), rank=found.exact.rank)
         errors, df = _errors(design, rows, found, settings)
         return cls(layout, objective, found, curvature, errors, df, settings.level)

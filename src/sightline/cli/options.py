@@ -12,6 +12,7 @@ __all__ = [
     "NumberOr",
     "colored",
     "data_options",
+    "device_option",
     "inference_options",
     "loss_options",
     "memory_option",
@@ -206,6 +207,12 @@ memory_option = click.option(
     "--memory",
     metavar="SIZE",
     help="What the rows may take, such as 500MB: a larger file is read piece by piece (default: half of all memory).",
+)
+
+device_option = click.option(
+    "--device",
+    metavar="NAME",
+    help="Add up the rows, and train what needs them, on: cpu (auto, the default) or a GPU (cuda, cuda:1).",
 )
 
 output_option = click.option(

@@ -11,6 +11,7 @@ from .announce import left_out
 from .fit import report
 from .options import (
     data_options,
+    device_option,
     inference_options,
     loss_options,
     memory_option,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @question_options
 @click.option("--prove", is_flag=True, help="Solve again in exact rational arithmetic, and compare.")
 @memory_option
+@device_option
 @output_option
 @result_options
 def solve_command(data: str, formula: str | None, target: str | None, **options: Any) -> int:
@@ -46,7 +48,7 @@ def solve_command(data: str, formula: str | None, target: str | None, **options:
     from ..settings import RunSettings
     from ..solution import solved
 
-    given = {name: options[name] for name in ("level", "weights", "l1", "l2", "robust", "cluster", "memory")}
+    given = {name: options[name] for name in ("level", "weights", "l1", "l2", "robust", "cluster", "memory", "device")}
     settings = RunSettings.of({**given, **read_loss(options)})
 
     source = open_source(data) if data == "-" else data  # standard input can be read once

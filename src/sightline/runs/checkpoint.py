@@ -159,7 +159,7 @@ def _checksum(values: Mapping[str, Any]) -> str:
 
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
-        tensors[path] = value.detach().clone().contiguous()
+        tensors[path] = value.detach().to("cpu", copy=True).contiguous()
         return {"tensor": path}
     if isinstance(value, Mapping):
         return {"items": [[k, _split(v, f"{path}/{k}", tensors)] for k, v in value.items()]}
