@@ -159,6 +159,7 @@ class _Sums:
 
 
 def _as_torch_takes(block: NDArray[Any]) -> NDArray[Any]:
-    """An array of floats that torch can be handed, for it warns of memory that must not be written."""
+    """An array of floats that torch can be handed: none that is read backwards, or whose memory must not be written."""
+    block = block if min(block.strides, default=0) >= 0 else block.copy()
     floats = block.dtype in (np.float32, np.float64)
     return np.require(block, None if floats else np.float64, "W")

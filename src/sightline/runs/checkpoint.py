@@ -41,7 +41,9 @@ def save_model(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """`model.safetensors` with these keys, as `torch.nn.Linear.load_state_dict` takes them."""
     from safetensors.torch import save
 
-    write_bytes(folder / "model.safetensors", save({name: t.detach().contiguous() for name, t in tensors.items()}))
+    write_bytes(
+        folder / "model.safetensors", save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+    )
 
 
 class Checkpoints:
