@@ -27,7 +27,7 @@ from .records import Epoch, Warning
 from .stopping import Rule, stop_when
 from .stopping import patience as patience_of
 
-__all__ = ["Training"]
+__all__ = ["CPU", "LESS", "Training"]
 
 CPU, LESS = "device='cpu'", "a smaller batch_size"  # the ways out of a device without room, as a call spells them
 

@@ -159,9 +159,8 @@ def size_of(value: Any) -> int:
 
 def arrays(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
     """Their numbers on the CPU: the memory of those that lie there, else copies that come over all at once."""
-    tensors = [t.detach() for t in tensors]
-    if all(t.device.type == "cpu" for t in tensors):
-        return [t.numpy() for t in tensors]
-    together = torch.cat([t.reshape(-1) for t in tensors]).cpu()
+    if all(t.is_cpu for t in tensors):
+        return [t.detach().numpy() for t in tensors]
+    together = torch.cat([t.detach().reshape(-1) for t in tensors]).cpu()
     parts = together.split([t.numel() for t in tensors])  # type: ignore[no-untyped-call]
     return [part.to(t.dtype).reshape(t.shape).numpy() for part, t in zip(parts, tensors, strict=True)]

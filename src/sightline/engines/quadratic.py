@@ -91,7 +91,7 @@ def _set_gradient(parameter: torch.Tensor, gradient: Array) -> None:
     """Rounded once to its dtype, in memory of its own, for clipping changes it in place."""
     if parameter.grad is None:
         parameter.grad = torch.empty_like(parameter)
-    if parameter.device.type != "cpu":
+    if not parameter.is_cpu:
         parameter.grad.copy_(torch.from_numpy(gradient))
         return
     with np.errstate(over="ignore"):  # infinite in float32 it is for torch too
