@@ -180,7 +180,7 @@ def loop(call=0):
 def test_no_room_anywhere_in_a_training(call, more):
     model, rows = loop(call)
     sgd = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(UsageError, match=r"the rows take \d+ bytes; use a smaller batch_size or device='cpu'"):
+    with pytest.raises(UsageError, match=r"the rows take \d+ bytes.*; use a smaller batch_size or device='cpu'"):
         list(sightline.train(model, rows, optimizer=sgd, **options(), **more))
     model, rows = loop(call)
     sgd = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -204,7 +204,7 @@ def test_no_room_in_a_fit_of_a_table(monkeypatch, heights, tmp_path):
 
     monkeypatch.setattr(Autograd, "_forward_backward", refuse)
     with pytest.raises(
-        UsageError, match=r"the rows take \d+ bytes; use smaller batches with --batch-size or --device cpu"
+        UsageError, match=r"the rows take \d+ bytes.*; use smaller batches with --batch-size or --device cpu"
     ):
         sightline.fit(heights, "weight ~ height", engine="autograd", epochs=3, output=tmp_path)
     assert '"failed"' in next(tmp_path.glob("*/run.json")).read_text()
@@ -223,6 +223,19 @@ def test_a_loss_that_lies_elsewhere():
         UsageError, match=r"on different devices: give device=\.\.\., which moves the first two, or move"
     ):
         list(sightline.train(model, (X, Y), optimizer=sgd, loss=loss, epochs=1))
+
+
+def test_a_step_of_ones_own_that_asks_for_a_gpu():
+    model = nn.Linear(1, 1)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(model, batch, optimizer):
+        raise AssertionError("Torch not compiled with CUDA enabled")  # as .cuda() does where torch is built so
+
+    with pytest.raises(
+        UsageError, match="here is built without CUDA, so there is no cuda: install a build with it, or use"
+    ):
+        list(sightline.train(model, (X, Y), optimizer=sgd, step=step, epochs=1))
 
 
 def test_sizes():

@@ -29,8 +29,8 @@ def moments_on(device: torch.device, X: Any, y: Any, weight: Any = None) -> Mome
     """The moments that `Moments.of` gives, added up on a device from blocks of rows in float64.
 
     Rows `X (n, p)` and targets `y (n,)` or `(n, k)` are tensors, wherever they are, or arrays; those that lie elsewhere
-    are sent block by block, so they take no room beside one block. From each block the mean of a sample of the rows is
-    subtracted before it is multiplied by itself, and what that leaves of the means is taken out of the sums (Chan,
+    are sent block by block, so they take no room beside one block. The mean of a sample of all rows is subtracted
+    before a block is multiplied by itself, and what that leaves of the means is taken out of the sums at the end (Chan,
     Golub and LeVeque 1983), so data far from zero lose no digits.
 
     >>> m = moments_on(torch.device("cpu"), torch.tensor([[1.0], [3.0]]), torch.tensor([2.0, 6.0]))
@@ -92,8 +92,9 @@ class _Sums:
         left = found[-1, :-1] / n
         with np.errstate(invalid="ignore"):  # what is not finite is found in the sums
             centered = found[:-1, :-1] - n * np.outer(left, left)
-        mean = center + left
-        return Moments(n, mean[:p], mean[p:], centered[:p, :p], centered[:p, p:], np.diag(centered)[p:].copy())
+        centered = (centered + centered.T) / 2.0  # products of a device need not be symmetric to the last bit
+        mean, xx, xy = center + left, centered[:p, :p].copy(), centered[:p, p:].copy()
+        return Moments(n, mean[:p], mean[p:], xx, xy, np.diag(centered)[p:].copy())
 
     def factor_rows(self, moments: Moments) -> tuple[Array, Array]:
         """p + k rows and targets whose distances from the means have the products that those of all rows have: the
@@ -111,12 +112,13 @@ class _Sums:
         w = torch.from_numpy(slopes).to(self.device)
         b = None if bias is None else torch.from_numpy(bias).to(self.device)
         sums = torch.zeros(self.k, self.p + 2, dtype=torch.float64, device=self.device)
-        for x, y, _ in self._parts():
-            r = y.double() - x.double() @ w.T
+        for rows, y, _ in self._parts():
+            x = rows.double()
+            r = y.double() - x @ w.T
             r = r if b is None else r - b
             sums[:, 0] += (r * r).sum(0)
             sums[:, 1] += r.sum(0)
-            sums[:, 2:] += r.T @ x.double()
+            sums[:, 2:] += r.T @ x
         found = sums.cpu().numpy()
         return found[:, 0], found[:, 2:], found[:, 1]
 

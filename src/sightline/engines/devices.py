@@ -111,7 +111,9 @@ def explained(
     try:
         yield
     except (RuntimeError, AssertionError) as error:
-        known = _sentence(error, torch.device(device), rows, cpu=cpu, less=less) if is_of_device(error) else ""
+        place = torch.device(device)
+        place = torch.device("cuda") if place.type == "cpu" else place  # which a step of the user's own may use
+        known = _sentence(error, place, rows, cpu=cpu, less=less) if is_of_device(error) else ""
         if not known:
             raise
         raise UsageError(known) from None
@@ -131,7 +133,6 @@ def _sentence(error: Exception, device: torch.device, rows: Any = (), *, cpu: st
 
 
 def _no_room(device: torch.device, rows: Any, ways: str) -> str:
-    room = "there is no room left in memory" if device.type == "cpu" else f"{device} has no room left"
     taken = size_of(rows)
     facts = [f"the rows take {written_size(taken)}"] if taken else []
     if device.type == "cuda":
@@ -140,7 +141,7 @@ def _no_room(device: torch.device, rows: Any, ways: str) -> str:
             facts.append(f"{written_size(free)} of {written_size(whole)} are free there")
         except (RuntimeError, AssertionError):  # a device that has failed may not tell
             pass
-    return f"{room}{': ' if facts else ''}{' and '.join(facts)}; use {ways}"
+    return f"{device} has no room left{': ' if facts else ''}{' and '.join(facts)}; use {ways}"
 
 
 def size_of(value: Any) -> int:
