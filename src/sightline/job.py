@@ -81,12 +81,11 @@ class Job:
         form = form_of(truth, rows, device)
         few = problem.full_batch and not isinstance(truth, SquaredTruth)
         epochs = settings.epochs or (LIKELY_EPOCHS if few else MOST_EPOCHS)
-        obstacle = why_not_from_moments(problem, engine=settings.engine, epochs=epochs)
-        if obstacle and device.type != "cpu":
+        if device.type != "cpu" and why_not_from_moments(problem, engine=settings.engine, epochs=epochs):
             with explained(device, (rows.X, rows.y)):
                 problem = make_problem(truth.layout, settings, step, rows, start, device=device)
         engine, reason = choose(problem, engine=settings.engine, epochs=epochs, form=form)
-        reason += _where(device, engine, rows)
+        reason += _where(device, truth, problem, rows)
         limit = _forecast_epochs(settings, engine, prepared.rows.X.size)
         freeze = forecast_freeze(engine, problem, form, limit=limit) if limit and form is not None else None
         return cls(prepared, truth, settings, step, problem, engine, reason, freeze, start)
@@ -270,15 +269,15 @@ class Job:
         return run
 
 
-def _where(device: torch.device, engine: Engine, rows: Rows) -> str:
-    """What a device has to do with the engine, as the end of its reason."""
+def _where(device: torch.device, truth: Truth, problem: Problem, rows: Rows) -> str:
+    """What a device has to do with the training, as the end of the engine's reason."""
     if device.type == "cpu":
         return ""
-    if not isinstance(engine, Quadratic):
+    if device_of(problem.module).type != "cpu":
         return f"; rows and parameters are on {device}"
-    if are_many(*rows.X.shape):
+    if isinstance(truth, SquaredTruth) and (truth.answer.moments is not None or are_many(*rows.X.shape)):
         return f"; {device} added up the moments, and the CPU steps"
-    return f"; so few rows are added up by the CPU before {device} has them"
+    return f"; on the CPU, for it does not pay to send these rows to {device}"
 
 
 def _forecast_epochs(settings: RunSettings, engine: Engine, size: int) -> int:

@@ -187,6 +187,8 @@ def _here(settings: RunSettings, name: str) -> tuple[RunSettings, list[str]]:
     try:
         device_named(settings.device)
     except UsageError as error:
+        if " is busy: " in error.message:  # and will be free again
+            raise
         reason = error.message.partition(": ")[0]
         note = (
             f"run {name} was trained on {settings.device}, and {reason}: it goes on on the CPU, whose numbers are the "

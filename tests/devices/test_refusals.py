@@ -248,3 +248,19 @@ def test_a_sweep_is_of_the_cpu(heights):
         UsageError, match="--device cuda trains one rate, and a sweep many at once on the CPU: leave it"
     ):
         sightline.sweep(heights, "weight ~ height", lr=(0.1, 1.0, 3), device="cuda", output=False)
+
+
+def test_a_run_waits_for_a_gpu_that_is_busy(monkeypatch):
+    from sightline.resuming import _here
+    from sightline.settings import RunSettings
+
+    gpus(monkeypatch, 1, refuses=torch.AcceleratorError(BUSY))
+    with pytest.raises(UsageError, match="cuda:0 is busy"):
+        _here(RunSettings(device="cuda"), "abcd")
+    gpus(monkeypatch, 0)
+    settings, notes = _here(RunSettings(device="cuda"), "abcd")
+    assert settings.device == "cpu"
+    assert notes == [
+        "run abcd was trained on cuda, and torch finds no GPU here, so there is no cuda: it goes on on the CPU, whose "
+        "numbers are the same to rounding"
+    ]
