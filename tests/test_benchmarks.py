@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from benchmarks import gpu_moments
 from benchmarks.suite import child, page, processes, report, rows
 from benchmarks.suite.__main__ import main
 from benchmarks.suite.data import SCALE, scaled, table
@@ -208,3 +210,20 @@ def test_a_row_without_such_a_name_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["no-such-row"])
     assert "no row no-such-row" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_the_script_for_a_gpu_measures_or_says_why_not(device, monkeypatch, capsys):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    arguments = ["gpu_moments.py", "--device", device, "--rows", "3000", "--columns", "4", "--epochs", "20"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    gpu_moments.main()
+    said = capsys.readouterr().out
+    if device == "cuda":
+        assert re.fullmatch(r"nothing is measured: torch .*, so there is no cuda: .* use --device cpu\n", said)
+        return
+    assert said.startswith("3,000 rows of 4 float32 columns, 60 kB, on the CPU; torch ")
+    assert float(re.search(r"apart by (\S+)", said)[1]) < gpu_moments.TOLERANCE
+    assert "% of the read" in said
+    assert "20 epochs of Adam with moments and checks" in said

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import sightline
-from sightline import answer, coded_rows
+from sightline import answer_of_many, coded_rows
 from sightline.coded_rows import CodedRows, Indicators, add_rows, counted, take_rows
 from sightline.coded_sums import coded_moments, coded_residual_pass
 from sightline.data import compact
@@ -106,7 +106,7 @@ def test_weights_and_rows_with_missing_values():
 @pytest.mark.parametrize("formula", ["y ~ 0 + g0 + g1 + x", "y ~ g0 + g1 + x + I(x**2) + g0:x + g2", "y ~ g0 + g1"])
 def test_any_formula_as_from_all_columns(monkeypatch, formula, many):
     if many:  # columns whose singular values would take long
-        monkeypatch.setattr(answer, "MANY_COLUMNS", 5)
+        monkeypatch.setattr(answer_of_many, "MANY_COLUMNS", 5)
     frame = table(seed=2)
     coded, dense = sightline.solve(frame, formula), sightline.solve(frame, formula, memory=DENSE)
     assert coded.result["accuracy"]["path"] in ("counts", "QR by blocks")
@@ -120,8 +120,8 @@ def test_any_formula_as_from_all_columns(monkeypatch, formula, many):
 @pytest.mark.parametrize("many", [True, False])
 def test_categories_that_repeat_each_other_have_the_solution_of_least_norm_and_a_warning(monkeypatch, many):
     if many:
-        monkeypatch.setattr(answer, "MANY_COLUMNS", 5)
-        monkeypatch.setattr(answer, "MOST_PARAMETERS", 5)
+        monkeypatch.setattr(answer_of_many, "MANY_COLUMNS", 5)
+        monkeypatch.setattr(answer_of_many, "MOST_PARAMETERS", 5)
     frame = table(seed=3)
     frame["again"] = frame["g0"].cat.rename_categories(lambda label: f"same {label}")
     coded, dense = (sightline.solve(frame, "y ~ g0 + again + g1 + x", memory=m) for m in (None, DENSE))

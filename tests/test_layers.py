@@ -22,6 +22,7 @@ LAYERS = [
         "guards",
         "signals",
         "answer",
+        "answer_of_many",
         "coded_sums",
         "arrays",
         "parameters",

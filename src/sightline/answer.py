@@ -3,72 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .coded_sums import coded_moments, coded_residual_pass
+from .answer_of_many import Answer, Pairs, are_many, float64_digits, from_blocks, from_moments
 from .data.design import Design
 from .digits import Digits
 from .double_double import PRECISION, Pair
-from .linear.curvature import MOST_PARAMETERS
 from .linear.exact import EPS, Exact, least_squares, scaled_svd
-from .linear.from_moments import least_squares_from_moments
-from .linear.from_triangle import least_squares_from_triangle
-from .linear.moments import Moments
 from .linear.refined import Refined, refined_least_squares, refined_ridge
 from .linear.triangle import rows_factor
-from .linear.wide import least_squares_by_eigenvalues, least_squares_of_many_columns
 from .rows import Rows
 
-__all__ = [
-    "Answer",
-    "Determined",
-    "Pairs",
-    "answer",
-    "determined_columns",
-    "estimable",
-    "float64_digits",
-    "moderate",
-    "refinement",
-]
+__all__ = ["Determined", "answer", "determined_columns", "estimable", "moderate", "refinement"]
 
 Array = NDArray[np.float64]
-Pairs = Callable[[], tuple[Pair, Pair]]  # the columns (n, p) and the target (n,), as they were typed
-MANY_COLUMNS = 500  # from which on all singular values take longer than the answer
-MANY = 20_000_000  # rows times columns squared: from here on moments pay
 STEEP = 1e5  # condition number from which float64 loses digits that people look at
 TIE = 1e-9  # shorter than the column before, so that rounding does not choose
 ENTRIES, STEEP_ENTRIES = 1_000_000, 5_000_000  # rows times columns whose coefficients are refined: about 1 µs each
 SQUARES, STEEP_SQUARES = 1_000_000, 20_000_000  # rows times columns squared whose variances are: about 0.4 µs each
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The optimum in float64 with its geometry, in training coordinates, and its coefficients in units of the data.
+def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array, *, device: str = "auto") -> Answer:
+    """Take the path that these rows ask for: moments where they are many, double-double where they are few or steep.
 
-    `coefficients (q,)` and `variances (q,)` (in units of σ², None where float64 has to do) are in the order of
-    `Design.terms`; `digits` of them can be trusted; `path` and `reason` say how they were found.
+    The moments are added up on the `device`; every other path is the CPU's.
     """
-
-    exact: Exact
-    coefficients: tuple[float, ...]
-    variances: Pair | None
-    digits: float
-    path: str
-    reason: str
-    moments: Moments | None = None
-
-
-def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array) -> Answer:
-    """Take the path that these rows ask for: moments where they are many, double-double where they are few or steep."""
     n, q = len(rows), len(design.terms)
     if rows.coded:
-        return _from_blocks(design, rows, penalty)
-    found = _from_moments(design, rows, penalty) if are_many(n, q) else None
+        return from_blocks(design, rows, penalty, device)
+    found = from_moments(design, rows, penalty, device) if are_many(n, q) else None
     if found is not None:
         return found
     exact = _by_qr(design, rows, penalty)
@@ -81,11 +47,6 @@ def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array) -> A
     why = "too nearly collinear columns" if worth else "too many rows"
     reason = f"Householder QR, not refined for {why}; κ {exact.condition:.3g}"
     return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "QR", reason)
-
-
-def are_many(n: int, q: int) -> bool:
-    """Whether n rows with q coefficients are so many that moments pay."""
-    return n * q * q > MANY and n > 20 * q
 
 
 @dataclass(frozen=True)
@@ -112,7 +73,7 @@ def determined_columns(design: Design, rows: Rows) -> Determined:
     intercept, p = design.intercept, rows.X.shape[1]
     if not rows.on_disk:
         penalty = np.zeros(len(design.terms))
-        found = _from_moments(design, rows, penalty) if are_many(len(rows), len(penalty)) else None
+        found = from_moments(design, rows, penalty) if are_many(len(rows), len(penalty)) else None
         exact = _by_qr(design, rows, penalty) if found is None else found.exact
         kept = independent(rows, exact, intercept=intercept)
         return Determined(kept, exact.directions, exact.rank, exact.R, intercept)
@@ -138,55 +99,6 @@ def refinement(n: int, q: int, condition: float) -> tuple[bool, bool]:
     steep = condition > STEEP
     coefficients = n * q <= (STEEP_ENTRIES if steep else ENTRIES)
     return coefficients, coefficients and n * q * q <= (STEEP_SQUARES if steep else SQUARES)
-
-
-def float64_digits(exact: Exact) -> float:
-    """What Householder QR keeps for these columns."""
-    return max(0.0, -math.log10(8.0 * len(exact.theta) * EPS * max(exact.condition, 1.0)))
-
-
-def _from_moments(design: Design, rows: Rows, penalty: Array) -> Answer | None:
-    moments = Moments.of(rows.X, rows.y, rows.weight)
-    found = least_squares_from_moments(
-        rows.X, rows.y, moments, intercept=design.intercept, weight=rows.weight, weight_decay=penalty
-    )
-    if found is None:
-        return None
-    exact, digits = found
-    reason = f"centered moments of {len(rows):,} rows, refined by passes over them; κ {exact.condition:.3g}"
-    return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, "moments", reason, moments)
-
-
-def _from_blocks(design: Design, rows: Rows, penalty: Array) -> Answer:
-    """Rows that come in blocks: categories are counted, and no column of theirs is ever made, but for columns so nearly
-    collinear that only their triangular factor tells them apart.
-    """
-    X, y, weight = rows.blocks, rows.y[:, None], rows.weight
-    moments = coded_moments(X, y, weight)
-
-    def residuals(slopes: Array, bias: Array | None) -> tuple[Array, Array, Array]:
-        return coded_residual_pass(X, y, slopes, bias, weight)
-
-    q = len(design.terms)
-    asked: dict[str, Any] = {
-        "rows": len(y), "intercept": design.intercept, "weight": weight, "penalty": np.broadcast_to(penalty, q),
-    }  # fmt: skip
-    path, how = ("counts", "counts of categories in") if X.parts else ("moments", "centered moments of")
-    if q <= MANY_COLUMNS:
-        found = least_squares_from_moments(
-            X, rows.y, moments, intercept=design.intercept, weight=weight, weight_decay=penalty, residuals=residuals
-        )
-    else:
-        found = least_squares_of_many_columns(moments, residuals, **asked)
-    if found is None and q <= MOST_PARAMETERS:
-        exact = least_squares_from_triangle(
-            X, rows.y, intercept=design.intercept, weight=weight, weight_decay=penalty, noise=design.rounding,
-            moments=moments, residuals=residuals,
-        )  # fmt: skip
-        found, path, how = (exact, float64_digits(exact)), "QR by blocks", "triangular factor merged from blocks of"
-    exact, digits = found or least_squares_by_eigenvalues(moments, residuals, **asked)
-    reason = f"{how} {len(y):,} rows, refined by passes over them; κ {exact.condition:.3g}"
-    return Answer(exact, tuple(design.in_units(exact.theta).tolist()), None, digits, path, reason, moments)
 
 
 def _refined(

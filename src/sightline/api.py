@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from .engines.custom import Step
+from .engines.devices import device_named
 from .engines.losses import named_loss
 from .errors import UsageError, shown
 from .job import Job, Sink
@@ -25,18 +26,9 @@ from .solution import solved
 from .training import Training
 
 SOLVE_SETTINGS = (
-    "level",
-    "loss",
-    "loss_opt",
-    "class_weight",
-    "weights",
-    "l1",
-    "l2",
-    "robust",
-    "cluster",
-    "memory",
-    "cache",
-)
+    "level", "loss", "loss_opt", "class_weight", "weights", "l1", "l2", "robust", "cluster", "memory", "cache",
+    "device",
+)  # fmt: skip
 
 __all__ = ["fit", "load", "solve", "train"]
 
@@ -134,6 +126,7 @@ def fit(
     ([-26.2466, 0.5658], 'CONVERGED')
     """
     chosen = RunSettings.of(by_name(settings))
+    device_named(chosen.device)  # before the rows are read
     job = Job.of(prepare_for(chosen, data, formula, target=target), chosen)
     run = job.run(output=_folder(output, default=True), sinks=sinks)
     if run.folder is not None and chosen.figures != "none":

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .answer import are_many, float64_digits, moderate, refinement
+from .answer import moderate, refinement
+from .answer_of_many import are_many, float64_digits
 from .data.decimals import decimal_pair
 from .double_double import Pair
 from .errors import DataError, UsageError
@@ -53,7 +54,8 @@ def least_squares(
     """Solve min Σ w ‖y - xB - a‖² / Σ w + l2 ‖B‖² / 2 for `X (n, p)` and `Y (n,)` or `(n, k)` as exactly as solve does.
 
     The doubles are taken as they are, or with `decimal` as the shortest decimals that they print as. The path is chosen
-    as for `solve`. Where columns repeat each other (or there are fewer rows than coefficients), it is the solution of
+    as for `solve`; of many rows on a GPU the moments are added up there, and what refines the answer reads a copy in
+    memory. Where columns repeat each other (or there are fewer rows than coefficients), it is the solution of
     least norm in float64.
 
     Raises:
@@ -64,14 +66,15 @@ def least_squares(
     >>> fit.coefficients.tolist(), fit.df
     ([[2.0, 2.5], [1.0, -0.5]], 1)
     """
-    A, y = real(X), np.asarray(Y, dtype=np.float64)
+    A, y = real(_here(X)), np.asarray(_here(Y), dtype=np.float64)
     y = y[:, None] if y.ndim == 1 else y
     if A.ndim != 2 or y.ndim != 2 or len(A) != len(y) or not len(A):
         raise UsageError(f"X of shape {A.shape} does not go with Y of shape {np.shape(Y)}: give (n, p) and (n, k)")
     if not l2 >= 0.0:
         raise UsageError(f"l2 cannot be {l2}: give a number of at least 0")
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found in the sums
-        moments = Moments.of(A, y) if weight is None and are_many(len(A), A.shape[1] + int(intercept)) else None
+        many = weight is None and are_many(len(A), A.shape[1] + int(intercept))
+        moments = _moments(X, Y, A, y) if many else None
     unit, height = (1.0, 1.0) if moments is not None and _plain(moments) else (_unit("X", A), _unit("Y", y))
     penalty = np.full(A.shape[1] + int(intercept), l2 / unit / unit)
     penalty[A.shape[1] :] = 0.0
@@ -92,6 +95,27 @@ def least_squares(
     size = np.full((len(penalty), 1), height)
     size[: A.shape[1]] /= unit
     return _in_units(problem.refined(plain, condition) or plain, size, height)
+
+
+def _here(values: Any) -> Any:
+    """A tensor that lies on a device as an array on the CPU; anything else as it is."""
+    return values if _device(values) is None else values.detach().cpu().numpy()
+
+
+def _device(*values: Any) -> Any:
+    """The device of the first tensor that does not lie on the CPU; None where all do."""
+    places = [getattr(value, "device", None) for value in values]
+    return next((place for place in places if getattr(place, "type", "cpu") != "cpu"), None)
+
+
+def _moments(X: Any, Y: Any, A: NDArray[Any], y: Array) -> Moments:
+    """Added up where the numbers lie."""
+    device = _device(X, Y)
+    if device is None:
+        return Moments.of(A, y)
+    from .engines.device_moments import moments_on
+
+    return moments_on(device, *(v if _device(v) is not None else own for v, own in ((X, A), (Y, y))))
 
 
 def _in_units(found: LeastSquares, size: Array, height: float) -> LeastSquares:

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .answer import Pairs, determined_columns
+from .answer import determined_columns
+from .answer_of_many import Pairs
 from .data.design import Design
 from .double_double import Pair
 from .linear.classes.basis import precise_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from .records import Epoch
 from .run import Run, load
 from .runs.files import read_json
 from .runs.store import find_run, read_epochs
+from .settings import RunSettings
 from .trainable import theta_of
 from .words import plain
 from .worked import Batch, Step, Worked
@@ -72,7 +73,7 @@ def explain(run: Run, epoch: int = 1) -> Worked:
     prepared = prepared_again(run)
     if prepared.rows.coded:
         prepared.at_once("explain")
-    job = Job.of(prepared, run.settings)
+    job = Job.of(prepared, _repeated(run))
     for number in range(1, epoch):
         job.engine.run_epoch(number)
     with _watching(job) as seen:
@@ -80,6 +81,12 @@ def explain(run: Run, epoch: int = 1) -> Worked:
     theta = job.truth.layout.in_units(theta_of(job.problem.module))
     _check_size(seen, job, epoch, str(run.result["run"]))
     return _worked(run, job, epoch, seen, theta)
+
+
+def _repeated(run: Run) -> RunSettings:
+    """How the run is repeated: on the CPU, by the engine that it had, where it was trained on another device."""
+    s = run.settings
+    return s if s.device in ("auto", "cpu") else replace(s, device="cpu", engine=run.result["engine"]["name"])
 
 
 def _check(run: Run, epoch: int) -> None:

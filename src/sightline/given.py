@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import UsageError, shown
 
-__all__ = ["LARGEST", "check_memory", "check_number", "check_whole", "plain_number", "read_size"]
+__all__ = ["LARGEST", "check_memory", "check_number", "check_whole", "plain_number", "read_size", "written_size"]
 
 LARGEST = 1.797e308  # below infinity, and whole numbers beyond it are no doubles
 UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -29,6 +29,18 @@ def check_memory(size: Any) -> None:
     """Refuse what is no size in bytes; None is none that was asked for."""
     if size is not None and not (type(size) is int and size > 0):
         raise UsageError(f"--memory cannot be {shown(size)}: give a size such as 500MB")
+
+
+def written_size(size: float) -> str:
+    """A size in bytes as people read it.
+
+    >>> written_size(40_000_000_000), written_size(2_560_000), written_size(96)
+    ('40 GB', '2.56 MB', '96 bytes')
+    """
+    for unit, letter in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= letter:
+            return f"{size / letter:.3g} {unit}"
+    return f"{size:.0f} bytes"
 
 
 def plain_number(value: Any) -> Any:

@@ -10,26 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from . import loop
-from .coded_sums import coded_moments, coded_residual_pass
+from .answer_of_many import are_many
 from .engines.autograd import Autograd
 from .engines.base import Engine
-from .engines.choose import choose
-from .engines.feeds import TensorFeed
+from .engines.choose import choose, why_not_from_moments
+from .engines.devices import device_named, explained
+from .engines.feeds import TensorFeed, device_of
 from .engines.forecast import Freeze, forecast_freeze
 from .engines.held_out import Best, HeldOut
 from .engines.losses import torch_loss
 from .engines.problem import Problem
 from .engines.quadratic import Quadratic
 from .evidence import Evidence
-from .linear.curvature import MOST_PARAMETERS, epochs_per_digit
+from .linear.curvature import epochs_per_digit
 from .linear.exact import EPS
-from .linear.moments import Moments
-from .linear.squared_error import SquaredError
-from .linear.triangle import is_steep, triangle
-from .objectives import row_shares
 from .outcome import outcome
 from .prepared import Prepared
 from .records import Epoch, Stop, Warning
@@ -40,14 +38,14 @@ from .runs.store import RunFolder
 from .settings import RunSettings
 from .squared_truth import SquaredTruth
 from .stopping import Rule, diverged, frozen, patience, stalled, stop_when, target_loss, time_limit
-from .trainable import make_problem, tensors, theta_of
+from .trainable import form_of, make_problem, tensors, theta_of
 from .truth import Truth, measured_excess
 from .truths import truth_of
 from .tuning import Step, choose_step
 from .verdict import warnings_before
 from .version import versions
 
-__all__ = ["Job", "Sink", "form_of"]
+__all__ = ["Job", "Sink"]
 
 Sink = Callable[[Epoch], None]
 Array = NDArray[np.float64]
@@ -76,14 +74,19 @@ class Job:
     @classmethod
     def of(cls, prepared: Prepared, settings: RunSettings) -> Job:
         """Choose step and engine, forecast the freeze."""
+        device, rows = device_named(settings.device), prepared.rows
         truth = truth_of(prepared, settings)
         start = truth.layout.from_units(settings.start)
         step = choose_step(settings, truth, start)
-        problem = make_problem(truth.layout, settings, step, prepared.rows, start)
-        form = form_of(truth, prepared.rows)
+        problem = make_problem(truth.layout, settings, step, rows, start)
+        form = form_of(truth, rows, device)
         few = problem.full_batch and not isinstance(truth, SquaredTruth)
         epochs = settings.epochs or (LIKELY_EPOCHS if few else MOST_EPOCHS)
+        if device.type != "cpu" and why_not_from_moments(problem, engine=settings.engine, epochs=epochs):
+            with explained(device, (rows.X, rows.y)):
+                problem = make_problem(truth.layout, settings, step, rows, start, device=device)
         engine, reason = choose(problem, engine=settings.engine, epochs=epochs, form=form)
+        reason += _where(device, truth, problem, rows)
         limit = _forecast_epochs(settings, engine, math.prod(prepared.rows.X.shape))
         freeze = forecast_freeze(engine, problem, form, limit=limit) if limit and form is not None else None
         return cls(prepared, truth, settings, step, problem, engine, reason, freeze, start)
@@ -188,6 +191,15 @@ class Job:
             for record in epochs if rule != self._arrived else ():  # that one looks at the parameters as they are
                 rule(record)
         self.best.take_up(done)
+        rows = self.prepared.rows
+        with explained(device_of(self.problem.module), (rows.X, rows.y)):
+            return self._trained(folder, epochs, done, [*rules, *own], sinks)
+
+    def _trained(
+        self, folder: RunFolder | None, epochs: list[Epoch], done: Sequence[Epoch], rules: Sequence[Rule],
+        sinks: Sequence[Sink],
+    ) -> Run:  # fmt: skip
+        """The records from the last of those that are done to the end that a rule makes, and what they say."""
         checkpoints = Checkpoints(folder, self.state_dict) if folder else None
         if checkpoints and isinstance(self.engine, Autograd) and not self.problem.full_batch:
             self.engine.progress.on_step = checkpoints.within_epoch
@@ -198,7 +210,7 @@ class Job:
             records = loop.run(
                 self.engine, epochs=self.epochs, after=done[-1] if done else None, validate=self.validate
             )
-            for record in stop_when(records, *rules, *own):
+            for record in stop_when(records, *rules):
                 epochs.append(record)
                 for sink in every:
                     sink(record)
@@ -236,7 +248,7 @@ class Job:
             return None
         x, y = tensors(self.truth.layout, self.settings, rows)
         loss = torch_loss(self.truth.layout.loss, self.settings.loss_opt, weighted=rows.weight is not None)
-        return HeldOut(self.problem.module, loss, TensorFeed(x, y))
+        return HeldOut(self.problem.module, loss, TensorFeed(x, y, device=device_of(self.problem.module)))
 
     def manifest(self) -> dict[str, Any]:
         """What run.json says from the start."""
@@ -258,26 +270,15 @@ class Job:
         return run
 
 
-def form_of(truth: Truth, rows: Rows) -> SquaredError | None:
-    """The squared error as a quadratic about the exact answer, from the moments where they are known already."""
-    if not isinstance(truth, SquaredTruth):
-        return None
-    exact, weight, moments = truth.exact, row_shares(rows), truth.answer.moments
-    at = (exact.weight[None, :], None if exact.bias is None else np.array([exact.bias]))
-    moments = moments if weight is None else None  # those of the answer are in the weights as given
-    if rows.coded:
-        return _form_of_blocks(rows, at, weight, moments)
-    return SquaredError.of(rows.X, rows.y, intercept=exact.intercept, at=at, weight=weight, moments=moments)
-
-
-def _form_of_blocks(
-    rows: Rows, at: tuple[Array, Array | None], weight: Array | None, moments: Moments | None
-) -> SquaredError:
-    X, y = rows.blocks, rows.y[:, None]
-    moments, p = moments or coded_moments(X, y, weight), X.shape[1]
-    steep = p <= MOST_PARAMETERS and is_steep(moments)
-    root = triangle(rows.X, y, moments, weight)[:p, :p] if steep else None
-    return SquaredError.at(at, coded_residual_pass(X, y, *at, weight), moments, count=len(rows), root=root)
+def _where(device: torch.device, truth: Truth, problem: Problem, rows: Rows) -> str:
+    """What a device has to do with the training, as the end of the engine's reason."""
+    if device.type == "cpu":
+        return ""
+    if device_of(problem.module).type != "cpu":
+        return f"; rows and parameters are on {device}"
+    if isinstance(truth, SquaredTruth) and (truth.answer.moments is not None or are_many(*rows.X.shape)):
+        return f"; {device} added up the moments, and the CPU steps"
+    return f"; on the CPU, for it does not pay to send these rows to {device}"
 
 
 def _forecast_epochs(settings: RunSettings, engine: Engine, size: int) -> int:

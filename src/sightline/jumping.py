@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .engines.choose import BEYOND, quadratic_form, why_not_quadratic
+from .engines.devices import arrays
 from .engines.kernels.obstacles import HOOKS
 from .engines.quadratic import Quadratic
 from .errors import UsageError
@@ -90,8 +91,8 @@ def _why_not_closed(optimizer: torch.optim.Optimizer) -> str:
 
 def _theta(module: nn.Linear) -> Array:
     """Weights and bias `(q, k)` in float64."""
-    weight = module.weight.detach().double().numpy().T
-    return weight if module.bias is None else np.vstack([weight, module.bias.detach().double().numpy()])
+    weight, *bias = (a.astype(np.float64) for a in arrays([p for p in (module.weight, module.bias) if p is not None]))
+    return np.vstack([weight.T, *bias])
 
 
 def _apart(module: nn.Linear, theta: Array) -> tuple[Array, Array | None]:
@@ -119,8 +120,8 @@ def _descent(engine: Quadratic) -> tuple[Descent, Array | None]:
     held = [optimizer.state.get(p, {}).get("momentum_buffer") for p in module.parameters()]
     if any(b is None for b in held):
         return how, None
-    arrays = [b.detach().double().numpy() for b in held if b is not None]
-    return how, np.vstack([arrays[0].T, *arrays[1:]])
+    weight, *bias = (a.astype(np.float64) for a in arrays([b for b in held if b is not None]))
+    return how, np.vstack([weight.T, *bias])
 
 
 def _write(engine: Quadratic, theta: Array, momentum: Array | None) -> None:
@@ -129,7 +130,7 @@ def _write(engine: Quadratic, theta: Array, momentum: Array | None) -> None:
         for parameter, values in _parts(engine.module, theta):
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(values)))
         for parameter, values in [] if momentum is None else _parts(engine.module, momentum):
-            held = torch.from_numpy(np.ascontiguousarray(values)).to(parameter.dtype)
+            held = torch.from_numpy(np.ascontiguousarray(values)).to(parameter.device, parameter.dtype)
             engine.optimizer.state[parameter]["momentum_buffer"] = held
 
 

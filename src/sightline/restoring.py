@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from .engines.base import Engine
+from .engines.devices import is_of_device
 from .errors import RunError
 from .records import Epoch
 from .runs.checkpoint import Checkpoint, read_checkpoints
@@ -76,7 +77,9 @@ def _fault(found: Checkpoint, to: Restorable, records: Sequence[Epoch]) -> str:
         if found.epoch >= len(records):
             return f"{found.file} is of epoch {found.epoch:,}, and epochs.jsonl ends before"
         to.load_state_dict(found.state)
-    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError):
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        if is_of_device(error):
+            raise
         return f"{found.file} holds the state of another optimizer or schedule"
     return ""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from .again import prepare_again
 from .data.design import Design
+from .engines.devices import device_named
 from .engines.stepping import settings_used
 from .errors import RunError, UsageError
 from .given import plain_number
@@ -171,12 +172,30 @@ def _prepared(folder: RunFolder, asked: _Asked, data: object) -> Resumption:
         ) from None
     otherwise = f"give them again, as sightline.resume({name!r}, data=...), or save them to a file and fit that"
     prepared = prepare_again(name, source, asked.settings, formula, data=data, otherwise=otherwise)
-    job = Job.of(prepared, asked.settings)
-    if asked.engine not in (None, job.engine_name):  # more epochs would pay for another one
-        job = Job.of(prepared, replace(asked.settings, engine=str(asked.engine)))
+    settings, elsewhere = _here(asked.settings, name)
+    job = Job.of(prepared, settings)
+    engine = asked.engine or ("autograd" if elsewhere and job.engine_name != "quadratic" else None)
+    if engine not in (None, job.engine_name):  # more epochs, or another device, would pay for another one
+        job = Job.of(prepared, replace(settings, engine=str(engine)))
     _check_same(job, asked, name)
     done, notes = restored(folder, job, asked.records, begun=asked.engine is not None)
-    return Resumption(folder, asked.settings, job, done, notes)
+    return Resumption(folder, settings, job, done, [*elsewhere, *notes])
+
+
+def _here(settings: RunSettings, name: str) -> tuple[RunSettings, list[str]]:
+    """The settings for this machine, and where they are others, why: without the GPU of the run the CPU goes on."""
+    try:
+        device_named(settings.device)
+    except UsageError as error:
+        if " is busy: " in error.message:  # and will be free again
+            raise
+        reason = error.message.partition(": ")[0]
+        note = (
+            f"run {name} was trained on {settings.device}, and {reason}: it goes on on the CPU, whose numbers are the "
+            "same to rounding"
+        )
+        return replace(settings, device="cpu"), [note]
+    return settings, []
 
 
 def _check_same(job: Job, asked: _Asked, name: str) -> None:

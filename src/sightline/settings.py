@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -15,7 +16,6 @@ __all__ = ["LOSS_OPTIONS", "RunSettings", "check_loss_options"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "dtype": ("float32", "float64"),
-    "device": ("auto", "cpu"),
     "figures": ("none", "final", "every"),
     "engine": ("auto", "autograd", "quadratic", "kernel"),
 }
@@ -97,6 +97,7 @@ class RunSettings:
         for name, allowed in CHOICES.items():
             if (value := getattr(self, name)) not in allowed:
                 raise UsageError(f"--{name} cannot be {shown(value)}: {nearest(str(value), allowed)}")
+        _check_device(self.device)
         check_number("lr", self.lr, above=0.0)
         for name, value in (("lr", self.lr), ("weight-decay", self.weight_decay), ("l1", self.l1), ("l2", self.l2)):
             if self.dtype == "float32" and isinstance(value, float) and FLOAT32 < value <= LARGEST:
@@ -229,6 +230,13 @@ def check_loss_options(loss: str | None, options: Any) -> None:
             raise UsageError(f"{lead}: {nearest(str(name), sorted(known)) if known else 'leave --loss-opt out'}")
         above, below = known[name]
         check_number(f"loss-opt {name}", value, above=above, below=below)
+
+
+def _check_device(name: Any) -> None:
+    """Refuse what is no name of a device; whether this machine has it is for torch to say."""
+    if not (isinstance(name, str) and re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", name)):
+        known = ("auto", "cpu", "cuda", "cuda:1")
+        raise UsageError(f"--device cannot be {shown(name)}: {nearest(str(name), known)}")
 
 
 def _check_class_weight(weight: Any) -> None:

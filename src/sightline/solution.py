@@ -25,6 +25,10 @@ AT_INFINITY = "solved exactly, but the optimum lies at infinity"
 def solved(prepared: Prepared, settings: RunSettings, output: Path | None) -> Run:
     """Solve, and put the answer into the same form as a trained run; `output` None writes no folder."""
     manifest = {"settings": settings.to_dict(), "design": prepared.design.to_dict(), "source": prepared.manifest()}
+    if settings.device not in ("auto", "cpu"):
+        from .engines.devices import device_named  # which needs torch
+
+        device_named(settings.device)
     truth = truth_of(prepared, settings)
     verdict = Verdict("CONVERGED", SENTENCE if truth.optimum is not None else AT_INFINITY, tuple(truth.warnings()))
     coefficients = truth.coefficients()

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .answer import Answer, Pairs, answer, estimable
+from .answer import answer, estimable
+from .answer_of_many import Answer, Pairs
 from .data.design import Design
 from .digits import Digits
 from .double_double import Pair
@@ -55,7 +56,7 @@ class SquaredTruth:
     ) -> SquaredTruth:
         """Solve the very objective that is trained."""
         design = layout.design
-        found = answer(design, rows, pairs, objective.ridge)
+        found = answer(design, rows, pairs, objective.ridge, device=settings.device)
         curvature = _curvature(found.exact)
         errors, df = _errors(design, rows, found, settings)
         return cls(layout, objective, found, curvature, errors, df, settings.level)

@@ -17,7 +17,6 @@ from .engines.choose import choose_for_rates, why_not_quadratic
 from .engines.stacked import Stacked
 from .errors import UsageError, nearest, shown
 from .evidence import Evidence
-from .job import form_of
 from .linear.curvature import epochs_needed
 from .lr_sweep import between, read_rates, run_all
 from .prepare import prepare_for
@@ -27,7 +26,7 @@ from .records import Epoch
 from .settings import RunSettings
 from .stopping import Rule, diverged
 from .sweeps import Sweep, saved
-from .trainable import make_problem, theta_of
+from .trainable import form_of, make_problem, theta_of
 from .truth import Truth, measured_excess
 from .truths import truth_of
 from .tuning import choose_step
@@ -218,6 +217,10 @@ def _settings(given: Mapping[str, Any], rates: tuple[float, ...]) -> RunSettings
     if present.get("momentum") == "auto":
         raise UsageError("--momentum auto is made for one rate, and a sweep has many: give a number such as 0.9")
     settings = RunSettings.of({**present, "lr": rates[0]})
+    if settings.device not in ("auto", "cpu"):
+        raise UsageError(
+            f"--device {settings.device} trains one rate, and a sweep many at once on the CPU: leave it out"
+        )
     if settings.epochs == 0:
         raise UsageError("--epochs 0 trains nothing, so all rates would be the same: give at least 1")
     if rates[-1] > float(np.finfo(settings.dtype).max):

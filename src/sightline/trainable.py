@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
+from .answer_of_many import are_many
 from .coded_rows import CodedRows
+from .coded_sums import coded_moments, coded_residual_pass
 from .data.ahead import ahead
 from .data.disk import written
 from .engines.coded import CodedLinear, coded_inputs
-from .engines.feeds import TensorFeed
+from .engines.device_moments import moments_on
+from .engines.devices import arrays
+from .engines.feeds import TensorFeed, moved
 from .engines.losses import target_tensor, torch_loss
 from .engines.modules import linear_layer
 from .engines.optimizers import make_optimizer
@@ -24,29 +28,40 @@ from .engines.problem import SIZE_LIMIT, Problem
 from .engines.schedules import make_schedule
 from .engines.stepping import Stepping
 from .errors import DataError, UsageError
+from .linear.curvature import MOST_PARAMETERS
+from .linear.moments import Moments
+from .linear.squared_error import SquaredError
+from .linear.triangle import is_steep, triangle
 from .objectives import row_shares
 from .parameters import Layout
 from .rows import Rows
 from .settings import RunSettings
+from .squared_truth import SquaredTruth
+from .truth import Truth
 from .tuning import Step
 
-__all__ = ["make_problem", "tensors", "theta_of"]
+__all__ = ["form_of", "make_problem", "tensors", "theta_of"]
 
 Array = NDArray[np.float64]
+CPU = torch.device("cpu")
 NO_DECAY = ("lbfgs", "rprop")
 MOST_WRITTEN = 512  # columns of rows on the disk that are all written for the training
 
 
-def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, start: Array) -> Problem:
-    """The linear layer at its start, the optimizer with its step, and the rows in the run's dtype."""
+def make_problem(
+    layout: Layout, settings: RunSettings, step: Step, rows: Rows, start: Array, *, device: torch.device = CPU
+) -> Problem:
+    """The linear layer at its start, the optimizer with its step, and the rows in the run's dtype, all on a device."""
     k, p = layout.outputs, rows.X.shape[1]
     bias = start[k * p :] if layout.design.intercept else None
     module = linear_layer(start[: k * p].reshape(k, p), bias, dtype=settings.dtype)
     if _takes_codes(rows):
         module = CodedLinear.like(module, rows.blocks)
+    module = module.to(device)
     optimizer = make_optimizer(settings.optimizer, _groups(module, settings), step.options)
     names = layout.names
     size = settings.batch_size or len(rows.y)
+    x, y = tensors(layout, settings, rows)
 
     def describe(module: torch.nn.Module) -> dict[str, float]:
         return dict(zip(names, layout.in_units(theta_of(module)).tolist(), strict=True))
@@ -55,10 +70,36 @@ def make_problem(layout: Layout, settings: RunSettings, step: Step, rows: Rows, 
         module,
         torch_loss(layout.loss, settings.loss_opt, weighted=rows.weight is not None),
         optimizer,
-        TensorFeed(*tensors(layout, settings, rows), settings.batch_size, settings.seed),
+        TensorFeed(moved(x, device), y.to(device), settings.batch_size, settings.seed),
         describe if len(names) <= SIZE_LIMIT else lambda _: {},
         _stepping(settings, optimizer, batches=-(-len(rows.y) // size)),
     )
+
+
+def form_of(truth: Truth, rows: Rows, device: torch.device = CPU) -> SquaredError | None:
+    """The squared error as a quadratic about the exact answer, from the moments where they are known already; those of
+    many rows are else added up on the device.
+    """
+    if not isinstance(truth, SquaredTruth):
+        return None
+    exact, weight, moments = truth.exact, row_shares(rows), truth.answer.moments
+    at = (exact.weight[None, :], None if exact.bias is None else np.array([exact.bias]))
+    moments = moments if weight is None else None  # those of the answer are in the weights as given
+    if rows.coded:
+        return _form_of_blocks(rows, at, weight, moments)
+    if moments is None and device.type != "cpu" and are_many(*rows.X.shape):
+        moments = moments_on(device, rows.X, rows.y, weight)
+    return SquaredError.of(rows.X, rows.y, intercept=exact.intercept, at=at, weight=weight, moments=moments)
+
+
+def _form_of_blocks(
+    rows: Rows, at: tuple[Array, Array | None], weight: Array | None, moments: Moments | None
+) -> SquaredError:
+    X, y = rows.blocks, rows.y[:, None]
+    moments, p = moments or coded_moments(X, y, weight), X.shape[1]
+    steep = p <= MOST_PARAMETERS and is_steep(moments)
+    root = triangle(rows.X, y, moments, weight)[:p, :p] if steep else None
+    return SquaredError.at(at, coded_residual_pass(X, y, *at, weight), moments, count=len(rows), root=root)
 
 
 def tensors(layout: Layout, settings: RunSettings, rows: Rows) -> tuple[Any, Tensor]:
@@ -120,4 +161,4 @@ def _groups(module: torch.nn.Linear, settings: RunSettings) -> list[Any]:
 
 def theta_of(module: torch.nn.Module) -> Array:
     """Weights, then bias, in float64, shape `(q,)`."""
-    return np.concatenate([p.detach().numpy().ravel() for p in module.parameters()]).astype(np.float64)
+    return np.concatenate([values.ravel() for values in arrays(list(module.parameters()))]).astype(np.float64)

@@ -13,7 +13,8 @@ from . import loop
 from .engines.base import Engine
 from .engines.choose import choose
 from .engines.custom import CustomStep
-from .engines.feeds import BatchFeed
+from .engines.devices import device_named, explained, is_of_device
+from .engines.feeds import BatchFeed, TensorFeed, device_of
 from .engines.guarding.notes import warn
 from .engines.held_out import Best, HeldOut
 from .engines.kernels.engine import Kernel
@@ -26,7 +27,9 @@ from .records import Epoch, Warning
 from .stopping import Rule, stop_when
 from .stopping import patience as patience_of
 
-__all__ = ["Training"]
+__all__ = ["CPU", "LESS", "Training"]
+
+CPU, LESS = "device='cpu'", "a smaller batch_size"  # the ways out of a device without room, as a call spells them
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,16 @@ class Training:
         s = LoopSettings.of(options)
         check_model(model)
         s.check(model)
-        _move(model, s.device)
+        place = _place(s.device, model)
+        with explained(place, (data, s.valid), cpu=CPU, less=LESS):
+            if s.device is not None:
+                _move(model, s.loss, place)
+            return cls._made(model, data, s, tell=tell, resumed=resumed)
+
+    @classmethod
+    def _made(
+        cls, model: nn.Module, data: Any, s: LoopSettings, *, tell: Callable[[Warning], None], resumed: bool
+    ) -> Training:
         size, seed = None if s.batch_size is None else int(s.batch_size), int(s.seed)
         feed = training_feed(data, model, s.loss, batch_size=size, seed=seed, whole=s.step is not None)
         feed, held = held_out_feed(s.valid, feed, model, s.loss, seed=seed)
@@ -80,10 +92,13 @@ class Training:
 
     def stream(self, *, after: Epoch | None = None) -> Iterator[Epoch]:
         """The records one after the other, and nothing else; `after` is the last one of those before."""
-        return loop.run(
-            self.engine, epochs=self.epochs, start=self.start, after=after, measure_every=self.measure_every,
-            validate=self.validate,
-        )  # fmt: skip
+        feed, device = self.problem.feed, device_of(self.problem.module)
+        rows = (feed.inputs, feed.target) if isinstance(feed, TensorFeed) else ()
+        with explained(device, rows, cpu=CPU, less=LESS):
+            yield from loop.run(
+                self.engine, epochs=self.epochs, start=self.start, after=after, measure_every=self.measure_every,
+                validate=self.validate,
+            )  # fmt: skip
 
     def records(self) -> Iterator[Epoch]:
         """The records until a rule ends them; after the last one the model is as it was at the best of them."""
@@ -95,16 +110,33 @@ class Training:
             self.best.restore()
 
 
-def _move(model: nn.Module, device: Any) -> None:
+def _place(device: Any, model: nn.Module) -> torch.device:
+    """The device that was asked for; without one, that of the model."""
     if device is None:
-        return
+        return device_of(model)
     if isinstance(device, bool) or not isinstance(device, (str, int, torch.device)):
         raise UsageError(f"device is {shown(device)}: give a device of torch, such as 'cpu'")
     try:
-        model.to(device)
+        return device_named(device, cpu=CPU)
+    except (RuntimeError, OverflowError, TypeError, ValueError) as error:
+        raise _immovable(device, error) from None
+
+
+def _move(model: nn.Module, loss: Any, place: torch.device) -> None:
+    """Model and loss to the device; the optimizer holds the very parameters that move."""
+    try:
+        for module in (model, loss):
+            if isinstance(module, nn.Module):
+                module.to(place)
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        words = (str(error).strip().splitlines() or ["torch gives no reason"])[0]
-        raise UsageError(f"the model cannot be moved to device {shown(device)} ({words[:100]}): use 'cpu'") from None
+        if is_of_device(error):
+            raise
+        raise _immovable(place, error) from None
+
+
+def _immovable(device: Any, error: Exception) -> UsageError:
+    words = (str(error).strip().splitlines() or ["torch gives no reason"])[0]
+    return UsageError(f"the model cannot be moved to device {shown(device)} ({words[:100]}): use 'cpu'")
 
 
 def _check_feed(problem: Problem, s: LoopSettings) -> None:

@@ -4,7 +4,7 @@ loaded.
 
 from __future__ import annotations
 
-from .answer import Pairs
+from .answer_of_many import Pairs
 from .linear.objective import Objective
 from .objectives import objective_of
 from .parameters import Layout

@@ -162,7 +162,7 @@ OPTIONS = {
     "start": (["--start", "height=abc"], "--start cannot read 'height=abc'"),
     "start term": (["--start", "heigt=1"], "did you mean 'height'"),
     "dtype": (["--dtype", "float16"], "there are: float32, float64"),
-    "device": (["--device", "cuda"], "there are: auto, cpu"),
+    "device": (["--device", "gpu"], "there are: auto, cpu, cuda, cuda:1"),
     "engine": (["--engine", "kernels"], "did you mean 'kernel'"),
     "engine that does not fit": (["--engine", "quadratic", "--batch-size", "2"], "use engine autograd or auto"),
     "level": (["--level", "95"], "--level cannot be 95"),

@@ -17,6 +17,7 @@ from .options import (
     cache_option,
     colored,
     data_options,
+    device_option,
     inference_options,
     loss_options,
     memory_option,
@@ -78,7 +79,7 @@ COLORS = {"CONVERGED": "green", "NOT_CONVERGED": "yellow", "STOPPED_EARLY": "yel
 @click.option("--standardize/--no-standardize", default=None, help="Train on standardized columns (default yes).")
 @click.option("--start", metavar="TERMS", help='Where to start, such as "Intercept=-35,height=0.45".')
 @click.option("--dtype", metavar="NAME", help="Train in float32 or float64 (default).")
-@click.option("--device", metavar="NAME", help="Train on: auto (default) or cpu.")
+@device_option
 @click.option(
     "--engine", metavar="NAME", help="auto (default), autograd (the plain loop), quadratic (from moments) or kernel."
 )
@@ -114,8 +115,11 @@ def fit_command(data: str, formula: str | None, target: str | None, **options: A
             "validation": read_validation(options["validation"]),
         }
     )
+    from ..engines.devices import device_named
     from ..job import Job
     from ..prepare import prepare_for
+
+    device_named(settings.device)  # before the rows are read
 
     source = open_source(data) if data == "-" else data  # standard input can be read once
     folding = plan_folds(settings, source, formula, target=target, ways=ways)

@@ -13,6 +13,7 @@ __all__ = [
     "cache_option",
     "colored",
     "data_options",
+    "device_option",
     "inference_options",
     "loss_options",
     "memory_option",
@@ -213,6 +214,12 @@ cache_option = click.option(
     "--cache",
     metavar="DIR",
     help="Keep the numbers of the file in this folder: what was interrupted goes on; the next time nothing is read.",
+)
+
+device_option = click.option(
+    "--device",
+    metavar="NAME",
+    help="Add up the rows, and train what needs them, on: cpu (auto, the default) or a GPU (cuda, cuda:1).",
 )
 
 output_option = click.option(

@@ -12,6 +12,7 @@ from .fit import report
 from .options import (
     cache_option,
     data_options,
+    device_option,
     inference_options,
     loss_options,
     memory_option,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--prove", is_flag=True, help="Solve again in exact rational arithmetic, and compare.")
 @memory_option
 @cache_option
+@device_option
 @output_option
 @result_options
 def solve_command(data: str, formula: str | None, target: str | None, **options: Any) -> int:
@@ -48,7 +50,8 @@ def solve_command(data: str, formula: str | None, target: str | None, **options:
     from ..settings import RunSettings
     from ..solution import solved
 
-    given = {name: options[name] for name in ("level", "weights", "l1", "l2", "robust", "cluster", "memory", "cache")}
+    names = ("level", "weights", "l1", "l2", "robust", "cluster", "memory", "cache", "device")
+    given = {name: options[name] for name in names}
     settings = RunSettings.of({**given, **read_loss(options)})
 
     source = open_source(data) if data == "-" else data  # standard input can be read once

@@ -149,7 +149,9 @@ class Autograd:
         now = self._parameters
         if len(now) != len(kept[1]):
             return None
-        if not all(p is q and torch.equal(p, value) for p, (q, value, _) in zip(now, kept[1], strict=True)):
+        if not all(p is q for p, (q, *_) in zip(now, kept[1], strict=True)):
+            return None
+        if not _all_equal([(p, value) for p, value, _ in kept[1]]):
             return None
         for p, _, gradient in kept[1]:
             p.grad = gradient
@@ -265,4 +267,20 @@ class Autograd:
 
 def _norm(gradients: list[Tensor | None]) -> float:
     """Euclidean norm of all gradients together, accumulated in float64."""
-    return math.sqrt(sum(float(g.detach().abs().double().pow(2).sum()) for g in gradients if g is not None))
+    squares = [g.detach().abs().double().pow(2).sum() for g in gradients if g is not None]
+    if _elsewhere(squares):  # they come over all at once
+        return math.sqrt(sum(torch.stack(squares).tolist()))
+    return math.sqrt(sum(float(square) for square in squares))
+
+
+def _all_equal(pairs: list[tuple[Tensor, Tensor]]) -> bool:
+    """Whether each two are the same numbers; on a device it is asked once for all."""
+    if _elsewhere([p for p, _ in pairs]):
+        return bool(torch.stack([(p == q).all() for p, q in pairs]).all())
+    return all(torch.equal(p, q) for p, q in pairs)
+
+
+def _elsewhere(tensors: list[Tensor]) -> bool:
+    """Whether all are on one device that is not the CPU."""
+    places = {t.device for t in tensors}
+    return len(places) == 1 and places.pop().type != "cpu"

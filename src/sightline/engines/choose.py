@@ -16,7 +16,8 @@ from ..linear.squared_error import SquaredError
 from .autograd import Autograd
 from .base import Engine
 from .coded import CodedLinear
-from .feeds import TensorFeed
+from .device_moments import form_on
+from .feeds import TensorFeed, device_of
 from .kernels.engine import Kernel, is_long
 from .kernels.full_batch import FullBatch
 from .kernels.obstacles import why_no_gradient, why_no_steps, why_not_side_by_side
@@ -27,7 +28,8 @@ from .quadratic import Quadratic
 from .stacked import Stacked
 
 __all__ = [
-    "BEYOND", "ENGINES", "choose", "choose_for_rates", "quadratic_form", "why_not_kernel", "why_not_quadratic",
+    "BEYOND", "ENGINES", "choose", "choose_for_rates", "quadratic_form", "why_not_from_moments", "why_not_kernel",
+    "why_not_quadratic",
 ]  # fmt: skip
 
 ENGINES = ("auto", "autograd", "quadratic", "kernel")
@@ -51,10 +53,7 @@ def choose(
             raise UsageError(f"the kernel engine cannot train this: {obstacle}; use engine autograd or auto")
         if not obstacle and (engine == "kernel" or is_long(problem, epochs)):
             return _in_closed_form(problem, epochs)
-    obstacle = why_not_quadratic(problem)
-    if not obstacle and engine == "auto" and not _pays(problem, epochs):
-        obstacle = "too few epochs or rows to pay for the moments of so many columns"
-    if obstacle:
+    if obstacle := why_not_from_moments(problem, engine=engine, epochs=epochs):
         return _without_moments(problem, obstacle, engine=engine, epochs=epochs)
     form = quadratic_form(problem) if form is None else form
     if form is None:
@@ -64,16 +63,29 @@ def choose(
     return Quadratic(problem, form), "every epoch comes from the moments, without the rows"
 
 
+def why_not_from_moments(problem: Problem, *, engine: str, epochs: int) -> str:
+    """What stands against so many epochs on moments, as a clause; empty where nothing does."""
+    if engine not in ("auto", "quadratic"):
+        return f"the {engine} engine was asked for"
+    obstacle = why_not_quadratic(problem)
+    if not obstacle and engine == "auto" and not _pays(problem, epochs):
+        obstacle = "too few epochs or rows to pay for the moments of so many columns"
+    return obstacle
+
+
 def quadratic_form(problem: Problem) -> SquaredError | None:
     """The loss of a problem that nothing stands against training on moments, as a quadratic; None where the squares of
-    the rows are beyond float64.
+    the rows are beyond float64. What lies on a device, or is to be trained there, is added up there.
     """
+    intercept, total = problem.module.bias is not None, getattr(problem.loss, "reduction", "") == "sum"
+    places = (problem.x.device, device_of(problem.module))
+    if there := [place for place in places if place.type != "cpu"]:
+        return form_on(there[0], problem.x, problem.y, intercept=intercept, total=total)
     x, y = problem.x.detach().numpy(), problem.y.detach().numpy()
     with np.errstate(over="ignore", invalid="ignore"):
         moments = Moments.of(x, y)
     if not (np.isfinite(moments.xx).all() and np.isfinite(moments.yy).all()):
         return None
-    intercept, total = problem.module.bias is not None, getattr(problem.loss, "reduction", "") == "sum"
     return SquaredError.of(x, y, intercept=intercept, total=total, moments=moments)
 
 
@@ -125,7 +137,9 @@ def why_not_kernel(problem: Problem) -> str:
     """What stands against the closed form of mini-batch steps, as a clause; empty where nothing does."""
     if isinstance(problem.module, CodedLinear):
         return "categories are kept as codes"
-    if obstacle := _why_not_linear(problem) or _why_not_a_table(problem) or why_no_gradient(problem):
+    if obstacle := _why_not_linear(problem) or _why_not_a_table(problem) or _why_not_here(problem):
+        return obstacle
+    if obstacle := why_no_gradient(problem):
         return obstacle
     return _why_not_by_gradient(problem.optimizer) if problem.full_batch else why_no_steps(problem)
 
@@ -147,7 +161,7 @@ def _why_not_linear(problem: Problem) -> str:
 
 
 def _why_not_a_table(problem: Problem) -> str:
-    """Of rows and parameters that are not all in memory, numbers on the CPU, and trained."""
+    """Of rows and parameters that are not all in memory, numbers, and trained."""
     module: Any = problem.module
     if isinstance(module, CodedLinear):  # `trainable` has made it of such rows
         return ""
@@ -157,12 +171,18 @@ def _why_not_a_table(problem: Problem) -> str:
     if problem.x.ndim != 2 or not (_is_classes(problem) or _is_numbers(problem)):
         return "the rows are not a table (n, p) with targets (n, k), or with class numbers (n,)"
     tensors = [problem.x, *([] if _is_classes(problem) else [problem.y]), *module.parameters()]
-    if any(t.device.type != "cpu" for t in tensors) or any(str(t.dtype) not in FLOATS for t in tensors):
-        return "rows or parameters are not float32 or float64 on the CPU"
+    if any(t.device.type in NO_FLOAT64 for t in tensors) or any(str(t.dtype) not in FLOATS for t in tensors):
+        return "rows or parameters are not float32 or float64, or lie where there is no float64"
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if any(not p.requires_grad for p in module.parameters()) or held != {id(p) for p in module.parameters()}:
         return "not all parameters of the model, and only those, are trained"
     return ""
+
+
+def _why_not_here(problem: Problem) -> str:
+    """Of rows and parameters that machine code and products on the CPU do not reach."""
+    there = [t.device for t in (problem.x, problem.y, *problem.module.parameters()) if t.device.type != "cpu"]
+    return f"rows or parameters are on {there[0]}, and it works on the CPU" if there else ""
 
 
 def _is_classes(problem: Problem) -> bool:
@@ -181,6 +201,7 @@ def _is_numbers(problem: Problem) -> bool:
 
 
 FLOATS = {"torch.float32", "torch.float64"}
+NO_FLOAT64 = ("mps", "meta")
 
 
 def _has_hooks(module: nn.Module) -> bool:

@@ -50,7 +50,7 @@ class TensorFeed:
     """Rows in memory: `inputs` are a tensor (n, ...), a tuple or a dict of them; `target` (n, ...).
 
     Without `batch_size` the rows are one batch. Else they are shuffled by (seed, epoch), and the last batch is shorter
-    where they do not divide. Batches go to `device` where the rows are elsewhere.
+    where they do not divide. Batches go to `device` where the rows are elsewhere; one of all rows goes once and stays.
     """
 
     def __init__(
@@ -82,12 +82,16 @@ class TensorFeed:
 
     def whole(self) -> Batch:
         """All rows in the order they have."""
-        return self._placed((self.inputs, self.target))
+        return self._resident if self.full_batch else self._placed((self.inputs, self.target))
 
     def part(self, rows: Tensor) -> TensorFeed:
         """The same of some of the rows."""
         inputs, target = _taken(self.inputs, rows), _taken(self.target, rows)
         return TensorFeed(inputs, target, self.batch_size, self.seed, device=self.device)
+
+    @cached_property
+    def _resident(self) -> Batch:
+        return self._placed((self.inputs, self.target))
 
     def _placed(self, batch: Batch) -> Batch:
         return batch if self.device is None else moved(batch, self.device)

@@ -73,7 +73,8 @@ def make_optimizer(name: str, parameters: Iterable[Any], options: dict[str, Any]
 
 def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
     """`optimizer.load_state_dict` of a copy, that leaves every number in the dtype it has; torch would turn those
-    that go beside float64 parameters, such as the float32 product of momenta of NAdam, into float64.
+    that go beside float64 parameters, such as the float32 product of momenta of NAdam, into float64. Single numbers
+    stay on the CPU, where torch counts.
     """
     optimizer.load_state_dict(copy.deepcopy(dict(state)))
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -81,7 +82,7 @@ def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
         held = optimizer.state[parameters[index]]
         for name, value in values.items():
             if isinstance(value, torch.Tensor) and held[name].dtype != value.dtype:
-                held[name] = value.clone()
+                held[name] = value.to(parameters[index].device, copy=True) if value.ndim else value.clone()
 
 
 def _check_matrices(parameters: Iterable[Any]) -> None:

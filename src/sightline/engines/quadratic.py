@@ -13,6 +13,7 @@ from torch import nn
 
 from ..linear.squared_error import SquaredError
 from .base import Measured
+from .devices import arrays
 from .guarding.watch import Watch
 from .problem import Problem
 from .states import state_of, take_up
@@ -36,9 +37,10 @@ class Quadratic:
         self.rows: int = problem.feed.rows
         self.module, self.optimizer = problem.module, problem.optimizer
         self.stepper = Stepper(problem.module, problem.optimizer, problem.stepping)
+        self._parameters = [p for p in (problem.module.weight, problem.module.bias) if p is not None]
         self._seen: tuple[tuple[bytes, bytes], tuple[float, Array, Array]] | None = None
         self._watch = Watch(problem)
-        self._watch.batch(*problem.feed.whole())  # type: ignore[attr-defined]
+        self._watch.batch(problem.x, problem.y)  # where they are, for no epoch reads them
 
     def run_epoch(self, number: int) -> float:
         """One step of the optimizer; returns the loss before it, as the plain loop does."""
@@ -61,16 +63,15 @@ class Quadratic:
         squares = np.vdot(by_weight, by_weight) + (0.0 if self.module.bias is None else np.vdot(by_bias, by_bias))
         norm, value = math.sqrt(squares), self.form.minimum + excess
         if not math.isfinite(value):
-            self._watch.not_finite(value, self.problem.x, self.problem.y)
+            self._watch.not_finite(value, *self.problem.feed.whole())  # type: ignore[attr-defined]
         return Measured(value, norm, lr, self.problem.describe(self.module), self._watch.fault)
 
     def _evaluate(self) -> tuple[float, Array, Array]:
         """Excess and gradient at the parameters as they are; kept, for the step after a measurement needs them
         again.
         """
-        parameter = self.module.bias
-        weight = self.module.weight.detach().numpy()
-        bias = None if parameter is None else parameter.detach().numpy()
+        weight, *others = arrays(self._parameters)
+        bias = others[0] if others else None
         at = weight.tobytes(), b"" if bias is None else bias.tobytes()  # compared faster than arrays are
         if self._seen is None or self._seen[0] != at:
             exact = None if bias is None else bias.astype(np.float64, copy=False)
@@ -90,5 +91,8 @@ def _set_gradient(parameter: torch.Tensor, gradient: Array) -> None:
     """Rounded once to its dtype, in memory of its own, for clipping changes it in place."""
     if parameter.grad is None:
         parameter.grad = torch.empty_like(parameter)
+    if not parameter.is_cpu:
+        parameter.grad.copy_(torch.from_numpy(gradient))
+        return
     with np.errstate(over="ignore"):  # infinite in float32 it is for torch too
         np.copyto(parameter.grad.numpy(), gradient, casting="same_kind")

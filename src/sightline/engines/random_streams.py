@@ -56,7 +56,8 @@ def load_streams(state: Mapping[str, Any], source: Any = None) -> None:
     """Put all of them where they were."""
     torch.set_rng_state(state["torch"])
     if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+        for number, stream in enumerate(state["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(stream, number)
     python, numpy = state["python"], state["numpy"]
     random.setstate((python["version"], tuple(python["state"].tolist()), python["gauss"]))
     keys = numpy["keys"].numpy().astype(np.uint32)

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from ..engines.autograd import Autograd
 from ..engines.base import Engine
 from ..engines.custom import CustomStep
+from ..engines.devices import explained
+from ..engines.feeds import device_of
 from ..engines.held_out import Best
 from ..engines.random_streams import load_streams, snapshot, streams
 from ..errors import UsageError, shown
@@ -30,7 +32,7 @@ from ..stopping import Rule, diverged, stop_when
 from ..stopping import patience as patience_of
 from ..stopping import target_loss as target_of
 from ..stopping import time_limit as limit_of
-from ..training import Training
+from ..training import CPU, LESS, Training
 from ..version import versions
 from ..words import count
 from .layers import LayerSizes
@@ -207,9 +209,10 @@ class ModuleFit:
                 rule(record)
         self.best.take_up(done)
         try:
-            with signals(saved=folder is not None) as received:
-                self._drain(folder, epochs, done, sinks, received)
-            return self._finish(folder, epochs)
+            with explained(device_of(self.training.problem.module), cpu=CPU, less=LESS):
+                with signals(saved=folder is not None) as received:
+                    self._drain(folder, epochs, done, sinks, received)
+                return self._finish(folder, epochs)
         except BaseException:
             if folder:
                 folder.finish("failed")

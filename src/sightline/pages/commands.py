@@ -15,7 +15,7 @@ __all__ = ["commands_of", "fit_command", "said_settings", "solve_command"]
 
 APART = ("auto_momentum", "restore_best")  # whose flags have other names
 SWITCHES = ("nesterov", "standardize")
-SOLVES = ("loss", "loss_opt", "class_weight", "weights", "l1", "l2", "robust", "cluster", "level", "memory")
+SOLVES = ("loss", "loss_opt", "class_weight", "weights", "l1", "l2", "robust", "cluster", "level", "memory", "device")
 
 
 def fit_command(data: str, formula: str, settings: RunSettings) -> str:

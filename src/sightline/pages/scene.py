@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,6 @@ def _job(
     source = manifest.get("source", {})
     try:
         prepared = prepare_again(folder.name, source, settings, design.formula, otherwise="save them to a file")
-        return Job.of(prepared, settings), None
+        return Job.of(prepared, replace(settings, device="cpu")), None  # for its numbers before training
     except SightlineError as error:
         return None, error.message

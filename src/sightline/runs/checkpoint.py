@@ -41,7 +41,9 @@ def save_model(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """`model.safetensors` with these keys, as `torch.nn.Linear.load_state_dict` takes them."""
     from safetensors.torch import save
 
-    write_bytes(folder / "model.safetensors", save({name: t.detach().contiguous() for name, t in tensors.items()}))
+    write_bytes(
+        folder / "model.safetensors", save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+    )
 
 
 class Checkpoints:
@@ -159,7 +161,7 @@ def _checksum(values: Mapping[str, Any]) -> str:
 
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
-        tensors[path] = value.detach().clone().contiguous()
+        tensors[path] = value.detach().to("cpu", copy=True).contiguous()
         return {"tensor": path}
     if isinstance(value, Mapping):
         return {"items": [[k, _split(v, f"{path}/{k}", tensors)] for k, v in value.items()]}

@@ -32,6 +32,10 @@ SAYS = {
     "result type Float can't be cast to the desired output type Long": (
         "the loss needs floating-point targets and the target holds whole numbers: convert it with y.float()"
     ),
+    "Expected all tensors to be on the same device": (
+        "the model, its loss and the rows are on different devices: give device=..., which moves the first two, or "
+        "move what is elsewhere with .to(device)"
+    ),
 }
 OF_LAYERS = (
     "must be Tensor, not",

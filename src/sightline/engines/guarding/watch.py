@@ -14,7 +14,8 @@ from torch.optim import SGD
 from ...errors import UsageError
 from ...linear.curvature import Curvature, limit_formula
 from ...words import plain
-from ..feeds import TensorFeed, predicted, rows_in
+from ..devices import is_of_device
+from ..feeds import TensorFeed, device_of, moved, predicted, rows_in
 from ..hessian import HessianProduct
 from ..lanczos import largest_eigenvalues
 from ..problem import Problem
@@ -165,6 +166,8 @@ class Watch:
 
     def refused(self, error: Exception, inputs: Any, target: Any) -> Exception:
         """What torch says of a batch, as a sentence where it is known; else the error as it is."""
+        if is_of_device(error):
+            return error
         known = of_torch(error, inputs) or of_a_layer(error, self.problem.module, inputs)
         if isinstance(self.problem.loss, (nn.CrossEntropyLoss, nn.NLLLoss)) and isinstance(error, IndexError):
             return self._located(
@@ -196,7 +199,8 @@ class Watch:
         """That the rate is above the limit of gradient descent where the training began; empty where it is not."""
         if self._start is None:
             return ""
-        module, inputs, target = self._start
+        module, *rows = self._start
+        inputs, target = moved(tuple(rows), device_of(module))
         group = self.problem.optimizer.param_groups[0]
         parameters = [p for p in module.parameters() if p.requires_grad]
         dtype = max((p.dtype for p in parameters), key=lambda d: torch.finfo(d).bits)
