@@ -18,7 +18,7 @@ import sklearn.metrics as skm
 
 import sightline
 from sightline import by_pieces, ranking, tables
-from sightline.cli import reading
+from sightline.cli import apply, reading
 from sightline.data import parquet, slices
 from sightline.errors import DataError, UsageError
 
@@ -298,7 +298,7 @@ def test_a_file_that_changes_while_it_is_read(cli, runs, tmp_path, monkeypatch, 
                 content = path.read_bytes()
                 path.write_bytes(content + content[-40:] if what == "grows" else content[:-200])
 
-    monkeypatch.setattr(sightline.cli.apply, "Reading", Change)
+    monkeypatch.setattr(apply, "Reading", Change)
     found = cli(command, runs["numbers"], path, "--memory", "1", *(["-o", out] if command == "predict" else []))
     assert found.code == 3
     assert ("is gone since" if what == "goes" else "has changed while it was read") in found.err
