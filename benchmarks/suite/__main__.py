@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("\n".join(["", *lines(found, machines[threads])]), flush=True)
         if given.page:  # after each row, so that a run that is stopped leaves what it found
             page.written(given.page, measured, machines, plots=plots, scale=given.scale)
+    if given.into:
+        page.renewed(given.into, measured, machines, scale=given.scale)
     return int(failed)
 
 
@@ -56,6 +58,7 @@ def _given(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="in which the peers take turns")
     parser.add_argument("--warm", action="store_true", help="leave out fresh interpreters and memory")
     parser.add_argument("--page", type=Path, help="write the results to this page, and the plots beside it")
+    parser.add_argument("--into", type=Path, help="put the results in place of the same rows of this page")
     given = parser.parse_args(arguments)
     if unknown := [name for name in given.rows if name not in ROWS]:
         parser.error(f"no row {unknown[0]}: give some of {', '.join(ROWS)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,7 @@ from benchmarks.suite.measure import Measured
 from benchmarks.suite.report import Machine, lines, summary
 from benchmarks.suite.scaling import Plot
 
-__all__ = ["draw", "machine_lines", "written"]
+__all__ = ["draw", "machine_lines", "renewed", "written"]
 
 PAGE = """# Speed
 
@@ -81,6 +82,40 @@ def written(
             scale="" if scale == 1.0 else f"- The tables of rows 8 grouped, 11 and 12 are scaled by {scale:g}.\n",
         )
     )  # fmt: skip
+
+
+def renewed(path: Path, rows: Sequence[Measured], machines: dict[int, Machine], *, scale: float) -> None:
+    """The same page with these rows in place of those that it has of the same number and threads; others come last.
+
+    The rows say when, and on which tables, where that differs from the page.
+    """
+    text = path.read_text()
+    for row in rows:
+        told = [*lines(row, machines[row.threads]), f"    measured on {date.today().isoformat()}, tables × {scale:g}"]
+        table = summary([row], machines[row.threads]).split("\n")[2:]
+        text = _in_summary(text, row, "\n".join(table))
+        text = _in_details(text, row, DETAIL.format("\n".join(told)))
+    path.write_text(text)
+
+
+def _in_summary(text: str, row: Measured, table: str) -> str:
+    """The lines of a row, and those below it that go on."""
+    head, found, rest = text.partition(f"## Summary, {_threads(row.threads)}\n\n")
+    assert found
+    own = re.compile(rf"^\| {re.escape(str(row.about['number']))} +\|.*\n(?:\|  +\|.*\n)*", re.M)
+    body, end, tail = rest.partition("\n\n")
+    body += "\n"
+    body = own.sub(lambda _: table + "\n", body, count=1) if own.search(body) else body + table + "\n"
+    return head + found + body.rstrip("\n") + end + tail
+
+
+def _in_details(text: str, row: Measured, told: str) -> str:
+    """The block of a row."""
+    number = re.escape(str(row.about["number"]))
+    own = re.compile(rf"```text\n#{number} [^`]*?, {_threads(row.threads)}\n[^`]*```")
+    if own.search(text):
+        return own.sub(lambda _: told, text, count=1)
+    return text.rstrip("\n") + "\n\n" + told + "\n"
 
 
 def _shown(plot: Plot, folder: Path) -> str:
