@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import sightline
+from sightline.coded_rows import CodedRows
 from sightline.data import slices
 from sightline.data.slices import RowPieces, TextPieces
 from sightline.data.storing import Store
@@ -80,6 +81,29 @@ def test_a_second_run_reads_nothing(path, tmp_path, read, kind):
     at_once = sightline.solve(path, FORMULA)
     np.testing.assert_allclose(np.array(estimates(first)), np.array(estimates(at_once)), rtol=1e-9)
     assert first.source == at_once.source
+
+
+@pytest.mark.parametrize("weights", [None, "k"])
+def test_the_sums_of_the_same_design_are_kept_too(path, tmp_path, monkeypatch, weights):
+    """A second answer takes one pass, over the residuals."""
+    passes = []
+    blocks = CodedRows.blocks
+    monkeypatch.setattr(CodedRows, "blocks", lambda self, *a: passes.append(1) or blocks(self, *a))
+    kept, formula = {"cache": tmp_path / "kept", "weights": weights}, "y ~ x + g"
+    first = sightline.solve(path, formula, **kept)
+    assert len(passes) == 3
+    del passes[:]
+    again = sightline.solve(path, formula, **kept)
+    assert len(passes) == 1
+    assert estimates(again) == estimates(first)
+    assert (again.result["fit"], again.design.to_dict()) == (first.result["fit"], first.design.to_dict())
+    other = sightline.solve(path, "y ~ g + x", **kept)  # another order of the columns
+    np.testing.assert_allclose(sorted(estimates(other)), sorted(estimates(first)), rtol=1e-10)
+    held = [sightline.fit(path, formula, **kept, validation=0.2, epochs=2, output=False) for _ in range(2)]
+    at_once = sightline.fit(path, formula, weights=weights, validation=0.2, epochs=2, output=False)
+    for run in held:
+        assert [e.valid_loss for e in run.epochs] == pytest.approx([e.valid_loss for e in at_once.epochs], rel=1e-10)
+    assert sightline.solve(path, formula, **kept, l2=0.1).coefficients != first.coefficients
 
 
 def test_other_columns_are_read_and_the_same_in_another_formula_are_not(path, tmp_path, read):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from .coded_sums import coded_moments, coded_residual_pass
 from .data.design import Design
+from .data.kept import keep_sums, kept_sums
 from .double_double import Pair
 from .linear.curvature import MOST_PARAMETERS
 from .linear.exact import EPS, Exact
@@ -81,15 +83,20 @@ def _moments(rows: Rows, device: str) -> tuple[Moments, str]:
     return moments_on(place, rows.X, rows.y, rows.weight), f" added up on {place}"
 
 
+def _kept_moments(folder: Path | None) -> tuple[Moments, str] | None:
+    """Those that were added up before, of the same columns of the same file."""
+    known = None if folder is None else kept_sums(folder / "moments.npz")
+    return None if known is None else (Moments(**known | {"n": float(known["n"])}), "")
+
+
 def from_blocks(design: Design, rows: Rows, penalty: Array, device: str) -> Answer:
     """Rows that come in blocks: categories are counted, and no column of theirs is ever made, but for columns so nearly
     collinear that only their triangular factor tells them apart.
     """
     X, y, weight = rows.blocks, rows.y[:, None], rows.weight
-    if X.parts:
-        moments, where = coded_moments(X, y, weight), ""
-    else:
-        moments, where = _moments(rows, device)
+    moments, where = _kept_moments(X.kept) or (_moments(rows, "cpu" if X.parts else device))
+    if X.kept is not None and not where:
+        keep_sums(X.kept / "moments.npz", {f.name: getattr(moments, f.name) for f in fields(moments)})
 
     def residuals(slopes: Array, bias: Array | None) -> tuple[Array, Array, Array]:
         return coded_residual_pass(X, y, slopes, bias, weight)

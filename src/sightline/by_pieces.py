@@ -28,6 +28,7 @@ __all__ = [
 
 Heard = Callable[[int, int, int], object]  # rows and bytes that are behind, and all bytes
 COPIES = 4  # of the numbers, which reading a file at once and training on it take
+AGAIN = "read again for each pass"
 SHARE = 0.5  # of the memory of the machine that rows may take without being asked
 
 
@@ -99,12 +100,12 @@ def _filed(
     wanted = Wanted(names, tuple(parsed.columns), weights, _coded(parsed))
     kept, note = opened(cache, path, before, wanted)
     try:
-        table, said = _stored(source, wanted, kept, lambda rows, end: heard and heard(rows, end, before.st_size))
+        table, said = _stored(source, wanted, kept, lambda rows, end: heard and heard(rows, end, source.size))
     except DataError:  # of a file that was cut off meanwhile, that is what is said
         check_unchanged(path, source.name, before)
         raise
     check_unchanged(path, source.name, before)
-    return Filed(source, parsed, table, weights, kept, note or said)
+    return Filed(source, parsed, table, weights, kept, note or said, whole=not said.startswith(AGAIN))
 
 
 def _stored(
@@ -127,7 +128,7 @@ def _stored(
         if isinstance(kept, KeptFolder):
             kept.release()
     if store.full:
-        return table, f"read again for each pass, as {kept.path} has no room for its numbers ({store.full})"
+        return table, f"{AGAIN}, as {kept.path} has no room for its numbers ({store.full})"
     if before:
         return table, f"{'all' if before == store.read else f'{before:,} rows'} of it from {kept.path}"
     return table, "read piece by piece"

@@ -57,7 +57,7 @@ class CodedRows:
     """A design matrix `(n, p)` in training coordinates, (x - `center`) / `scale`, of which blocks of rows are made when
     they are asked for.
 
-    Rows that come from the disk have a `folder` there.
+    Rows that come from the disk have a `folder` there; in one that is `kept` their sums are, for the next time.
 
     `places (d,)` are the columns that are no indicators; `dense(first, last)` makes these of some rows, in the units of
     the data.
@@ -70,13 +70,14 @@ class CodedRows:
 
     dtype = np.dtype(np.float64)
     ndim = 2
+    kept: Path | None
 
     def __init__(
         self, rows: int, columns: int, parts: tuple[Indicators, ...], places: NDArray[np.intp],
         dense: Callable[[int, int], Array], *, center: Array | None = None, scale: Array | None = None,
         folder: Path | None = None,
     ) -> None:  # fmt: skip
-        self.folder, self._held = folder, threading.local()
+        self.folder, self.kept, self._held = folder, None, threading.local()
         self.shape, self.parts, self.places, self.dense = (rows, columns), parts, places, dense
         self.center = np.zeros(columns) if center is None else center
         self.scale = np.ones(columns) if scale is None else scale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from .data.target import class_labels
 from .data.transforms import Numeric
 from .data.usable import refuse_decimal_commas, refuse_empty, refuse_few, refuse_no_weight
 from .errors import UsageError, shown
-from .numbers_folder import TemporaryFolder
+from .numbers_folder import KeptFolder, TemporaryFolder
 from .prepared import Prepared
 from .rows import Rows
 from .settings import RunSettings
@@ -35,8 +36,8 @@ BLOCK = 65_536  # rows
 
 @dataclass(frozen=True)
 class Filed:
-    """The rows of a source that are of use, with the columns of a formula; `holder` is what keeps their files, and
-    `reading` how they came there.
+    """The rows of a source that are of use, with the columns of a formula; `holder` is what keeps their files,
+    `reading` how they came there, and `whole` whether all of them are meant.
     """
 
     source: Source
@@ -45,10 +46,11 @@ class Filed:
     weights: str | None
     holder: object
     reading: str = ""
+    whole: bool = True
 
     def of(self, chosen: NDArray[np.bool_]) -> Filed:
         """Those of them that are chosen, `(n,)`."""
-        return replace(self, table=chosen_rows(self.table, chosen))
+        return replace(self, table=chosen_rows(self.table, chosen), whole=False)
 
     def tables(self) -> Iterator[Table]:
         """The rows as tables, some at a time."""
@@ -76,7 +78,8 @@ class Filed:
         classes, loss = class_labels(self.parsed.response, sample, settings.loss)
         design = Design.learn(self.parsed, sample, standardize=settings.standardize, classes=classes)
         _refuse_factors(source, design)
-        design, rows = rows_of(table, replace(design, weights=settings.weights), own.path)
+        kept = self._sums(design, settings)
+        design, rows = rows_of(table, replace(design, weights=settings.weights), own.path, kept)
         if settings.cluster:
             codes, labels = clusters_of(table, settings.cluster)
             design, rows = replace(design, cluster=settings.cluster), replace(rows, cluster=codes, clusters=labels)
@@ -87,6 +90,15 @@ class Filed:
             len(self.parsed.columns), source.path, table.fingerprint, sample, table.zero_weight, loss,
             None if held is None else held.by(design), pieces=True, stored=self, reading=self.reading,
         )  # fmt: skip
+
+    def _sums(self, design: Design, settings: RunSettings) -> Path | None:
+        """Where the sums of all rows are kept for the next time; None of some of them, and where nothing is kept."""
+        if not isinstance(self.holder, KeptFolder) or not self.whole:
+            return None
+        try:
+            return self.holder.sums(design.encoding.to_dict(), design.intercept, design.standardize, settings.weights)
+        except OSError:
+            return None
 
     def by(self, design: Design) -> Rows:
         """The rows by a design that was learned from others, or before."""

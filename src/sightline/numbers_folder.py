@@ -51,6 +51,12 @@ class KeptFolder:
             ) from None
         self.release = Lock(self.path).release
 
+    def sums(self, *what: object) -> Path:
+        """A folder in it for the sums of a design that these say."""
+        path = self.path / f"sums-{_key(*what)}"
+        path.mkdir(exist_ok=True)
+        return path
+
 
 def _key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, default=list).encode()).hexdigest()[:12]

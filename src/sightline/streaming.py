@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from .data.compact import MOST_INDICATORS, compact_rows, is_compact, refuse_infi
 from .data.design import Design, check_size
 from .data.disk import Numbers
 from .data.finite import check_finite
+from .data.kept import keep_sums, kept_sums
 from .data.spread import Spread
 from .data.stored import StoredTable
 from .data.table import CodedColumn, Column, Table
@@ -52,9 +53,11 @@ def _with_labels(head: Column, labels: tuple[object, ...], more: int) -> Column:
     return Column(head.name, np.append(head.values, np.resize(numbers, more)), head.kind)
 
 
-def rows_of(table: StoredTable, design: Design, folder: Path) -> tuple[Design, Rows]:
-    """The design with centers and scales of all rows, and the rows in these, in one pass."""
-    look = _Look(table, design, folder)
+def rows_of(table: StoredTable, design: Design, folder: Path, kept: Path | None = None) -> tuple[Design, Rows]:
+    """The design with centers and scales of all rows, and the rows in these, in one pass; in none where the sums of the
+    same columns are `kept` in a folder.
+    """
+    look = _Look(table, design, folder, kept)
     spread = look.spread()
     design = design.spread_over(spread, _exact(look.X), table.source)
     return design, look.rows(design)
@@ -86,16 +89,29 @@ class _Part:
 class _Look:
     """One pass over the rows, which writes targets and weights into `folder`."""
 
-    def __init__(self, table: StoredTable, design: Design, folder: Path) -> None:
-        self.table, self.design = table, design
+    def __init__(self, table: StoredTable, design: Design, folder: Path, kept: Path | None = None) -> None:
+        self.table, self.design, self.kept = table, design, kept
         self.X = compact_rows(design.encoding, table, codes=is_compact(design.encoding, table.rows, MOST_INDICATORS))
         self.X.folder = folder
         self.names = (*design.target_columns, *((design.weights,) if design.weights else ()))
-        self.numbers = [Numbers(folder / f"{name}.bin") for name in ("target", "weight")]
+        self.numbers = [Numbers((kept or folder) / f"{name}.bin") for name in ("target", "weight")]
         self.counts = [np.zeros(len(part.columns)) for part in self.X.parts]
 
     def spread(self) -> Spread:
         """Mean, spread and range of all columns."""
+        known = None if self.kept is None else kept_sums(self.kept / "spread.npz")
+        if known is not None:
+            for numbers in self.numbers if self.design.weights else self.numbers[:1]:
+                numbers.count = self.table.rows
+            return Spread(**known | {"mass": float(known["mass"])})
+        found = self._found()
+        if self.kept is not None and not any(numbers.in_memory for numbers in self.numbers):
+            keep_sums(self.kept / "spread.npz", {f.name: getattr(found, f.name) for f in fields(found)})
+        return found
+
+    def _found(self) -> Spread:
+        for numbers in self.numbers:
+            numbers.path.unlink(missing_ok=True)
         with closing(ahead(self._read, self.X.blocks())) as parts:
             others = Spread.merged(self._kept(parts))
         return spread_of(self.X, others, self.counts)
@@ -103,6 +119,7 @@ class _Look:
     def rows(self, design: Design) -> Rows:
         """The rows in its coordinates."""
         X: Any = self.X.placed(design.center, design.scale)
+        X.kept = self.kept
         y, weight = (numbers.array() for numbers in self.numbers)
         return Rows(X, y, weight if design.weights else None, place=self.table.place)
 

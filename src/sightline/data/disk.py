@@ -72,6 +72,11 @@ class Numbers:
                 self.path.unlink(missing_ok=True)
         self._held.append(values)
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the disk had no room for them."""
+        return self._held is not None
+
     def array(self) -> NDArray[np.float64]:
         """All of them."""
         return disk_array(self.path, np.float64, (self.count,)) if self._held is None else np.concatenate(self._held)
