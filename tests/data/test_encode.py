@@ -399,7 +399,7 @@ def test_a_hundred_thousand_categories_are_said(text):
 
 
 def test_a_design_beyond_the_memory_is_said(monkeypatch):
-    def refuse(shape, *_):
+    def refuse(shape, *_, **__):
         raise MemoryError(shape)
 
     monkeypatch.setattr("sightline.data.encode.np.empty", refuse)

@@ -69,7 +69,7 @@ def _parsed(part: bytes, delimiter: str, width: int, texts: dict[int, bool]) -> 
     try:
         return pl.read_csv(
             part, has_header=False, schema=schema, columns=list(texts), separator=delimiter,
-            quote_char=None, null_values=list(MISSING[1:]),
+            quote_char=None, null_values=list(MISSING[1:]) if b"N" in part or b"n" in part else None,
         )  # fmt: skip
     except pl.exceptions.PolarsError:
         return None
@@ -85,8 +85,13 @@ def _column(name: str, series: Any, spelled: Callable[[], NDArray[Any]]) -> Colu
     import polars as pl
 
     if series.dtype == pl.Float64:
-        return Column(name, series.fill_null(float("nan")).to_numpy(), "number", lambda: None, spelled)
+        return Column(name, _doubles(series), "number", lambda: None, spelled)
     return _coded(name, series)
+
+
+def _doubles(series: Any) -> NDArray[np.float64]:
+    """NaN where missing."""
+    return np.asarray((series.fill_null(float("nan")) if series.null_count() else series).to_numpy(), dtype=np.float64)
 
 
 def _coded(name: str, series: Any) -> CodedColumn | None:
