@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from .data.compact import MOST_INDICATORS
@@ -15,7 +16,7 @@ from .data.stored import StoredTable
 from .data.storing import Store, Wanted
 from .data.unchanged import check_unchanged
 from .errors import DataError
-from .filed import Filed
+from .filed import Filed, Passes
 from .numbers_folder import KeptFolder, TemporaryFolder, opened
 from .prepared import Prepared
 from .rows import Rows
@@ -29,6 +30,7 @@ __all__ = [
 Heard = Callable[[int, int, int], object]  # rows and bytes that are behind, and all bytes
 COPIES = 4  # of the numbers, which reading a file at once and training on it take
 AGAIN = "read again for each pass"
+LEAST = 200_000_000  # bytes that pieces take, whatever the size of the file
 SHARE = 0.5  # of the memory of the machine that rows may take without being asked
 
 
@@ -69,7 +71,11 @@ def most_numbers(settings: RunSettings, loss: str) -> float:
 def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, heard: Heard | None = None) -> Prepared:
     """The rows of a source that is read piece by piece."""
     extra = (settings.weights, settings.cluster)
-    return _filed(source, parsed, extra, cache=settings.cache, heard=heard).prepared(settings)
+    filed = _filed(source, parsed, extra, cache=settings.cache, heard=heard)
+    if settings.memory is not None and settings.memory < LEAST:
+        note = f"pieces take {LEAST / 1e6:.0f} MB and more, which is more than --memory says"
+        filed = replace(filed, reading=f"{filed.reading}; {note}")
+    return filed.prepared(settings)
 
 
 def rows_again(source: Source, design: Design, settings: RunSettings, fingerprint: object) -> Rows | None:
@@ -105,7 +111,9 @@ def _filed(
         check_unchanged(path, source.name, before)
         raise
     check_unchanged(path, source.name, before)
-    return Filed(source, parsed, table, weights, kept, note or said, whole=not said.startswith(AGAIN))
+    told = heard if isinstance(heard, Passes) else None
+    table = table if told is None else replace(table, heard=told.passed)
+    return Filed(source, parsed, table, weights, kept, note or said, not said.startswith(AGAIN), told)
 
 
 def _stored(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,19 @@ from .settings import RunSettings
 from .streaming import clusters_of, labels_by, rows_by, rows_of, sample_of
 from .weighting import weighted, with_class_weight
 
-__all__ = ["Filed"]
+__all__ = ["Filed", "Passes"]
 
 BLOCK = 65_536  # rows
+LEAST_SQUARES = 4  # passes: the file; means and deviations; moments; residuals
+
+
+@runtime_checkable
+class Passes(Protocol):
+    """Hears of passes over the rows: how many are `expected`, 0 where that is not known, and which rows are read."""
+
+    expected: int
+
+    def passed(self, first: int, last: int, rows: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,7 @@ class Filed:
     holder: object
     reading: str = ""
     whole: bool = True
+    heard: Passes | None = None
 
     def of(self, chosen: NDArray[np.bool_]) -> Filed:
         """Those of them that are chosen, `(n,)`."""
@@ -76,6 +87,8 @@ class Filed:
             refuse_decimal_commas(sample, name)
         assert self.parsed.response is not None
         classes, loss = class_labels(self.parsed.response, sample, settings.loss)
+        if self.heard is not None and loss == "mse" and not (settings.l1 or settings.robust or settings.cluster):
+            self.heard.expected = LEAST_SQUARES
         design = Design.learn(self.parsed, sample, standardize=settings.standardize, classes=classes)
         _refuse_factors(source, design)
         kept = self._sums(design, settings)

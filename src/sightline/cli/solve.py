@@ -65,10 +65,19 @@ def solve_command(data: str, formula: str | None, target: str | None, **options:
     findings = ask(run, options, lambda other: answer(other, None)[1])
     if options["prove"]:
         _prove(prepared, run, findings)
-    if not (options["as_json"] or options["quiet"]) and (gone := left_out(prepared)):
-        click.echo(f"{prepared.name}: {gone}\n", err=True)
+    if not (options["as_json"] or options["quiet"]):
+        _tell(prepared)
     report(run, as_json=options["as_json"], quiet=options["quiet"], findings=findings)
     return 0
+
+
+def _tell(prepared: Prepared) -> None:
+    """Which rows were left out, and how a large file was read."""
+    from ..views.statistics import wrapped
+
+    told = "; ".join(part for part in (left_out(prepared), prepared.reading) if part)
+    if told:
+        click.echo("\n".join(wrapped(f"{prepared.name}: {told}", indent="  ")) + "\n", err=True)
 
 
 def _prove(prepared: Prepared, run: Run, findings: Findings) -> None:

@@ -61,7 +61,7 @@ class StoredTable:
     """All columns of them, the name of their source, its fingerprint, and where in it each row stands.
 
     `rows` are those of use; `missing` and `zero_weight` say how many were left out; `numbers` are the different values
-    of columns of numbers that may be labels.
+    of columns of numbers that may be labels. `heard` is told which rows are read, and how many there are.
     """
 
     source: str
@@ -72,6 +72,7 @@ class StoredTable:
     zero_weight: int
     numbers: Mapping[str, tuple[float, ...]]
     place: Callable[[int], str] = field(compare=False)
+    heard: Callable[[int, int, int], object] | None = field(default=None, compare=False, repr=False)
 
     def __getitem__(self, name: str) -> ColumnOnDisk:
         return self.columns[name]
@@ -83,6 +84,8 @@ class StoredTable:
 
     def block(self, first: int, last: int, names: Iterable[str] | None = None) -> Table:
         """Some rows of the named columns, or of all, as a table in memory."""
+        if self.heard is not None:
+            self.heard(first, last, self.rows)
         wanted = self.columns if names is None else names
         columns = {name: column_of(self.columns[name], first, last) for name in wanted}
         return Table(self.source, columns, last - first, lambda row: self.place(first + row), self.fingerprint)
