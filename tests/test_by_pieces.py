@@ -14,10 +14,14 @@ import pytest
 
 import sightline
 from sightline import by_pieces, coded_rows, trainable
+from sightline.coded_sums import coded_moments
 from sightline.data import column_writer, disk, parquet, slices, storing
 from sightline.errors import DataError, UsageError
 from sightline.linear.exact import least_squares
 from sightline.linear.from_triangle import least_squares_from_triangle
+from sightline.linear.moments import Moments
+from sightline.prepare import prepare_for
+from sightline.settings import RunSettings
 
 from .cli.conftest import cli as cli
 
@@ -90,6 +94,19 @@ FORMULAS = [
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_the_same_answer_at_any_size_of_pieces(sizes, tmp_path, formula):
     compared(*both(write(tmp_path / "d.csv"), formula))
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("formula", FORMULAS[:6])
+def test_moments_are_those_of_rows_in_memory_to_the_bit(sizes, tmp_path, formula, weights):
+    path = write(tmp_path / "d.csv")
+    a, b = (
+        prepare_for(RunSettings(memory=memory, weights=weights), str(path), formula, target=None).rows
+        for memory in (None, 1)
+    )
+    found, want = coded_moments(b.blocks, b.y[:, None], b.weight), Moments.of(a.X, a.y, a.weight)
+    for name in ("n", "x_mean", "y_mean", "xx", "xy", "yy"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(want, name))
 
 
 @pytest.mark.parametrize("weights", [None, "w"])
