@@ -329,7 +329,7 @@ kinds = tables._Kinds
 
 
 def test_how_far_the_file_is_read_is_told(cli, runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(slices.pieces_of_text, "__kwdefaults__", {"size": 2000, "threads": 2})
+    monkeypatch.setattr(slices, "PIECE", 2000)
     monkeypatch.setattr(reading, "PATIENCE", 0.0)
     path = write(tmp_path / "d.csv", made())
     (tmp_path / "e.csv.gz").write_bytes(gzip.compress(path.read_bytes()))

@@ -46,6 +46,8 @@ class Reading:
             self._say(f"rows of {self._name}{self._number()}", self._behind / rows, f"{self._behind:,} rows")
 
     def _number(self) -> str:
+        if self._passes == 1:  # how many follow is not known yet, and where none does there is nothing to count
+            return ""
         return f", pass {self._passes}" + (f" of {self.expected}" if self._passes <= self.expected else "")
 
     def _say(self, what: str, share: float, how_far: str) -> None:

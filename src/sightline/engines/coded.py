@@ -21,6 +21,7 @@ class CodedLinear(nn.Linear):
     factor: x'w is a sum of products with the other columns, and of one weight for each code.
 
     >>> from sightline.coded_rows import Indicators
+    >>> from sightline.engines.modules import linear_layer
     >>> X = CodedRows(3, 2, (Indicators(np.array([0, 1, 2]), np.array([-1, 0, 1])),), np.array([], int),
     ...               lambda a, b: np.empty((b - a, 0)))
     >>> layer = CodedLinear.like(linear_layer([[2.0, 5.0]], [1.0], dtype="float64"), X)

@@ -70,7 +70,7 @@ class Frame:
             return np.concatenate([part.pull(part.at(z).error), H.ravel()])
 
         loss, q = self.loss, len(theta)
-        sums = loss.over(leaf, work=loss.outputs**2 * (self.width + 64)) / len(loss.X)
+        sums = loss.over(leaf, work=loss.outputs**2 * (self.width + 64)) / max(1, len(loss.X))
         k = loss.outputs * self.width
         H = sums[q:].reshape(k, k)
         return loss.factor * sums[:q], self.S.T @ H @ self.S + self.J.T @ (ridge[:, None] * self.J)
