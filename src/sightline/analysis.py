@@ -130,7 +130,9 @@ def rows_at_once(run: Subject) -> Rows:
     rows = training_rows(run)
     if rows.on_disk:
         name = Path(str(run.source["name"])).name
-        raise UsageError(f"this needs all rows at once, and {name} is read in blocks: give a larger --memory")
+        raise UsageError(
+            f"this needs all rows at once, and {name} is read in blocks: give a larger --memory without --cache"
+        )
     return rows
 
 

@@ -154,5 +154,5 @@ def _refuse_factors(source: Source, design: Design) -> None:
         if isinstance(factor, Basis) or (isinstance(factor, Numeric) and factor.learned):
             raise UsageError(
                 f"{shown(factor.text, quote=False)} learns from all rows at once, and {source.name} is read piece by "
-                "piece: give a larger --memory, or a column that needs no learning"
+                "piece: give a larger --memory without --cache, or a column that needs no learning"
             )

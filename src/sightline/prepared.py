@@ -70,7 +70,9 @@ class Prepared:
         """Refuse what needs more of the rows than blocks, where they are on the disk, or than codes of categories."""
         if self.rows.on_disk:
             how = "was read piece by piece" if self.pieces else "has its categories as codes"
-            raise UsageError(f"{what} needs all rows at once, and {self.name} {how}: give a larger --memory")
+            raise UsageError(
+                f"{what} needs all rows at once, and {self.name} {how}: give a larger --memory without --cache"
+            )
 
     def pairs(self) -> tuple[Pair, Pair]:
         """The columns `(n, p)` and the target `(n,)` in the units of the data, beyond float64."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields
@@ -99,19 +100,30 @@ class _Look:
 
     def spread(self) -> Spread:
         """Mean, spread and range of all columns."""
-        known = None if self.kept is None else kept_sums(self.kept / "spread.npz")
+        if self.kept is None:
+            return self._found()
+        known = kept_sums(self.kept / "spread.npz")
         if known is not None:
             for numbers in self.numbers if self.design.weights else self.numbers[:1]:
                 numbers.count = self.table.rows
             return Spread(**known | {"mass": float(known["mass"])})
+        return self._kept_for_the_next(self.kept)
+
+    def _kept_for_the_next(self, kept: Path) -> Spread:
+        """What is found, put into its place when it is whole: another process may do the same meanwhile."""
+        places = [numbers.path for numbers in self.numbers]
+        for numbers in self.numbers:
+            numbers.path = numbers.path.with_suffix(f".{os.getpid()}")
+            numbers.path.unlink(missing_ok=True)
         found = self._found()
-        if self.kept is not None and not any(numbers.in_memory for numbers in self.numbers):
-            keep_sums(self.kept / "spread.npz", {f.name: getattr(found, f.name) for f in fields(found)})
+        if not any(numbers.in_memory for numbers in self.numbers):
+            for numbers, place in zip(self.numbers, places, strict=True):
+                if numbers.count:
+                    numbers.path = numbers.path.replace(place)
+            keep_sums(kept / "spread.npz", {f.name: getattr(found, f.name) for f in fields(found)})
         return found
 
     def _found(self) -> Spread:
-        for numbers in self.numbers:
-            numbers.path.unlink(missing_ok=True)
         with closing(ahead(self._read, self.X.blocks())) as parts:
             others = Spread.merged(self._kept(parts))
         return spread_of(self.X, others, self.counts)
