@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import sightline
-from sightline import answer_of_many, coded_rows
+from sightline import answer_of_many, coded_rows, coded_sums
 from sightline.coded_rows import CodedRows, Indicators, add_rows, counted, take_rows
 from sightline.coded_sums import coded_moments, coded_residual_pass
 from sightline.data import compact
@@ -148,6 +148,12 @@ def test_training_is_that_on_all_columns(settings):
     np.testing.assert_allclose([e.loss for e in coded.epochs], [e.loss for e in dense.epochs], rtol=1e-9)
     np.testing.assert_allclose(values(coded, "estimate"), values(dense, "estimate"), rtol=1e-7, atol=1e-9)
     assert coded.verdict.name == dense.verdict.name
+
+
+def test_columns_of_which_no_pair_has_room_are_refused(monkeypatch):
+    monkeypatch.setattr(coded_sums, "memory_limit", lambda: 30_000.0)
+    with pytest.raises(DataError, match=r"makes 34 columns, and the products of all pairs of them take 9.25e-06 GB"):
+        sightline.solve(table(), "y ~ g0 + g1 + g2 + x")
 
 
 def test_a_library_of_frames_keeps_its_codes():

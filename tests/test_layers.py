@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "sightline"
 
 LAYERS = [
     ["errors", "words", "version", "double_double", "digits", "markup", "compiled"],
-    ["records", "rows", "coded_rows", "settings", "given"],
+    ["records", "rows", "coded_rows", "settings", "given", "limits"],
     ["data", "linear", "stopping"],
     ["engines"],
     [

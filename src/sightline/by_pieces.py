@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from .data.compact import MOST_INDICATORS
 from .data.design import Design
@@ -17,6 +16,7 @@ from .data.storing import Store, Wanted
 from .data.unchanged import check_unchanged
 from .errors import DataError
 from .filed import Filed, Passes
+from .limits import memory_limit
 from .numbers_folder import KeptFolder, TemporaryFolder, opened
 from .prepared import Prepared
 from .rows import Rows
@@ -31,21 +31,6 @@ Heard = Callable[[int, int, int], object]  # rows and bytes that are behind, and
 COPIES = 4  # of the numbers, which reading a file at once and training on it take
 AGAIN = "read again for each pass"
 LEAST = 200_000_000  # bytes that pieces take, whatever the size of the file
-SHARE = 0.5  # of the memory of the machine that rows may take without being asked
-
-
-def memory_limit() -> float:
-    """Bytes that the rows of a fit may take: half of what the machine, or the container, has."""
-    try:
-        whole = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            whole = min(whole, float(Path(path).read_text(encoding="ascii")))
-        except (OSError, ValueError):
-            continue
-    return SHARE * whole
 
 
 def is_too_large(source: Source, columns: int, memory: int | None) -> bool:

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from .coded_rows import Block, CodedRows, Indicators, add_rows, counted
 from .data.ahead import ahead
+from .errors import DataError
+from .limits import memory_limit
 from .linear.blocks import block_rows, one_blas_thread, workers
 from .linear.moments import Moments
 
 __all__ = ["coded_moments", "coded_residual_pass"]
 
 Array = NDArray[np.float64]
+COPIES = 4  # of X'X: itself, its factor, and what is made of them
 HEAD = 64  # rows from whose mean sums are counted
 
 
@@ -31,6 +34,12 @@ def coded_moments(X: CodedRows, y: Array, weight: Array | None = None) -> Moment
     >>> coded_moments(X, np.array([[1.0], [2.0], [3.0]])).xx.round(12).tolist()
     [[0.666666666667]]
     """
+    p = X.shape[1]
+    if COPIES * 8 * p * p > memory_limit():
+        raise DataError(
+            f"the formula makes {p:,} columns, and the products of all pairs of them take {8e-9 * p * p:,.3g} GB, "
+            "several times: leave out columns with many categories, or join their rare ones"
+        )
     if not X.parts:
         return _dense_moments(X, y, weight)
     sums = _Sums(X, y, weight)
