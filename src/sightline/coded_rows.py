@@ -23,7 +23,6 @@ BLOCK = 2**19  # rows at a time at most: tables of counts stay in the cache whil
 UNIT = 3072 * 32  # rows of a unit at most, as many as whole branches of the sums of moments have
 SMALLEST = 3072
 NUMBERS = 2**21  # of a unit, 16 MB
-PART = 4096  # rows with all of their columns at a time
 WORTH = 10**8  # rows times pairs of factors, from which loading machine code pays
 
 
@@ -129,15 +128,6 @@ class CodedRows:
             some -= self.center
             some /= self.scale
         return found
-
-    def some(self, places: NDArray[np.intp]) -> Array:
-        """The rows at these places, in their order from the first on, with all columns."""
-        found = [np.zeros((0, self.shape[1]))]
-        for first in range(0, len(self), PART):
-            inside = places[(places >= first) & (places < first + PART)]
-            if len(inside):
-                found.append(self[int(inside[0]) : int(inside[-1]) + 1][inside - inside[0]])
-        return np.concatenate(found)
 
     def block(self, first: int, last: int) -> Block:
         """Some rows as they are kept."""
