@@ -7,8 +7,8 @@ import pytest
 
 import sightline
 from sightline import coded_rows, filed, streaming
-from sightline.analysis import conditioning, cross_validate, influence, vif
-from sightline.comparisons import anova, nested_test, wald_test
+from sightline.analysis import conditioning, cross_validate, vif
+from sightline.comparisons import nested_test, wald_test
 from sightline.data import chosen
 from sightline.errors import DataError, UsageError
 
@@ -136,9 +136,6 @@ def test_cross_validation(block, data, settings):  # noqa: F811
     want, found = (cross_validate(run, 7, seed=2) for run in (a, b))
     assert (found.rmse, found.r2) == pytest.approx((want.rmse, want.r2), rel=1e-12)
     np.testing.assert_allclose(found.residual, want.residual, rtol=1e-10, atol=1e-10)
-    for question in (lambda run: cross_validate(run, "loo"), influence, anova):
-        with pytest.raises(UsageError, match=r"this needs all rows at once, and d\.csv is read in blocks"):
-            question(b)
 
 
 @pytest.mark.parametrize("settings", [{}, {"weights": "w"}, {"robust": "hc3"}, {"cluster": "c"}])
@@ -184,6 +181,11 @@ def test_pictures_of_rows_on_the_disk(data, monkeypatch):  # noqa: F811
     np.testing.assert_array_equal(some.weight, whole.weight[::step])
     np.testing.assert_array_equal(some.cluster, whole.cluster[::step])
     assert some.place(7) == rows.place(7 * step)
+    more = rows.pictured(np.array([1, step, 2 * step + 3]))
+    assert len(more) == len(some) + 2
+    for place, row in ((1, 1), (2, step), (4, 2 * step + 3)):
+        np.testing.assert_array_equal(more.X[place], whole.X[row])
+        assert (more.y[place], more.place(place)) == (whole.y[row], rows.place(row))
     assert len(run.figure().axes) > 1
 
 

@@ -13,8 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .answer import answer
+from .answer_of_many import MANY_COLUMNS
 from .errors import RunError, UsageError
 from .linear import crossval
+from .linear.block_fit import BlockFit
 from .linear.collinearity import (
     Conditioning,
     Inflation,
@@ -26,8 +29,10 @@ from .linear.crossval import Validation
 from .linear.crossval_blocks import cross_validate_blocks
 from .linear.folds import assign_folds
 from .linear.influence import Influence, influence_of
+from .linear.influence_blocks import influence_of_blocks, left_out_of_blocks
 from .linear.projection import Projection
 from .linear.specification import Test, specification_tests
+from .linear.specification_blocks import specification_tests_of_blocks
 from .linear.triangle import rows_factor
 from .rows import Rows
 from .views.subject import Subject
@@ -39,6 +44,7 @@ __all__ = [
     "conditioning",
     "cross_validate",
     "design_matrix",
+    "diagnose",
     "influence",
     "of_least_squares",
     "refuse_penalized",
@@ -50,6 +56,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+MOST = 100  # rows of which the influence is told where they are read in blocks
 LIKELIHOODS = ("mse", "bce", "bce-probability", "cross-entropy")
 
 
@@ -83,13 +90,6 @@ class Residuals:
         """The fit as a projection."""
         return Projection.of(self.Z, self.residual, rank=self.rank, weight=self.weight)
 
-    @property
-    def total(self) -> float:
-        """Σ w (y - ȳ)², about zero without an intercept."""
-        w = np.ones(len(self.y)) if self.weight is None else self.weight
-        mean = np.average(self.y, weights=w) if "Intercept" in self.groups else 0.0
-        return float(w @ (self.y - mean) ** 2)
-
 
 def residuals(run: Subject) -> Residuals:
     """Rows, fitted values and residuals `(n,)` of the exact answer, in the units of the target.
@@ -103,16 +103,20 @@ def residuals(run: Subject) -> Residuals:
     """
     of_least_squares(run)
     rows, design = rows_at_once(run), run.design
-    exact = np.array([0.0 if c.exact is None else float(c.exact) for c in run.coefficients])
-    slopes = exact[int(design.intercept) :]
-    theta = slopes * design.scale
     names, groups = design.encoding.terms, design.encoding.column_groups
     if design.intercept:
-        theta = np.append(theta, exact[0] + slopes @ design.center)
         names, groups = (*names, "Intercept"), (*groups, "Intercept")
     Z = design_matrix(run, rows)
-    fitted = Z @ theta
+    fitted = Z @ _training_coordinates(run)
     return Residuals(rows, Z, fitted, rows.y - fitted, run.rank, tuple(names), tuple(groups))
+
+
+def _training_coordinates(run: Subject) -> Array:
+    """The exact coefficients `(q,)` of standardized columns, the intercept last."""
+    design = run.design
+    exact = np.array([0.0 if c.exact is None else float(c.exact) for c in run.coefficients])
+    slopes = exact[int(design.intercept) :]
+    return np.append(slopes * design.scale, (exact[:1] + slopes @ design.center)[: int(design.intercept)])
 
 
 def of_least_squares(run: Subject) -> Rows:
@@ -186,15 +190,18 @@ def conditioning(run: Subject) -> Conditioning:
     return condition_diagnostics(raw, names=design.terms, weight=rows.weight)
 
 
-def influence(run: Subject) -> Influence:
+def influence(run: Subject, most: int | None = None) -> Influence:
     """Leverage, residuals, Cook's distance, DFFITS and DFBETAS `(n, q)` of each row, as R has them.
+
+    With `most` that many rows with the largest Cook's distances, the largest first, and first of all those that have
+    none, as they alone determine a coefficient; of rows that are read in blocks 100, where it is not given.
 
     >>> from sightline import solve
     >>> influence(solve({"x": [1, 2, 3, 4], "y": [1, 3, 2, 5]}, "y ~ x")).leverage.round(6).tolist()
     [0.7, 0.3, 0.3, 0.7]
     """
     refuse_penalized(run, "the influence of rows")
-    return influence_of(residuals(run).fit, run.design.unit_map)
+    return _influence(run, _fit_of(run), most)
 
 
 def assumptions(run: Subject) -> tuple[Test, ...]:
@@ -206,8 +213,41 @@ def assumptions(run: Subject) -> tuple[Test, ...]:
     ('Durbin-Watson', 3.2704)
     """
     refuse_penalized(run, "a test of assumptions")
-    r = residuals(run)
-    return specification_tests(r.fit, r.fitted)
+    return _tests(_fit_of(run))
+
+
+def diagnose(run: Subject) -> tuple[tuple[Test, ...], Influence]:
+    """`assumptions` and `influence` of one fit: rows that come in blocks are read less often than for each of them."""
+    refuse_penalized(run, "a test of assumptions")
+    fit = _fit_of(run)
+    return _tests(fit), _influence(run, fit, None)
+
+
+def _fit_of(run: Subject) -> Residuals | BlockFit:
+    """The residuals of a run with their projection; of rows that come in blocks the fit in orthonormal coordinates."""
+    rows = of_least_squares(run)
+    if not rows.on_disk:
+        return residuals(run)
+    theta, R = _training_coordinates(run), None
+    if run.design.intercept and len(theta) > MANY_COLUMNS:  # as counts of categories give it, without their columns
+        exact = answer(run.design, rows, None, np.zeros(len(theta))).exact
+        R = exact.R
+    return BlockFit.of(rows.X, rows.y, theta, rank=run.rank, weight=rows.weight, R=R)
+
+
+def _tests(fit: Residuals | BlockFit) -> tuple[Test, ...]:
+    if isinstance(fit, BlockFit):
+        return specification_tests_of_blocks(fit)
+    return specification_tests(fit.fit, fit.fitted)
+
+
+def _influence(run: Subject, fit: Residuals | BlockFit, most: int | None) -> Influence:
+    if most is not None and most < 1:
+        raise UsageError(f"most is {most!r}: give how many rows are wanted, 1 or more")
+    if isinstance(fit, BlockFit):
+        return influence_of_blocks(fit, run.design.unit_map, most=most or MOST)
+    found = influence_of(fit.fit, run.design.unit_map)
+    return found if most is None else found.largest(most)
 
 
 def cross_validate(run: Subject, folds: int | str = 10, *, seed: int = 0) -> Validation:
@@ -222,7 +262,7 @@ def cross_validate(run: Subject, folds: int | str = 10, *, seed: int = 0) -> Val
     refuse_penalized(run, "cross-validation in closed form")
     rows, design = of_least_squares(run), run.design
     if folds == "loo":
-        return _leave_one_out(residuals(run))
+        return _leave_one_out(run, _fit_of(run))
     if isinstance(folds, bool) or not isinstance(folds, int):
         raise UsageError(f"folds is {folds!r}: give a whole number such as 10, or 'loo' for one row at a time")
     groups = None if rows.cluster is None else rows.cluster.tolist()
@@ -232,14 +272,19 @@ def cross_validate(run: Subject, folds: int | str = 10, *, seed: int = 0) -> Val
     return Validation(folds, found.residual, found.rmse, found.r2, found.undetermined)
 
 
-def _leave_one_out(r: Residuals) -> Validation:
-    residual = crossval.leave_one_out(r.fit, weight=r.weight).residual
-    known = ~np.isnan(residual)
-    w = known * (np.ones(len(residual)) if r.weight is None else r.weight)
+def _leave_one_out(run: Subject, fit: Residuals | BlockFit) -> Validation:
+    if isinstance(fit, BlockFit):
+        residual = left_out_of_blocks(fit)
+    else:
+        residual = crossval.leave_one_out(fit.fit, weight=fit.weight).residual
+    y, known, weight = np.asarray(fit.y), ~np.isnan(residual), fit.weight
+    w = known * (np.ones(len(residual)) if weight is None else weight)
     if not w.any():
         return Validation(len(residual), residual, None, None, len(residual))
     press = float(w @ np.where(known, residual, 0.0) ** 2)
-    r2 = 1.0 - press / r.total if known.all() and r.total > 0 else None
+    level = float(np.average(y, weights=weight)) if run.design.intercept else 0.0
+    total = float(w @ (y - level) ** 2)
+    r2 = 1.0 - press / total if known.all() and total > 0 else None
     return Validation(len(residual), residual, math.sqrt(press / float(w.sum())), r2, int((~known).sum()))
 
 

@@ -23,7 +23,7 @@ from .linear.moments import Moments
 from .linear.wide import least_squares_by_eigenvalues, least_squares_of_many_columns
 from .rows import Rows
 
-__all__ = ["Answer", "Pairs", "are_many", "float64_digits", "from_blocks", "from_moments"]
+__all__ = ["MANY_COLUMNS", "Answer", "Pairs", "are_many", "float64_digits", "from_blocks", "from_moments"]
 
 Array = NDArray[np.float64]
 Pairs = Callable[[], tuple[Pair, Pair]]  # the columns (n, p) and the target (n,), as they were typed

@@ -145,15 +145,15 @@ def anova(run: Subject, type: int = 2) -> Anova:
     if type not in (1, 2, 3):
         raise UsageError(f"the type of the analysis of variance is {type!r}: give 1, 2 or 3")
     refuse_penalized(run, "an analysis of variance")
-    r, noise = residuals(run), run.design.noise
+    rows, design = of_least_squares(run), run.design
+    Z, noise = (rows.X, design.rounding) if rows.on_disk else (design_matrix(run, rows), design.noise)
+    groups = (*design.encoding.column_groups, *["Intercept"] * design.intercept)
     if type == 1:
-        return anova_type_1(r.Z, r.y, groups=r.groups, weight=r.weight, noise=noise)
+        return anova_type_1(Z, rows.y, groups=groups, weight=rows.weight, noise=noise)
     if type == 3:
-        row = run.design.unit_map[0] if run.design.intercept else None
-        return anova_type_3(r.Z, r.y, groups=r.groups, weight=r.weight, noise=noise, intercept=row)
-    return anova_type_2(
-        r.Z, r.y, groups=r.groups, factors=run.design.encoding.term_factors, weight=r.weight, noise=noise
-    )
+        row = design.unit_map[0] if design.intercept else None
+        return anova_type_3(Z, rows.y, groups=groups, weight=rows.weight, noise=noise, intercept=row)
+    return anova_type_2(Z, rows.y, groups=groups, factors=design.encoding.term_factors, weight=rows.weight, noise=noise)
 
 
 def nested_test(small: Subject, large: Subject) -> ModelComparison:

@@ -69,24 +69,29 @@ class Rows:
         """Whether they come in blocks, with categories as codes: then `X` is `CodedRows`."""
         return isinstance(self.X, CodedRows)
 
-    def pictured(self) -> Rows:
-        """Themselves; of more on the disk than a picture tells apart every so many, in memory."""
+    def pictured(self, always: NDArray[np.intp] | None = None) -> Rows:
+        """Themselves; of more on the disk than a picture tells apart every so many and `always`, in memory."""
         if not self.on_disk:
             return self
         step = -(-len(self) // MOST_PICTURED)
         size = max(1, AT_ONCE // max(1, self.X.shape[1]))
-        X = np.concatenate([np.array(self.X[i : i + size][-i % step :: step]) for i in range(0, len(self), size)])
-        weight = None if self.weight is None else np.asarray(self.weight)[::step]
-        cluster = None if self.cluster is None else self.cluster[::step]
-        return Rows(X, np.asarray(self.y)[::step], weight, cluster, self.clusters, _Every(self.place, step))
+        chosen = np.zeros(len(self), dtype=bool)
+        chosen[::step] = True
+        chosen[[] if always is None else always] = True
+        parts = (slice(i, min(i + size, len(self))) for i in range(0, len(self), size))
+        X = np.concatenate([np.array(self.X[part][chosen[part]]) for part in parts])
+        weight = None if self.weight is None else np.asarray(self.weight)[chosen]
+        cluster = None if self.cluster is None else self.cluster[chosen]
+        places = _Some(self.place, np.flatnonzero(chosen))
+        return Rows(X, np.asarray(self.y)[chosen], weight, cluster, self.clusters, places)
 
 
 @dataclass(frozen=True)
-class _Every:
-    """Where every so many rows stand."""
+class _Some:
+    """Where some of the rows stand."""
 
     place: Callable[[int], str]
-    step: int
+    rows: NDArray[np.intp]
 
     def __call__(self, row: int) -> str:
-        return self.place(row * self.step)
+        return self.place(int(self.rows[row]))

@@ -137,19 +137,20 @@ def _vif(run: Run, found: Findings) -> None:
 
 
 def _diagnose(run: Run, found: Findings) -> None:
-    from ..analysis import assumptions, influence, residuals
+    from ..analysis import diagnose, training_rows
     from ..views.tables import assumption_table, influence_table
 
-    tests, rows, r = assumptions(run), influence(run), residuals(run)
+    tests, rows = diagnose(run)
     found.add("assumptions", [asdict(t) for t in tests], assumption_table(tests))
     columns = {name: values.tolist() for name, values in vars(rows).items()}
-    found.add("influence", columns, influence_table(rows, r.rows.place))
+    found.add("influence", columns, influence_table(rows, training_rows(run).place))
     if run.folder is None:
         found.lines += ["", "the four pictures of the residuals: add --output DIR"]
         return
+    from ..scenes.figures import figures_of
     from ..views.diagnostics import save_diagnostics
 
-    path = save_diagnostics(run.figures, run.design.formula, run.folder)
+    path = save_diagnostics(figures_of(run, rows.row), run.design.formula, run.folder)
     found.lines += ["", f"pictures of the residuals: {path}"]
 
 

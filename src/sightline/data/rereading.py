@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..rows import row_number
 from .slices import Mark, Pieces
 from .table import CodedColumn, Column, Table
 
@@ -34,6 +35,7 @@ class Places:
         self.masks: list[bytes | None] = []
         self.counts: list[int] = []
         self.rows = 0
+        self._told: dict[int, Callable[[int], str]] = {}
 
     def add(self, mark: Mark, read: int, kept: str | None) -> None:
         """A piece of `read` rows more, of which those that `told` tells are kept."""
@@ -49,7 +51,19 @@ class Places:
         inside, keep = row - self.starts[at], self.kept(at)
         if keep is not None:
             inside = int(np.flatnonzero(keep)[inside])
-        return self.pieces.place(self.marks[at], inside)
+        try:
+            return self._places_in(at)(inside)
+        except OSError:  # the file is gone since
+            return row_number(row)
+
+    def _places_in(self, piece: int) -> Callable[[int], str]:
+        """What tells where the rows of a piece stand; kept of a few, as one may have to be read for it."""
+        if piece not in self._told:
+            after = self.marks[piece + 1] if piece + 1 < len(self.marks) else None
+            while len(self._told) >= HELD:
+                self._told.pop(next(iter(self._told)))
+            self._told[piece] = self.pieces.places(self.marks[piece], self.counts[piece], after)
+        return self._told[piece]
 
     def piece_of(self, row: int) -> int:
         """The number of the piece that a row is in."""

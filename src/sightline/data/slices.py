@@ -50,8 +50,8 @@ class Pieces(Protocol):
     def read(self, mark: Mark, names: Sequence[str]) -> Table:
         """The rows of that piece once more."""
 
-    def place(self, mark: Mark, row: int) -> str:
-        """Where a row of that piece stands in the file."""
+    def places(self, mark: Mark, rows: int, after: Mark | None = None) -> Callable[[int], str]:
+        """What tells where each of the `rows` of that piece stands in the file; `after` is the next piece, if any."""
 
 
 @dataclass(frozen=True)
@@ -91,25 +91,33 @@ class TextPieces:
         table = read_plain(self.file, part, names)
         if table is None:
             table = _file_of(self.file, part, mark[2]).read(names)
-        lines = line_ends(part) + (not part.endswith(b"\n"))
-        return replace(table, place=self._place_in(mark, counted=lines == table.rows))
+        if _lines(part) == table.rows:
+            return replace(table, place=partial(_line, mark[2]))
+        return replace(table, place=lambda row: self.places(mark, table.rows)(row))
 
-    def _place_in(self, mark: Mark, *, counted: bool) -> Callable[[int], str]:
-        """Counted where every line is a row, else by reading the piece once more."""
-        return partial(_line, mark[2]) if counted else partial(self.place, mark)
-
-    def place(self, mark: Mark, row: int) -> str:
-        """On which line a row of that piece stands, found by reading it once more."""
+    def places(self, mark: Mark, rows: int, after: Mark | None = None) -> Callable[[int], str]:
+        """On which line each row stands: counted where every line is a row, else found by reading the piece again."""
         start, size, line = mark
+        if after is not None and after[2] - line == rows:
+            return partial(_line, line)
         with open(self.file.path, "rb") as source:
             source.seek(start)
-            return _file_of(self.file, source.read(size), line).place(row)
+            part = source.read(size)
+        return partial(_line, line) if _lines(part) == rows else _file_of(self.file, part, line).place
 
     def about_rows(self) -> float:
         """About how many rows the file has."""
         with open(self.file.path, "rb") as source:
             text = source.read(1 << 16)
         return os.path.getsize(self.file.path) * (text.count(b"\n") / max(len(text), 1))
+
+
+def _number(first: int, row: int) -> str:
+    return row_number(first + row)
+
+
+def _lines(part: bytes) -> int:
+    return line_ends(part) + (not part.endswith(b"\n"))
 
 
 def _line(first: int, row: int) -> str:
@@ -205,11 +213,11 @@ class RowPieces:
 
     def read(self, mark: Mark, names: Sequence[str]) -> Table:
         """Those rows once more."""
-        return replace(self.some(mark[0], mark[1], names), place=partial(self.place, mark))
+        return replace(self.some(mark[0], mark[1], names), place=self.places(mark))
 
-    def place(self, mark: Mark, row: int) -> str:
-        """Its number."""
-        return row_number(mark[0] + row)
+    def places(self, mark: Mark, *_: object) -> Callable[[int], str]:
+        """Their numbers."""
+        return partial(_number, mark[0])
 
     def about_rows(self) -> float:
         """How many rows the file has."""

@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, nearest, shown
+from .blocks import in_memory
 from .span import Span, added, centered, qr, root_weights
 from .tails import f_tail
+from .triangle import rows_factor
 
 __all__ = ["Anova", "AnovaRow", "anova_type_1", "anova_type_2", "anova_type_3"]
 
@@ -156,6 +158,8 @@ class _Problem:
     @classmethod
     def of(cls, Z: Array, y: Array, groups: Sequence[str], weight: Any, noise: Array | None) -> _Problem:
         """Check, weight, center, and factor once; all that follows has q rows."""
+        if not in_memory(Z):
+            return cls._of_blocks(Z, y, groups, weight, noise)
         if len(groups) != Z.shape[1] or len(y) != len(Z):
             raise UsageError(
                 f"the design has {Z.shape[0]:,} rows and {Z.shape[1]:,} columns, for {len(y):,} values and "
@@ -181,6 +185,25 @@ class _Problem:
         squares = float((root * y) @ (root * y))
         rss = float(outside @ outside) + float(rest @ rest)
         return cls(places, len(Z), R, right, whole, means, rss, squares, noise)
+
+    @classmethod
+    def _of_blocks(cls, X: Any, y: Array, groups: Sequence[str], weight: Any, noise: Array | None) -> _Problem:
+        """The same of rows in blocks, without their column of ones: all from the factor T of √w [1 X y]."""
+        places = {term: np.flatnonzero([group == term for group in groups]) for term in dict.fromkeys(groups)}
+        first, p = int(INTERCEPT in places), X.shape[1]
+        T = rows_factor(X, weight, intercept=bool(first), target=y)
+        columns, target = T[: first + p, first:-1].copy(), T[: first + p, -1].copy()
+        whole, means = target.copy(), np.zeros(p + first)
+        if first:
+            means[:p] = columns[0] / T[0, 0]
+            constant = np.linalg.norm(columns[1:], axis=0) <= 4.0 * EPS * np.abs(columns[0])
+            columns[0], target[0] = 0.0, 0.0
+            columns[:, constant] = 0.0
+            columns = np.column_stack([columns, np.eye(len(T) - 1)[0] * T[0, 0]])
+        inside = Span.of(columns, rows=len(X), noise=noise).left
+        rest = target - inside @ (inside.T @ target)
+        rss = float(T[-1, -1] ** 2) + float(rest @ rest)
+        return cls(places, len(X), columns, target, whole, means, rss, float(T[:, -1] @ T[:, -1]), noise)
 
     @property
     def terms(self) -> list[str]:

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from .projection import Projection
+__all__ = ["Degrees", "Test", "unknown"]
 
-__all__ = ["Test", "unknown"]
+
+class Degrees(Protocol):
+    """Of a fit, whether its rows are in memory or come in blocks: how many rows there are, the residual degrees of
+    freedom, Σ w r² in the units of its residuals, and up to which of it they are rounding.
+    """
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def df(self) -> int: ...
+    @property
+    def rss(self) -> float: ...
+    @property
+    def rounding(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -36,8 +50,12 @@ class Test:
         return replace(self, statistic=statistic, df=df, p=p, details=details)
 
 
-def unknown(fit: Projection) -> str | None:
+def unknown(fit: Degrees) -> str | None:
     """Why the residuals of a fit say nothing about its errors; None where they do."""
     if fit.df < 1:
         return "no residual degrees of freedom are left"
-    return "residuals that are rounding: the fit is perfect, or is not of least squares" if fit.perfect else None
+    return (
+        "residuals that are rounding: the fit is perfect, or is not of least squares"
+        if fit.rss <= fit.rounding
+        else None
+    )

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .projection import ALONE, EPS, Projection
+from .assumptions import Degrees
+from .projection import ALONE, EPS, Deletion, Projection
 
-__all__ = ["Influence", "influence", "influence_of"]
+__all__ = ["Fit", "Influence", "influence", "influence_of", "measures"]
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Influence:
-    """One value for each row, `(n,)`, as R's `influence.measures`; NaN where a quantity is not defined.
+    """One value for each `row (n,)`, from 0, as R's `influence.measures`; NaN where a quantity is not defined.
 
     With the residual r, leverage h, rank p, s² = Σ w r² / df, and s₍ᵢ₎ that of the fit without row i:
     `standardized` √w r / (s √(1 - h)), R's `rstandard`; `studentized` √w r / (s₍ᵢ₎ √(1 - h)), R's `rstudent`;
@@ -29,12 +30,18 @@ class Influence:
     determines a coefficient (leverage 1), where no degrees of freedom are left, and where residuals are rounding.
     """
 
+    row: NDArray[np.intp]
     leverage: Array
     standardized: Array
     studentized: Array
     cook: Array
     dffits: Array
     dfbetas: Array
+
+    def largest(self, most: int) -> Influence:
+        """That many rows with the largest Cook's distances, largest first, before them those that have none."""
+        order = np.lexsort((self.row, -np.where(np.isnan(self.cook), np.inf, self.cook)))[:most]
+        return Influence(**{name: values[order] for name, values in vars(self).items()})
 
 
 def influence(
@@ -60,42 +67,65 @@ def influence(
     return influence_of(Projection.of(Z, residual, rank=rank, weight=weight), combinations)
 
 
+class Fit(Degrees, Protocol):
+    """What measures of influence need of a fit, whether its rows are in memory or come in blocks."""
+
+    @property
+    def rank(self) -> int: ...
+    @property
+    def condition(self) -> float: ...
+    @property
+    def scale(self) -> Array: ...
+    @property
+    def singular(self) -> Array: ...
+    @property
+    def directions(self) -> Array: ...
+    def estimable(self, combinations: Array) -> NDArray[np.bool_]:
+        """Whether the data determine c'θ for each row c."""
+
+
 def influence_of(fit: Projection, combinations: Any = None) -> Influence:
     """The same of a projection that is already made."""
+    found = measures(fit, fit.basis, fit.leverage, fit.deletion, combinations)
+    return Influence(
+        np.arange(len(fit.used)), fit.spread(found.leverage), fit.spread(found.standardized, np.nan),
+        fit.spread(found.studentized, np.nan), fit.spread(found.cook), fit.spread(found.dffits),
+        fit.spread(found.dfbetas),
+    )  # fmt: skip
+
+
+def measures(fit: Fit, coordinates: Array, leverage: Array, without: Deletion, combinations: Any = None) -> Influence:
+    """Of rows with these `coordinates (m, r)` in the orthonormal basis, leverages, and fits without them."""
     q = len(fit.scale)
     C = np.eye(q) if combinations is None else np.asarray(combinations, dtype=np.float64)
     if C.ndim != 2 or C.shape[1] != q:
         raise UsageError(f"combinations of shape {C.shape} for {q:,} columns: give one row of {q:,} numbers for each")
-    h, without = fit.leverage, fit.deletion
     with np.errstate(divide="ignore", invalid="ignore"):
         complement = np.where(without.complement > 0.0, without.complement, np.nan)
         pull = without.residual / np.sqrt(complement)
         standardized = pull / _sigma(fit, fit.rss, fit.df)
         sigma = _sigma(fit, without.rss, fit.df - (without.complement > 0.0))
         studentized = pull / sigma
-        cook = standardized**2 * h / (complement * fit.rank)
-        dffits = studentized * np.sqrt(h / complement)
-        dfbetas = _share_of_row(fit, C)
+        cook = standardized**2 * leverage / (complement * fit.rank)
+        dffits = studentized * np.sqrt(leverage / complement)
+        dfbetas = _share_of_row(fit, coordinates, C)
         moved = np.abs(dfbetas[np.isnan(complement)]) > ALONE * EPS * fit.condition
         dfbetas *= (studentized / np.sqrt(complement))[:, None]
     # a combination in which the row that stands alone has no part is that of the others
     dfbetas[np.isnan(complement)] = np.where(moved | np.isnan(sigma[np.isnan(complement), None]), np.nan, 0.0)
     dfbetas[:, ~fit.estimable(C)] = np.nan
-    return Influence(
-        fit.spread(h), fit.spread(standardized, np.nan), fit.spread(studentized, np.nan), fit.spread(cook),
-        fit.spread(dffits), fit.spread(dfbetas),
-    )  # fmt: skip
+    return Influence(np.arange(len(leverage)), leverage, standardized, studentized, cook, dffits, dfbetas)
 
 
-def _sigma(fit: Projection, rss: Any, df: Any) -> Any:
+def _sigma(fit: Fit, rss: Any, df: Any) -> Any:
     """√(rss / df); NaN where what is left is rounding, or no degrees of freedom are."""
     return np.sqrt(np.where((rss > fit.rounding) & (np.asarray(df) > 0), rss, np.nan) / df)
 
 
-def _share_of_row(fit: Projection, C: Array) -> Array:
+def _share_of_row(fit: Fit, coordinates: Array, C: Array) -> Array:
     """U = Q R⁻ᵀ C' with columns of length 1, `(m, ·)`: how the residual of each row enters each combination."""
     scaled = C / fit.scale
     largest = np.abs(scaled).max(axis=1, keepdims=True, initial=0.0)
     scaled = scaled / np.where(largest > 0.0, largest, 1.0)  # so that squares of tiny combinations do not vanish
-    coordinates = fit.directions[: fit.rank] @ scaled.T / fit.singular[: fit.rank, None]
-    return np.asarray(fit.basis @ (coordinates / np.linalg.norm(coordinates, axis=0)))
+    entering = fit.directions[: fit.rank] @ scaled.T / fit.singular[: fit.rank, None]
+    return np.asarray(coordinates @ (entering / np.linalg.norm(entering, axis=0)))

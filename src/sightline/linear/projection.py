@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from .span import root_weights
 
-__all__ = ["Deletion", "Projection"]
+__all__ = ["Deletion", "Projection", "rounding_of"]
 
 Array = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
@@ -22,6 +22,17 @@ ROUNDING = 32.0  # residuals of which more than this share, 1 / 32, is rounding 
 LOOSE = 1e-8  # the part outside a span that rounding leaves in a vector of length 1
 ALONE = 32.0  # by how many κ eps a row may seem to leave the column space that it alone extends (seen: below 7)
 DELICATE = 0.9  # leverage, or share of Σ r², beyond which a difference from 1 has lost digits
+
+
+def rounding_of(along: Array, rss: float, rows: int) -> float:
+    """Σ w r² up to which residuals r with the part `along (r,)` an orthonormal basis of the columns are rounding.
+
+    Those of least squares are orthogonal to the columns. What is left of them along the basis, ‖basis'r‖ / √rank in a
+    direction, is the rounding that each other direction holds as well. So residuals are none where the fit is perfect,
+    and where they are of another fit.
+    """
+    noise = float(along @ along) * rows / max(len(along), 1)
+    return ROUNDING**2 * max(noise, (4.0 * EPS) ** 2 * rss)
 
 
 @dataclass(frozen=True)
@@ -156,15 +167,8 @@ class Projection:
 
     @cached_property
     def rounding(self) -> float:
-        """Σ w r² up to which residuals are rounding.
-
-        Those of least squares are orthogonal to the columns. What is left of them along the basis, ‖basis'r‖ / √rank in
-        a direction, is the rounding that each other direction holds as well. So residuals are none where the fit is
-        perfect, and where they are of another fit.
-        """
-        along = self.basis.T @ self.residual
-        noise = float(along @ along) * self.rows / max(self.rank, 1)
-        return ROUNDING**2 * max(noise, (4.0 * EPS) ** 2 * self.rss)
+        """Σ w r² up to which residuals are rounding: see `rounding_of`."""
+        return rounding_of(self.basis.T @ self.residual, self.rss, self.rows)
 
     @cached_property
     def unweighted(self) -> Projection:

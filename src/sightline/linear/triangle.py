@@ -57,23 +57,25 @@ def triangle(X: NDArray[Any], y: NDArray[Any], moments: Moments, weight: Array |
     return R
 
 
-def rows_factor(X: Any, weight: Array | None = None, *, intercept: bool = True) -> Array:
-    """The upper triangular R `(q, q)` of a QR decomposition of √w [1 X], or of √w X: with R[0, 1:] / R[0, 0] the means
-    of the columns, and below them the factor of the centered ones. In one pass over blocks, as `triangle`.
+def rows_factor(X: Any, weight: Array | None = None, *, intercept: bool = True, target: Array | None = None) -> Array:
+    """The upper triangular R `(q, q)` of a QR decomposition of √w [1 X], of √w X, or of these with the `target (n,)` as
+    last column: with R[0, 1:] / R[0, 0] the means of the columns, and below them the factor of the centered ones. In
+    one pass over blocks, as `triangle`.
 
     >>> R = rows_factor(np.array([[1.0], [3.0]]))
     >>> (R[0, 1] / R[0, 0]).round(12).tolist(), np.abs(R[1, 1]).round(12).tolist()
     (2.0, 1.414213562373)
     """
     n, p = X.shape
-    first = int(intercept)
+    first, q = int(intercept), p + int(intercept) + int(target is not None)
 
     def leaf(part: slice, _: None) -> Array:
-        rows = np.ones((part.stop - part.start, p + first))
-        rows[:, first:] = X[part]
+        rows = np.ones((part.stop - part.start, q))
+        rows[:, first : first + p] = X[part]
+        if target is not None:
+            rows[:, -1] = target[part]
         return np.asarray(np.linalg.qr(rows if weight is None else rows * np.sqrt(weight[part])[:, None], mode="r"))
 
-    q = p + first
     found = summed(leaf, lambda _: None, rows=n, columns=q, work=2 * n * q * q, add=merged_factors)
     R = np.zeros((q, q))
     R[: len(found)] = found

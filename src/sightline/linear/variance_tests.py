@@ -6,6 +6,8 @@ With weights they look at u = w r², which has one mean if the weights are right
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +16,17 @@ from .assumptions import Test, unknown
 from .projection import EPS, Projection
 from .tails import chi2_tail
 
-__all__ = ["breusch_pagan", "white"]
+__all__ = ["BREUSCH_PAGAN", "WHITE", "breusch_pagan", "explained_by_products", "multiplier", "products", "white"]
 
 Array = NDArray[np.float64]
 BLOCK = 8192  # rows of the auxiliary design held at a time
+BREUSCH_PAGAN = Test(
+    "Breusch-Pagan, studentized",
+    "A small p says that the variance of the errors rises or falls with the columns of the design.",
+)
+WHITE = Test(
+    "White", "A small p says that the variance of the errors changes with the columns, their squares or their products."
+)
 
 
 def breusch_pagan(fit: Projection, *, studentize: bool = True) -> Test:
@@ -33,15 +42,12 @@ def breusch_pagan(fit: Projection, *, studentize: bool = True) -> Test:
     >>> round(test.statistic, 12), test.df, round(test.p, 6)
     (0.72, (1,), 0.396144)
     """
-    about = Test(
-        "Breusch-Pagan, studentized" if studentize else "Breusch-Pagan",
-        "A small p says that the variance of the errors rises or falls with the columns of the design.",
-    )
+    about = BREUSCH_PAGAN if studentize else replace(BREUSCH_PAGAN, name="Breusch-Pagan")
     if reason := unknown(fit):
         return about.undefined(reason)
     deviation = _deviation(fit)
-    along = fit.levels.T @ deviation
-    return _multiplier(about, deviation, float(along @ along), fit.levels.shape[1], studentize=studentize)
+    along, total = fit.levels.T @ deviation, float(deviation @ deviation)
+    return multiplier(about, fit.rows, total, float(along @ along), fit.levels.shape[1], studentize=studentize)
 
 
 def white(fit: Projection) -> Test:
@@ -56,16 +62,15 @@ def white(fit: Projection) -> Test:
     >>> white(Projection.of(Z, [1.0, -2.0, 1.0, 0.0, 0.0, 0.0])).df
     (2,)
     """
-    about = Test(
-        "White",
-        "A small p says that the variance of the errors changes with the columns, their squares or their products.",
-    )
+    about = WHITE
     if reason := unknown(fit):
         return about.undefined(reason)
     deviation = _deviation(fit)
-    basis, rounding = fit.levels * math.sqrt(fit.rows), EPS * fit.unweighted.condition
-    explained, rank = _explained_by_products(basis, deviation, rounding)
-    return _multiplier(about, deviation, explained, rank)
+    basis = fit.levels * math.sqrt(fit.rows)
+    size = max(BLOCK, 4 * products(basis.shape[1]))
+    blocks = ((basis[i : i + size], deviation[i : i + size]) for i in range(0, fit.rows, size))
+    explained, rank = explained_by_products(blocks, EPS * fit.unweighted.condition)
+    return multiplier(about, fit.rows, float(deviation @ deviation), explained, rank)
 
 
 def _deviation(fit: Projection) -> Array:
@@ -73,9 +78,10 @@ def _deviation(fit: Projection) -> Array:
     return fit.residual**2 * (fit.rows / fit.rss) - 1.0
 
 
-def _multiplier(about: Test, deviation: Array, explained: float, rank: int, *, studentize: bool = True) -> Test:
-    """The Lagrange multiplier test from what columns of that rank, with the constant, explain of the deviation."""
-    rows, total = len(deviation), float(deviation @ deviation)
+def multiplier(about: Test, rows: int, total: float, explained: float, rank: int, *, studentize: bool = True) -> Test:
+    """The Lagrange multiplier test of `rows` deviations with the sum of squares `total`, of which columns of that rank,
+    with the constant, explain a part.
+    """
     if rank < 2:
         return about.undefined("the design is constant")
     if rank >= rows:
@@ -86,21 +92,26 @@ def _multiplier(about: Test, deviation: Array, explained: float, rank: int, *, s
     return about.found(statistic, (rank - 1,), chi2_tail(rank - 1, statistic))
 
 
-def _explained_by_products(basis: Array, target: Array, rounding: float) -> tuple[float, int]:
-    """Σ of squares of the target `(m,)` that products of two columns of `basis (m, r)` explain, and their rank.
+def products(columns: int) -> int:
+    """How many squares and products so many columns have."""
+    return columns * (columns + 1) // 2
 
-    QR of one block of rows after the other, each below the factor of those before. What is of the size of the
-    `rounding` of the basis is no direction: it is what is left of products that are equal, as x · x³ and x² · x².
+
+def explained_by_products(blocks: Iterable[tuple[Array, Array]], rounding: float) -> tuple[float, int]:
+    """Σ of squares of the target that products of two columns of a basis explain, and their rank, from blocks of rows
+    of the basis `(k, r)` and the target `(k,)`.
+
+    QR of one block after the other, each below the factor of those before. What is of the size of the `rounding` of the
+    basis is no direction: it is what is left of products that are equal, as x · x³ and x² · x².
     """
-    left, right = np.triu_indices(basis.shape[1])
-    R = np.empty((0, len(left) + 1))
-    size = max(BLOCK, 4 * len(left))
-    for i in range(0, len(target), size):
-        rows = basis[i : i + size]
-        block = np.column_stack([rows[:, left] * rows[:, right], target[i : i + size]])
-        R = np.asarray(np.linalg.qr(np.vstack([R, block]), mode="r"))
+    R: Array | None = None
+    for rows, target in blocks:
+        left, right = np.triu_indices(rows.shape[1])
+        block = np.column_stack([rows[:, left] * rows[:, right], target])
+        R = np.asarray(np.linalg.qr(block if R is None else np.vstack([R, block]), mode="r"))
+    assert R is not None
     length = np.linalg.norm(R[:, :-1], axis=0)
     U, singular, _ = np.linalg.svd(R[:, :-1] / np.where(length > 0, length, 1.0), full_matrices=False)
-    rank = int((singular > 8.0 * len(left) * rounding * singular[0]).sum())
+    rank = int((singular > 8.0 * len(length) * rounding * singular[0]).sum())
     along = U[:, :rank].T @ R[:, -1]
     return float(along @ along), rank

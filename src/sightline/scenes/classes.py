@@ -31,7 +31,7 @@ def class_pictures(stand: Standpoint, run: Subject | None) -> dict[str, Any]:
     kept = chosen_rows(len(rows), most=500)
     found: dict[str, Any] = {
         "separable": truth.optimum is None,
-        "sample": {"of": len(rows), "places": [rows.place(int(i)) for i in kept], "y": codes[kept].tolist()},
+        "sample": {"of": truth.rows, "places": [rows.place(int(i)) for i in kept], "y": codes[kept].tolist()},
         "columns": list(design.encoding.terms),
         "columns_of_rows": [short(X[kept, j]) for j in range(min(2, X.shape[1]))],
     }

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..double_double import Pair
 from ..objectives import objective_of
 from ..parameters import Layout
@@ -22,11 +25,13 @@ from .truths import truth_scene
 __all__ = ["figures_of", "table_of"]
 
 
-def figures_of(run: Subject) -> Figures:
-    """The pictures of a run; those that need its rows say so where they are gone."""
+def figures_of(run: Subject, always: NDArray[np.intp] | None = None) -> Figures:
+    """The pictures of a run, of rows on the disk every so many of them and `always`; those that need its rows say so
+    where they are gone.
+    """
     rows = run.training_rows()
     missing = None if rows is not None else "the rows of this run are gone or have changed"
-    stand = None if rows is None else Standpoint.of(_truth(run, rows), rows.pictured(), run.settings)
+    stand = None if rows is None else Standpoint.of(_truth(run, rows), rows.pictured(always), run.settings)
     scene = {
         "missing": missing,
         "kind": "classes" if run.design.classes else "line",

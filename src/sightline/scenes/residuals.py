@@ -47,7 +47,12 @@ def residual_pictures(stand: Standpoint, settings: RunSettings) -> dict[str, Any
     always = sorted({i for found in named.values() for i in found})
     kept = chosen_rows(len(y), always)
     shown: dict[str, Any] = {
-        "sample": {"of": len(y), "places": [rows.place(int(i)) for i in kept], "y": short(y[kept])},
+        "sample": {
+            "of": truth.rows,
+            "looked": len(y),
+            "places": [rows.place(int(i)) for i in kept],
+            "y": short(y[kept]),
+        },
         "residuals": {
             **_residual_columns(fitted, measures, kept, named),
             "rounding": _is_rounding(residual, y),
@@ -81,7 +86,7 @@ def _measures(stand: Standpoint, residual: Array, factor: Array | None) -> dict[
         part = slice(start, start + BLOCK)
         Z = np.column_stack([rows.X[part], np.ones(len(rows.X[part]))]) if design.intercept else rows.X[part]
         leverage[part] = w[part] * ((Z @ factor.T) ** 2).sum(axis=1)
-    sigma2 = float(w @ residual**2) / df
+    sigma2 = float(truth.statistics["sigma"] or 0.0) ** 2  # of all rows, of which these may be a sample
     if not sigma2 > 0.0 or _is_rounding(residual, rows.y):
         return {**found, "leverage": leverage}
     left = np.where(leverage < 1.0 - 1e-10, 1.0 - leverage, np.nan)

@@ -142,7 +142,13 @@ def _residuals(scene: Scene, _: Table) -> str:
         shape = "the penalty tilts the smooth line"
     if len(r["fitted"]) < 10:
         shape = "too few rows to see a bend"
-    return f"Farthest from their prediction: {_named(scene, r['extreme']['residual'])}; {shape}."
+    return f"Farthest from their prediction{_looked(scene)}: {_named(scene, r['extreme']['residual'])}; {shape}."
+
+
+def _looked(scene: Scene) -> str:
+    """Where there are more rows than a picture is made of."""
+    sample = scene["sample"]
+    return f" of {sample['looked']:,} of the {sample['of']:,} rows" if sample["looked"] < sample["of"] else ""
 
 
 def _named(scene: Scene, rows: Sequence[int]) -> str:
@@ -179,7 +185,7 @@ def _leverage(scene: Scene, _: Table) -> str:
     top = r["extreme"]["cook"][0]
     size = r["cook"][top]
     say = "the fit hangs on it" if size > 1 else "look at it" if size > 0.5 else "no row decides the fit"
-    return f"Largest Cook's distance: {scene['sample']['places'][top]} with {num(size, 3)}; {say}."
+    return f"Largest Cook's distance{_looked(scene)}: {scene['sample']['places'][top]} with {num(size, 3)}; {say}."
 
 
 def _calibration(scene: Scene, _: Table) -> str:

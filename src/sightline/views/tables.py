@@ -150,21 +150,17 @@ def assumption_table(tests: Sequence[Test]) -> list[str]:
 
 def influence_table(found: Influence, place: Callable[[int], str], rows: int = 5) -> list[str]:
     """The rows with the largest Cook's distance, named by their place in the data."""
-    order = sorted(range(len(found.cook)), key=lambda i: -_size(float(found.cook[i])))[:rows]
-    cells: list[tuple[str, list[str]]] = [("", [place(i) for i in order])]
+    first = found.largest(rows)
+    cells: list[tuple[str, list[str]]] = [("", [place(int(i)) for i in first.row])]
     for title, values in (
-        ("Cook's distance", found.cook),
-        ("leverage", found.leverage),
-        ("standardized", found.standardized),
-        ("studentized", found.studentized),
-        ("DFFITS", found.dffits),
+        ("Cook's distance", first.cook),
+        ("leverage", first.leverage),
+        ("standardized", first.standardized),
+        ("studentized", first.studentized),
+        ("DFFITS", first.dffits),
     ):
-        cells.append((title, [_or_dash(float(values[i]), lambda v: plain(v, 3)) for i in order]))
+        cells.append((title, [_or_dash(value, lambda v: plain(v, 3)) for value in values.tolist()]))
     return ["rows with the most influence on the coefficients", *table(cells)]
-
-
-def _size(value: float) -> float:
-    return math.inf if math.isnan(value) else value
 
 
 def validation_lines(found: Validation) -> list[str]:
