@@ -69,7 +69,7 @@ def rows_of(n, levels, seed=0, dtype=np.int16):
     other = rng.normal(size=(n, 2)) * [1.0, 3.0] + [50.0, 0.0]
     p = first + 2
     return CodedRows(
-        n, p, tuple(parts), np.array([first, first + 1]), lambda a, b: other[a:b],
+        n, p, tuple(parts), np.array([first, first + 1]), lambda a, b: other[a:b].copy(),
         center=rng.normal(size=p), scale=rng.uniform(0.5, 2.0, p),
     )  # fmt: skip
 

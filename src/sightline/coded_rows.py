@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ Codes = NDArray[np.int32]
 BLOCK = 2**19  # rows at a time at most: tables of counts stay in the cache while a block is counted
 UNIT = 3072 * 32  # rows of a unit at most, as many as whole branches of the sums of moments have
 SMALLEST = 3072
-NUMBERS = 2**21  # of a unit, 16 MB
+NUMBERS = 2**20  # of a unit, 8 MB
 WORTH = 10**8  # rows times pairs of factors, from which loading machine code pays
 
 
@@ -59,7 +59,7 @@ class CodedRows:
     Rows that come from the disk have a `folder` there; in one that is `kept` their sums are, for the next time.
 
     `places (d,)` are the columns that are no indicators; `dense(first, last)` makes these of some rows, in the units of
-    the data.
+    the data, an array of its own each time.
 
     >>> codes = Indicators(np.array([0, 1, 2, 1]), np.array([-1, 0, 1]))
     >>> X = CodedRows(4, 3, (codes,), np.array([2]), lambda a, b: np.arange(a, b, dtype=float)[:, None])
@@ -115,8 +115,12 @@ class CodedRows:
         return found.copy()
 
     def _made(self, first: int, last: int) -> Array:
+        if not self.parts:
+            dense = self.placed_block(first, last).dense
+            ordered = (np.diff(self.places) > 0).all()
+            return _row_by_row(dense if ordered else dense[:, np.argsort(self.places)])
         block = self.block(first, last)
-        found = np.zeros((block.last - block.first, self.shape[1])) if self.parts else np.empty(block.dense.shape)
+        found = np.zeros((block.last - block.first, self.shape[1]))
         for start in range(0, len(found), SMALLEST):  # what is in the cache is not fetched again
             part = slice(start, start + SMALLEST)
             some = found[part]
@@ -137,9 +141,10 @@ class CodedRows:
     def placed_block(self, first: int, last: int) -> Block:
         """The same with the other columns in training coordinates."""
         block = self.block(first, last)
-        dense = block.dense - self.center[self.places]
+        dense = block.dense
+        dense -= self.center[self.places]
         dense /= self.scale[self.places]
-        return replace(block, dense=dense)
+        return block
 
     def blocks(self, leaf: int = 1) -> Iterator[tuple[int, int]]:
         """First and last row of each block: units, several at a time in memory; or whole leaves of so many rows."""
@@ -207,6 +212,15 @@ class CodedRows:
             sums /= self.scale
         sums[:, self.places] = error.T @ block.dense
         return sums
+
+
+def _row_by_row(columns: Array) -> Array:
+    """The same numbers with each row in one piece."""
+    found = np.empty(columns.shape)
+    for start in range(0, len(found), SMALLEST):  # what is in the cache is not fetched again
+        part = slice(start, start + SMALLEST)
+        found[part] = columns[part]
+    return found
 
 
 def _by_machine(work: int) -> bool:

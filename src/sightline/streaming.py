@@ -50,8 +50,8 @@ def _with_labels(head: Column, labels: tuple[object, ...], more: int) -> Column:
         at = {label: code for code, label in enumerate(head.labels)}
         codes = np.array([at[str(label)] for label in labels], dtype=head.codes.dtype)
         return CodedColumn(head.name, np.append(head.codes, np.resize(codes, more)), head.labels)
-    numbers = np.array(labels or (head.values[0],), dtype=np.float64)
-    return Column(head.name, np.append(head.values, np.resize(numbers, more)), head.kind)
+    others = np.resize(np.array(labels, dtype=np.float64), more) if labels else np.full(more, head.values[0])
+    return Column(head.name, np.append(head.values, others), head.kind)
 
 
 def rows_of(table: StoredTable, design: Design, folder: Path, kept: Path | None = None) -> tuple[Design, Rows]:

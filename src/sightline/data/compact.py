@@ -19,6 +19,7 @@ from .grammar import columns_of
 from .spread import Spread
 from .stored import StoredTable, stored_codes
 from .table import CodedColumn, Table
+from .transforms import Numeric
 
 __all__ = [
     "MOST_INDICATORS",
@@ -121,13 +122,26 @@ class _Dense:
     def __init__(self, encoding: Encoding, table: Blocks) -> None:
         self.encoding, self.table = encoding, table
         self.names = tuple(dict.fromkeys(name for f in encoding.factors for name in columns_of(f.expression)))
+        self.plain = _plain_columns(encoding)
 
     def __call__(self, first: int, last: int) -> Array:
+        if self.plain and isinstance(self.table, StoredTable):  # as they are in the file
+            return self.table.numbers_of(self.plain, first, last).T
         return self.encoding.matrix(self.table.block(first, last, self.names), order="F")
 
     def refuse_infinite(self, first: int, block: Array) -> None:
         """Refuse numbers that are not finite, with their place in the file."""
         check_finite(block, self.encoding.terms, self.table.block(first, first + len(block), self.names))
+
+
+def _plain_columns(encoding: Encoding) -> tuple[str, ...]:
+    """The names of the columns where each column of the design is one of the table; else none."""
+    factors = [encoding.factors[product.factors[0]] for product in encoding.products]
+    if not all(len(product.factors) == 1 for product in encoding.products):
+        return ()
+    if not all(isinstance(factor, Numeric) and len(factor.expression) == 1 for factor in factors):
+        return ()
+    return tuple(factor.expression[0].name for factor in factors if isinstance(factor, Numeric))
 
 
 def compact_spread(X: CodedRows, weight: Array | None) -> Spread:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DiskArray", "Numbers", "disk_array", "written"]
+__all__ = ["DiskArray", "Numbers", "disk_array", "read_into", "written"]
+
+
+def read_into(path: Path, found: NDArray[Any], offset: int) -> None:
+    """Fill the array from a file, from that byte on; OSError where the file ends before."""
+    if not found.size:
+        return
+    rest, source = found.data.cast("B"), os.open(path, os.O_RDONLY)
+    try:
+        while rest:
+            count = os.preadv(source, [rest], offset)
+            if not count:
+                raise OSError(errno.EIO, "the file is shorter than what was written to it", str(path))
+            rest, offset = rest[count:], offset + count
+    finally:
+        os.close(source)
 
 
 class DiskArray(np.memmap[Any, Any]):
@@ -26,12 +43,9 @@ class DiskArray(np.memmap[Any, Any]):
         if not (self.whole and isinstance(index, slice) and index.step in (None, 1)):
             return super().__getitem__(index)
         first, last, _ = index.indices(len(self))
-        width, count = self.strides[0], max(0, last - first)
-        size = count * width // self.itemsize
-        found: NDArray[Any] = np.fromfile(
-            str(self.filename), self.dtype, count=size, offset=self.offset + first * width
-        )
-        return found.reshape(count, *self.shape[1:])
+        found: NDArray[Any] = np.empty((max(0, last - first), *self.shape[1:]), self.dtype)
+        read_into(Path(str(self.filename)), found.reshape(-1), self.offset + first * self.strides[0])
+        return found
 
 
 def disk_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> DiskArray:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ import numpy as np
 from ..errors import DataError
 from ..rows import row_number
 from .ahead import ahead
+from .fingerprint import Fingerprint
 from .plain_text import line_ends, read_plain
 from .table import Table
 from .text_files import Scratch, TextFile
@@ -68,8 +70,7 @@ class TextPieces:
         def fingerprint() -> str:
             if self.original == self.file.path:
                 return digest.hexdigest()
-            with open(self.original, "rb") as packed:
-                return hashlib.file_digest(packed, "sha256").hexdigest()
+            return Fingerprint(self.original)()
 
         return self._pieces(names, after, digest), fingerprint
 
@@ -89,8 +90,9 @@ class TextPieces:
 
     def _table(self, part: bytes, mark: Mark, names: Sequence[str]) -> Table:
         table = read_plain(self.file, part, names)
-        if table is None:
-            table = _file_of(self.file, part, mark[2]).read(names)
+        if table is not None:  # every line of which is a row
+            return replace(table, place=partial(_line, mark[2]))
+        table = _file_of(self.file, part, mark[2]).read(names)
         if _lines(part) == table.rows:
             return replace(table, place=partial(_line, mark[2]))
         return replace(table, place=lambda row: self.places(mark, table.rows)(row))
@@ -196,12 +198,8 @@ class RowPieces:
     size: int
 
     def __call__(self, names: Sequence[str], after: Mark = START) -> tuple[Generator[Piece], Callable[[], str]]:
-        """Some rows after the other."""
-
-        def fingerprint() -> str:
-            with open(self.path, "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-
+        """Some rows after the other, while the fingerprint is taken beside."""
+        fingerprint = Fingerprint(self.path)
         whole = os.path.getsize(self.path)
 
         def numbered(first: int) -> Piece:
@@ -209,7 +207,16 @@ class RowPieces:
             mark = (first, last, 0)
             return Piece(self.read(mark, names), whole * last // self.rows, mark)
 
-        return ahead(numbered, range(after[1], self.rows, self.size)), fingerprint
+        def pieces() -> Generator[Piece]:
+            fingerprint.start()
+            try:
+                with closing(ahead(numbered, range(after[1], self.rows, self.size))) as found:
+                    yield from found
+            except BaseException:
+                fingerprint.stop()
+                raise
+
+        return pieces(), fingerprint
 
     def read(self, mark: Mark, names: Sequence[str]) -> Table:
         """Those rows once more."""

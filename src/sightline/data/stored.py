@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .disk import read_into
 from .table import CodedColumn, Column, Table, number_label
 from .usable import Missing
 
@@ -53,7 +54,9 @@ class StoredColumn:
 
     def values(self, first: int, last: int) -> NDArray[Any]:
         """Those of some rows, as they are in the file."""
-        return np.fromfile(self.path, self.dtype, count=last - first, offset=first * self.dtype.itemsize)
+        found = np.empty(last - first, self.dtype)
+        read_into(self.path, found, first * self.dtype.itemsize)
+        return found
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,19 @@ class StoredTable:
         """The labels of each column that has some, in the order of their codes: texts, or numbers."""
         texts = {name: column.labels for name, column in self.columns.items() if column.labels is not None}
         return {**{name: found for name, found in self.numbers.items() if name not in texts}, **texts}
+
+    def numbers_of(self, names: Sequence[str], first: int, last: int) -> NDArray[np.float64]:
+        """Some rows of columns of numbers, `(len(names), last - first)`, a column in one piece."""
+        if self.heard is not None:
+            self.heard(first, last, self.rows)
+        found = np.empty((len(names), last - first))
+        for name, values in zip(names, found, strict=True):
+            column = self.columns[name]
+            if isinstance(column, StoredColumn):
+                read_into(column.path, values, first * NUMBER.itemsize)
+            else:
+                values[:] = column.values(first, last)
+        return found
 
     def block(self, first: int, last: int, names: Iterable[str] | None = None) -> Table:
         """Some rows of the named columns, or of all, as a table in memory."""
