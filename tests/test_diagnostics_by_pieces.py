@@ -127,6 +127,18 @@ def test_categories_as_codes():
     same_influence(influence(b), influence(a, most=100))
 
 
+def test_many_categories_by_their_counts(monkeypatch):
+    """The factor of their columns comes from one Cholesky factor of counts, as the answer does."""
+    rows = table(n=1500, seed=4)
+    want = sightline.solve(rows, "y ~ g0 + g1 + x", weights="w")
+    monkeypatch.setattr(sightline.answer_of_many, "MANY_COLUMNS", 5)
+    monkeypatch.setattr(sightline.analysis, "MANY_COLUMNS", 5)
+    found = sightline.solve(rows, "y ~ g0 + g1 + x", weights="w", memory=100_000)
+    assert found.result["accuracy"]["path"] == "counts"
+    same_tests(assumptions(found), assumptions(want))
+    same_influence(influence(found), influence(want, most=100))
+
+
 def test_the_command(cli, tmp_path):
     path = tmp_path / "d.csv"
     rows = frame()

@@ -5,7 +5,6 @@ All of them belong to the exact answer, whatever training reached.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -277,15 +276,7 @@ def _leave_one_out(run: Subject, fit: Residuals | BlockFit) -> Validation:
         residual = left_out_of_blocks(fit)
     else:
         residual = crossval.leave_one_out(fit.fit, weight=fit.weight).residual
-    y, known, weight = np.asarray(fit.y), ~np.isnan(residual), fit.weight
-    w = known * (np.ones(len(residual)) if weight is None else weight)
-    if not w.any():
-        return Validation(len(residual), residual, None, None, len(residual))
-    press = float(w @ np.where(known, residual, 0.0) ** 2)
-    level = float(np.average(y, weights=weight)) if run.design.intercept else 0.0
-    total = float(w @ (y - level) ** 2)
-    r2 = 1.0 - press / total if known.all() and total > 0 else None
-    return Validation(len(residual), residual, math.sqrt(press / float(w.sum())), r2, int((~known).sum()))
+    return crossval.summary_of_left_out(fit.y, residual, fit.weight, intercept=run.design.intercept)
 
 
 def refuse_penalized(run: Subject, what: str) -> None:

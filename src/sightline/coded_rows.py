@@ -115,11 +115,11 @@ class CodedRows:
         return found.copy()
 
     def _made(self, first: int, last: int) -> Array:
+        block = self.block(first, last)
         if not self.parts:
-            dense = self.placed_block(first, last).dense
+            dense = self._placed(block).dense
             ordered = (np.diff(self.places) > 0).all()
             return _row_by_row(dense if ordered else dense[:, np.argsort(self.places)])
-        block = self.block(first, last)
         found = np.zeros((block.last - block.first, self.shape[1]))
         for start in range(0, len(found), SMALLEST):  # what is in the cache is not fetched again
             part = slice(start, start + SMALLEST)
@@ -140,7 +140,9 @@ class CodedRows:
 
     def placed_block(self, first: int, last: int) -> Block:
         """The same with the other columns in training coordinates."""
-        block = self.block(first, last)
+        return self._placed(self.block(first, last))
+
+    def _placed(self, block: Block) -> Block:
         dense = block.dense
         dense -= self.center[self.places]
         dense /= self.scale[self.places]

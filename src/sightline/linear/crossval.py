@@ -15,10 +15,19 @@ from .exact import least_squares
 from .projection import EPS, LOOSE, Projection
 from .span import root_weights
 
-__all__ = ["CrossValidation", "LeaveOneOut", "Validation", "cross_validate", "leave_one_out", "numbered"]
+__all__ = [
+    "CrossValidation",
+    "LeaveOneOut",
+    "Validation",
+    "cross_validate",
+    "leave_one_out",
+    "numbered",
+    "summary_of_left_out",
+]
 
 Array = NDArray[np.float64]
 ROUGH = 1e-4  # relative rounding of a column beyond which its products are not trusted
+BLOCK = 65_536  # rows
 WELL = 1e-5  # smallest share of the largest eigenvalue at which products of columns are solved: ten digits are kept
 
 
@@ -55,6 +64,26 @@ def leave_one_out(fit: Projection, *, tss: float | None = None, weight: Any = No
     if not math.isfinite(press):
         return LeaveOneOut(residual, None, None)
     return LeaveOneOut(residual, press, 1.0 - press / tss if tss else None)
+
+
+def summary_of_left_out(y: Array, residual: Array, weight: Array | None, *, intercept: bool) -> Validation:
+    """Of the residuals of rows left out one at a time `(n,)`, in blocks: R² is known where all of them are."""
+    n = len(residual)
+    sums = np.zeros(5)
+    for part in (slice(i, i + BLOCK) for i in range(0, n, BLOCK)):
+        known = ~np.isnan(residual[part])
+        w = np.ones(len(known)) if weight is None else np.asarray(weight[part])
+        errors = np.where(known, residual[part], 0.0)
+        sums += (~known).sum(), w @ known, w @ errors**2, w.sum(), w @ y[part]
+    undetermined, mass, press, whole, first = sums.tolist()
+    if not mass:
+        return Validation(n, residual, None, None, n)
+    level, total = first / whole if intercept else 0.0, 0.0
+    for part in (slice(i, i + BLOCK) for i in range(0, n, BLOCK)):
+        off = (y[part] - level) ** 2
+        total += float(off.sum() if weight is None else np.asarray(weight[part]) @ off)
+    r2 = 1.0 - press / total if not undetermined and total > 0 else None
+    return Validation(n, residual, math.sqrt(press / mass), r2, int(undetermined))
 
 
 @dataclass(frozen=True)
