@@ -17,8 +17,9 @@ Array = NDArray[np.float64]
 
 def check_finite(X: Array, terms: Iterable[str], table: Table) -> None:
     """Refuse a number that is not finite, with its place."""
-    if np.isfinite(X).all():
-        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(X.sum()) or np.isfinite(X).all():  # a sum is finite only where all of it is
+            return
     row, column = np.argwhere(~np.isfinite(X))[0]
     name = list(terms)[column]
     raise DataError(

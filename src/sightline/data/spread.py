@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["Spread"]
 
 Array = NDArray[np.float64]
-BLOCK = 65_536  # rows
+BLOCK = 24_576  # rows
 FAR = 8.0  # times the range of the first block
 
 
@@ -58,12 +58,14 @@ class Spread:
     @classmethod
     def _block(cls, X: Array, weight: Array | None, first: Array, shift: Array) -> Spread:
         mass = float(len(X)) if weight is None else float(weight.sum())
-        columns = np.ascontiguousarray(X.T)  # sums and extremes of one column at a time
-        moved = columns - shift[:, None]
-        off = moved.mean(axis=1) if weight is None else moved @ weight / mass
-        moved -= off[:, None]
-        squares = np.einsum("ij,ij->i", moved, moved) if weight is None else moved**2 @ weight
-        low, high = columns.min(axis=1), columns.max(axis=1)
+        found = np.empty((4, X.shape[1]))
+        for j, column in enumerate(np.ascontiguousarray(X.T)):  # one column at a time stays in the cache
+            moved = column - shift[j]
+            off = moved.mean() if weight is None else np.einsum("i,i->", moved, weight) / mass
+            moved -= off
+            squares = np.einsum("i,i->", moved, moved if weight is None else moved * weight)
+            found[:, j] = off, squares, column.min(), column.max()
+        off, squares, low, high = found
         return cls(mass, first, shift, off, squares, low, high, (low == first) & (high == first))
 
     def __add__(self, other: Spread) -> Spread:
