@@ -186,10 +186,19 @@ def test_where_rows_stand_once_the_file_is_gone(tmp_path, monkeypatch):
     assert rows.place(10) in {"line 22", "row 10"}
 
 
-def test_what_still_needs_all_rows(data):  # noqa: F811
+def test_what_still_needs_all_rows(data, tmp_path):  # noqa: F811
     run = sightline.solve(data, f"y {FORMULA}", memory=1)
-    with pytest.raises(UsageError, match=r"this needs all rows at once, and d\.csv is read in blocks"):
+    with pytest.raises(
+        UsageError, match=r"needs all rows at once, and d\.csv is read in blocks: give a larger --memory$"
+    ):
         residuals(run)
+    kept = sightline.solve(data, f"y {FORMULA}", cache=tmp_path)
+    with pytest.raises(UsageError, match=r"give a larger --memory without --cache$"):
+        residuals(kept)
+    with pytest.raises(UsageError, match=r"eject needs all rows at once, .* give a larger --memory without --cache$"):
+        sightline.eject(
+            sightline.fit(data, f"y {FORMULA}", cache=tmp_path, epochs=2, output=tmp_path), tmp_path / "s.py"
+        )
     with pytest.raises(UsageError, match="most is 0: give how many rows are wanted, 1 or more"):
         influence(run, most=0)
     with pytest.raises(UsageError, match="the influence of rows belongs to least squares without a penalty"):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .answer import answer
 from .answer_of_many import MANY_COLUMNS
 from .errors import RunError, UsageError
+from .limits import larger_memory
 from .linear import crossval
 from .linear.block_fit import BlockFit
 from .linear.collinearity import (
@@ -133,9 +134,8 @@ def rows_at_once(run: Subject) -> Rows:
     rows = training_rows(run)
     if rows.on_disk:
         name = Path(str(run.source["name"])).name
-        raise UsageError(
-            f"this needs all rows at once, and {name} is read in blocks: give a larger --memory without --cache"
-        )
+        remedy = larger_memory(cached=run.settings.cache is not None)
+        raise UsageError(f"this needs all rows at once, and {name} is read in blocks: {remedy}")
     return rows
 
 

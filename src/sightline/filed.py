@@ -22,6 +22,7 @@ from .data.target import class_labels
 from .data.transforms import Numeric
 from .data.usable import refuse_decimal_commas, refuse_empty, refuse_few, refuse_no_weight
 from .errors import UsageError, shown
+from .limits import larger_memory
 from .numbers_folder import KeptFolder, TemporaryFolder
 from .prepared import Prepared
 from .rows import Rows
@@ -59,6 +60,11 @@ class Filed:
     whole: bool = True
     heard: Passes | None = None
 
+    @property
+    def cached(self) -> bool:
+        """Whether their files are kept for the next time."""
+        return isinstance(self.holder, KeptFolder)
+
     def of(self, chosen: NDArray[np.bool_]) -> Filed:
         """Those of them that are chosen, `(n,)`."""
         return replace(self, table=chosen_rows(self.table, chosen), whole=False)
@@ -90,7 +96,7 @@ class Filed:
         if self.heard is not None and loss == "mse" and not (settings.l1 or settings.robust or settings.cluster):
             self.heard.expected = LEAST_SQUARES
         design = Design.learn(self.parsed, sample, standardize=settings.standardize, classes=classes)
-        _refuse_factors(source, design)
+        _refuse_factors(source, design, cached=self.cached)
         kept = self._sums(design, settings)
         design, rows = rows_of(table, replace(design, weights=settings.weights), own.path, kept)
         if settings.cluster:
@@ -148,11 +154,11 @@ class _Kept:
         return self.place(row)
 
 
-def _refuse_factors(source: Source, design: Design) -> None:
+def _refuse_factors(source: Source, design: Design, *, cached: bool) -> None:
     """Functions that learn from all values of a column."""
     for factor in design.encoding.factors:
         if isinstance(factor, Basis) or (isinstance(factor, Numeric) and factor.learned):
             raise UsageError(
                 f"{shown(factor.text, quote=False)} learns from all rows at once, and {source.name} is read piece by "
-                "piece: give a larger --memory without --cache, or a column that needs no learning"
+                f"piece: {larger_memory(cached=cached)}, or a column that needs no learning"
             )

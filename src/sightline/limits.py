@@ -5,9 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["memory_limit"]
+__all__ = ["larger_memory", "memory_limit"]
 
 SHARE = 0.5  # of the memory of the machine that rows may take without being asked
+
+
+def larger_memory(*, cached: bool) -> str:
+    """How rows that are read piece by piece are read at once.
+
+    >>> larger_memory(cached=True)
+    'give a larger --memory without --cache'
+    """
+    return "give a larger --memory" + " without --cache" * cached
 
 
 def memory_limit() -> float:

@@ -14,6 +14,7 @@ from .data.table import Table
 from .data.usable import Missing
 from .double_double import Pair
 from .errors import UsageError
+from .limits import larger_memory
 from .rows import Rows
 from .settings import RunSettings
 
@@ -22,6 +23,10 @@ __all__ = ["Prepared", "Stored"]
 
 class Stored(Protocol):
     """Rows whose columns are in files, of which `Prepared` are made."""
+
+    @property
+    def cached(self) -> bool:
+        """Whether the files are kept for the next time."""
 
     def of(self, chosen: NDArray[np.bool_]) -> Stored:
         """Those of them that are chosen, `(n,)`."""
@@ -70,9 +75,8 @@ class Prepared:
         """Refuse what needs more of the rows than blocks, where they are on the disk, or than codes of categories."""
         if self.rows.on_disk:
             how = "was read piece by piece" if self.pieces else "has its categories as codes"
-            raise UsageError(
-                f"{what} needs all rows at once, and {self.name} {how}: give a larger --memory without --cache"
-            )
+            remedy = larger_memory(cached=self.stored is not None and self.stored.cached)
+            raise UsageError(f"{what} needs all rows at once, and {self.name} {how}: {remedy}")
 
     def pairs(self) -> tuple[Pair, Pair]:
         """The columns `(n, p)` and the target `(n,)` in the units of the data, beyond float64."""

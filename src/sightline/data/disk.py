@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,14 @@ def read_into(path: Path, found: NDArray[Any], offset: int) -> None:
     """Fill the array from a file, from that byte on; OSError where the file ends before."""
     if not found.size:
         return
-    rest, source = found.data.cast("B"), os.open(path, os.O_RDONLY)
-    try:
+    rest = found.data.cast("B")
+    with open(path, "rb", buffering=0) as source:
+        source.seek(offset)
         while rest:
-            count = os.preadv(source, [rest], offset)
+            count = source.readinto(rest)
             if not count:
                 raise OSError(errno.EIO, "the file is shorter than what was written to it", str(path))
-            rest, offset = rest[count:], offset + count
-    finally:
-        os.close(source)
+            rest = rest[count:]
 
 
 class DiskArray(np.memmap[Any, Any]):
