@@ -16,7 +16,7 @@ from .answer_of_many import are_many
 from .coded_rows import CodedRows
 from .coded_sums import coded_moments, coded_residual_pass
 from .data.ahead import ahead
-from .data.disk import written
+from .data.disk import changeable, written
 from .engines.coded import CodedLinear, coded_inputs
 from .engines.device_moments import moments_on
 from .engines.devices import arrays
@@ -105,7 +105,7 @@ def _form_of_blocks(
 def tensors(layout: Layout, settings: RunSettings, rows: Rows) -> tuple[Any, Tensor]:
     """Rows and targets in the dtype of the run, the weights of the rows beside the targets."""
     dtype = getattr(torch, settings.dtype)
-    target = target_tensor(layout.loss, rows.y, row_shares(rows), dtype)
+    target = target_tensor(layout.loss, changeable(rows.y), row_shares(rows), dtype)
     if _takes_codes(rows):
         return coded_inputs(rows.blocks, dtype), target
     return torch.from_numpy(_numbers(rows.X, settings.dtype)).to(dtype), target

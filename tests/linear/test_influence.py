@@ -86,7 +86,7 @@ def test_against_statsmodels(name):
     used = w > 0
     theirs = sm.OLS((y * np.sqrt(w))[used], (Z * np.sqrt(w)[:, None])[used]).fit().get_influence()
     ours = influence(S, fit(S, y, w)[1], weight=weight, combinations=to_units)
-    part = Influence(*(getattr(ours, field)[used] for field in FIELDS))
+    part = Influence(*(getattr(ours, field)[used] for field in ("row", *FIELDS)))
     assert_same(part, {
         "leverage": theirs.hat_matrix_diag, "standardized": theirs.resid_studentized_internal,
         "studentized": theirs.resid_studentized_external, "cook": theirs.cooks_distance[0],

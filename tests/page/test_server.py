@@ -416,7 +416,9 @@ def test_a_run_is_started_from_the_page(tmp_path, open_page):
         page.get_by_role("button", name="start it").click()
         page.wait_for_function(f"() => window.sightline.page.opened !== '{run.folder.name}'", timeout=30_000)
         new = page.evaluate("() => window.sightline.page.opened")
-        page.wait_for_function("() => window.sightline.page.scene.status === 'done'", timeout=30_000)
+        page.wait_for_function(
+            "() => window.sightline.page.scene.status === 'done'", timeout=90_000
+        )  # a whole command, imports included
         settings = json.loads((tmp_path / "runs" / new / "run.json").read_text())["settings"]
         assert (settings["lr"], settings["epochs"], settings["standardize"]) == (0.125, 12, True)
 

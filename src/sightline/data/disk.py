@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DiskArray", "Numbers", "disk_array", "read_into", "written"]
+__all__ = ["DiskArray", "Numbers", "changeable", "disk_array", "read_into", "written"]
 
 
 def read_into(path: Path, found: NDArray[Any], offset: int) -> None:
@@ -37,7 +37,7 @@ class DiskArray(np.memmap[Any, Any]):
     def __getitem__(self, index: Any) -> Any:
         """A slice of neighboring rows as an array of its own; else as numpy has it."""
         if self.whole and isinstance(index, tuple) and index == (slice(None), None) and self.ndim == 1:
-            return disk_array(Path(str(self.filename)), self.dtype, (len(self), 1))
+            return disk_array(Path(str(self.filename)), self.dtype, (len(self), 1), changeable=self.mode == "c")
         if not (self.whole and isinstance(index, slice) and index.step in (None, 1)):
             return super().__getitem__(index)
         first, last, _ = index.indices(len(self))
@@ -46,21 +46,30 @@ class DiskArray(np.memmap[Any, Any]):
         return found
 
 
-def disk_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> DiskArray:
-    """The array that such a file holds; what is written to it in memory does not change the file."""
+def disk_array(path: Path, dtype: Any, shape: tuple[int, ...], *, changeable: bool = False) -> DiskArray:
+    """The array that such a file holds; in one that is `changeable` changes stay in memory, for which the system may
+    set as much of it aside.
+    """
     if not np.prod(shape):
         return np.empty(shape, dtype).view(DiskArray)
-    found = DiskArray(path, dtype, mode="c", shape=shape)
+    found = DiskArray(path, dtype, mode="c" if changeable else "r", shape=shape)
     found.whole = True
     return found
 
 
 def written(blocks: Iterable[NDArray[Any]], path: Path, dtype: Any, shape: tuple[int, ...]) -> DiskArray:
-    """The rows of these blocks one after the other in such a file, in another dtype."""
+    """The rows of these blocks one after the other in such a file, in another dtype; changeable."""
     with open(path, "wb") as file, np.errstate(over="ignore"):  # infinite there it is in memory too
         for block in blocks:
             file.write(np.ascontiguousarray(block, dtype=dtype).data)
-    return disk_array(path, dtype, shape)
+    return disk_array(path, dtype, shape, changeable=True)
+
+
+def changeable(values: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers in an array that may be written to, as tensors are taken to be."""
+    if not isinstance(values, DiskArray) or values.flags.writeable:
+        return values
+    return disk_array(Path(str(values.filename)), values.dtype, values.shape, changeable=True)
 
 
 class Numbers:
