@@ -14,7 +14,7 @@ from sightline import coded_rows, filed, streaming
 from sightline.analysis import assumptions, cross_validate, diagnose, influence, residuals
 from sightline.comparisons import anova
 from sightline.data import chosen, rereading
-from sightline.errors import UsageError
+from sightline.errors import DataError, UsageError
 from sightline.solution import solved
 
 from .cli.conftest import cli as cli
@@ -203,3 +203,13 @@ def test_what_still_needs_all_rows(data, tmp_path):  # noqa: F811
         influence(run, most=0)
     with pytest.raises(UsageError, match="the influence of rows belongs to least squares without a penalty"):
         influence(sightline.solve(data, f"y {FORMULA}", memory=1, l2=0.1))
+
+
+def test_texts_where_the_training_rows_have_numbers(tmp_path):
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i},{i % 7}\n" for i in range(60)))
+    (tmp_path / "v.csv").write_text("a,y\n" + "".join(f"abc{i},{i % 7}\n" for i in range(60)))
+    for memory in (None, 1):
+        with pytest.raises(DataError, match=r"column '?a'? of v\.csv is text"):
+            sightline.fit(
+                tmp_path / "t.csv", "y ~ a", validation=str(tmp_path / "v.csv"), memory=memory, epochs=2, output=False
+            )

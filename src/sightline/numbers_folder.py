@@ -18,7 +18,7 @@ from .runs.lock import Lock
 
 __all__ = ["KeptFolder", "TemporaryFolder", "opened"]
 
-FORMAT = 1  # of what is in the folder; another one is read anew
+FORMAT = 2  # of what is in the folder; another one is read anew
 
 
 class TemporaryFolder:

@@ -125,8 +125,9 @@ class _Dense:
         self.plain = _plain_columns(encoding)
 
     def __call__(self, first: int, last: int) -> Array:
-        if self.plain and isinstance(self.table, StoredTable):  # as they are in the file
-            return self.table.numbers_of(self.plain, first, last).T
+        table = self.table
+        if self.plain and isinstance(table, StoredTable) and all(table[name].labels is None for name in self.plain):
+            return table.numbers_of(self.plain, first, last).T  # as they are in the file
         return self.encoding.matrix(self.table.block(first, last, self.names), order="F")
 
     def refuse_infinite(self, first: int, block: Array) -> None:

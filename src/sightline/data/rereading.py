@@ -54,7 +54,7 @@ class Places:
         try:
             return self._places_in(at)(inside)
         except OSError:  # the file is gone since
-            return row_number(row)
+            return row_number(sum(self.counts[:at]) + inside)
 
     def _places_in(self, piece: int) -> Callable[[int], str]:
         """What tells where the rows of a piece stand; kept of a few, as one may have to be read for it."""

@@ -70,7 +70,7 @@ class BlockFit:
         n, q = len(X), len(theta)
         mass = float(n if weight is None else weight.sum())
         look = _looked(X, y, theta, weight, mass / n, factor=R is None)
-        weighted = look.weighted if R is None else R
+        weighted = look.weighted if R is None else np.asarray(np.linalg.qr(R, mode="r"))
         span = Span.of(weighted[:, :q], rows=n, rank=rank)
         plain = weighted if look.plain is None else look.plain
         held, level_span = _of_constant(weighted, span), span
