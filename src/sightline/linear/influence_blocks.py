@@ -25,6 +25,7 @@ def influence_of_blocks(fit: BlockFit, combinations: Any = None, *, most: int) -
     In one pass after those of the fit, and in one more where a row has a leverage near 1 or most of Σ w r²: its own
     row of the hat matrix is told apart from that of all others.
     """
+    _ = fit.sums  # which the threads need, and none of them is to make
     ordinary, delicate = _chosen(fit, most)
     both = [one for one in (ordinary, _without(fit, delicate)) if len(one.row)]
     rows = both[0] if len(both) == 1 else both[0] + both[1]
@@ -36,7 +37,7 @@ def left_out_of_blocks(fit: BlockFit) -> Array:
     """The residual of each row in the fit of all others `(n,)`, √w r / (1 - h), in the units of the target; NaN where
     the row alone determines a coefficient. In one pass after those of the fit, and one more where leverage is near 1.
     """
-    residual = np.empty(fit.rows)
+    residual, _ = np.empty(fit.rows), fit.sums  # which the threads need, and none of them is to make
 
     def leaf(rows: slice) -> _Chosen:
         part = fit.part(rows)
