@@ -202,6 +202,43 @@ def test_new_records_arrive_and_the_page_follows(tmp_path, runs, open_page):
         assert page.evaluate(NUMBERS) == list(range(91))
 
 
+def with_status(folder, status):
+    """The run folder as a run leaves it that is written to: another file takes the place of run.json."""
+    manifest = json.loads((folder / "run.json").read_text())
+    part = folder / "run.json.part"
+    part.write_text(json.dumps({**manifest, "status": status}))
+    part.rename(folder / "run.json")
+
+
+@pytest.mark.parametrize("when", ["while it is opened", "while it is asked for again"])
+def test_what_changes_while_the_page_asks_is_not_lost(tmp_path, runs, open_page, when):
+    """The news comes before the answer that it makes old."""
+    other, folder = copied(runs, "example", tmp_path), copied(runs, "plain", tmp_path)
+    with_status(folder, "stopped")
+    answered = []
+
+    def late(route):
+        answer = route.fetch()
+        if not answered:
+            answered.append(answer.json()["status"])
+            with_status(folder, "done")
+            time.sleep(1.5)  # the news is there long before
+        route.fulfill(response=answer)
+
+    with served(str(tmp_path / "runs")) as server:
+        page = open_page(f"{server.base}#run={(other if when == 'while it is opened' else folder).name}")
+        page.wait_for_timeout(600)
+        page.route(f"**/api/scene/{folder.name}", late)
+        if when == "while it is opened":
+            page.evaluate(f"() => {{ location.hash = 'run={folder.name}'; }}")
+        else:
+            with_status(folder, "interrupted")
+        seen = "window.sightline.page.opened, window.sightline.page.scene.status"
+        page.wait_for_function(f"() => [{seen}].join() === '{folder.name},done'", timeout=15_000)
+        assert answered[0] != "done"
+        page.unroute(f"**/api/scene/{folder.name}")
+
+
 def test_a_server_that_comes_back_leaves_no_gap(tmp_path, runs, open_page):
     folder = copied(runs, "plain", tmp_path)
     writer = Writer(folder, 40)
@@ -416,9 +453,7 @@ def test_a_run_is_started_from_the_page(tmp_path, open_page):
         page.get_by_role("button", name="start it").click()
         page.wait_for_function(f"() => window.sightline.page.opened !== '{run.folder.name}'", timeout=30_000)
         new = page.evaluate("() => window.sightline.page.opened")
-        page.wait_for_function(
-            "() => window.sightline.page.scene.status === 'done'", timeout=90_000
-        )  # a whole command, imports included
+        page.wait_for_function("() => window.sightline.page.scene.status === 'done'", timeout=30_000)
         settings = json.loads((tmp_path / "runs" / new / "run.json").read_text())["settings"]
         assert (settings["lr"], settings["epochs"], settings["standardize"]) == (0.125, 12, True)
 

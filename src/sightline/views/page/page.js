@@ -71,9 +71,12 @@ export class Page {
   async #load(id) {
     if (this.scene && this.opened === id) return this.draw();
     $('what').textContent = 'reading the run …';
+    this.coming = { id, late: false };
+    const { coming } = this;
     const [scene, table] = await Promise.all([this.source.scene(id), this.source.records(id)]);
     this.opened = id;
     this.show(scene, table);
+    if (coming.late) { this.changedScene = true; this.#catchUp(); }
     return undefined;
   }
 
@@ -109,6 +112,7 @@ export class Page {
   // News from the server.
 
   async #heard(news) {
+    if (this.coming?.id === news.run) this.coming.late = true; // while it was read
     if (!this.scene && !this.state.story) this.#listLater();
     if (!this.scene || news.run !== this.opened) return;
     if (news.type === 'changed') {
@@ -141,6 +145,7 @@ export class Page {
   async #catchUp() {
     if (!this.scene || this.asking || document.hidden || !this.source.live || this.state.story) return;
     this.asking = true;
+    let failed = false;
     try {
       const id = this.opened;
       const last = this.table.number.length ? this.table.number[this.table.number.length - 1] : -1;
@@ -160,12 +165,14 @@ export class Page {
       $('trouble').hidden = true;
       this.schedule();
     } catch (error) {
+      failed = true;
       if (error.status) this.#fail(error);
     } finally {
       this.asking = false;
       const newest = this.newest;
       this.newest = null;
-      if (newest && newest.last > (this.table.number[this.table.number.length - 1] ?? -1)) this.#catchUp();
+      const behind = newest && newest.last > (this.table.number[this.table.number.length - 1] ?? -1);
+      if (behind || (this.changedScene && !failed)) this.#catchUp(); // what came meanwhile
     }
   }
 
