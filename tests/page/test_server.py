@@ -487,3 +487,15 @@ def test_without_locks_a_page_that_cannot_be_seen_holds_no_stream(tmp_path, runs
         page.evaluate(hide, False)
         page.wait_for_timeout(600)
         assert streams[0] == 1
+
+
+def test_a_run_that_comes_is_news_to_a_page_that_has_read_it_already(tmp_path, runs):
+    """Between what a page reads and the first look at the folder it may have ended."""
+    copied(runs, "example", tmp_path)
+    shelf, seen = Shelf(tmp_path / "runs"), {}
+    assert list(shelf.news(seen)) == []
+    folder = copied(runs, "plain", tmp_path)
+    assert list(shelf.news(seen)) == [{"type": "runs"}, {"type": "changed", "run": folder.name}]
+    assert list(shelf.news(seen)) == []
+    with_status(folder, "stopped")
+    assert list(shelf.news(seen)) == [{"type": "changed", "run": folder.name}]

@@ -105,6 +105,7 @@ def _error(status: int, text: str) -> Response:
 async def _news(shelf: Shelf) -> AsyncIterator[str]:
     """Server-sent events: what has changed, as it changes."""
     seen: dict[str, Any] = {}
+    await run_in_threadpool(lambda: list(shelf.news(seen)))  # from here on, before anyone hears that the line is open
     yield "retry: 1000\n\n"
     silent = 0.0
     while True:

@@ -154,9 +154,9 @@ class Shelf:
 
     def news(self, seen: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """What has changed since the last call with the same `seen`: runs that came or went, grew or ended."""
-        names = [path.name for path in self.runs()]
+        names, first = [path.name for path in self.runs()], "" not in seen
         if seen.get("") != names:
-            if "" in seen:
+            if not first:
                 yield {"type": "runs"}
                 for gone in set(seen[""]) - set(names):
                     yield {"type": "gone", "run": gone}
@@ -168,11 +168,11 @@ class Shelf:
             if now is None and before is not None:
                 yield {"type": "gone", "run": path.name}
             seen[path.name] = now
-            if before is None or now is None or before == now:
+            if first or now is None or before == now:
                 continue
-            if before.result != now.result:
+            if before is None or before.result != now.result:
                 yield {"type": "changed", "run": path.name}
-            if before.records != now.records:
+            if before is not None and before.records != now.records:
                 series = self.series(path, whole=False)
                 yield {"type": "grew", "run": path.name, "last": series.last, "generation": series.generation}
 

@@ -75,6 +75,7 @@ export class Page {
     const { coming } = this;
     const [scene, table] = await Promise.all([this.source.scene(id), this.source.records(id)]);
     this.opened = id;
+    if (this.coming === coming) this.coming = null;
     this.show(scene, table);
     if (coming.late) { this.changedScene = true; this.#catchUp(); }
     return undefined;
@@ -112,7 +113,7 @@ export class Page {
   // News from the server.
 
   async #heard(news) {
-    if (this.coming?.id === news.run) this.coming.late = true; // while it was read
+    if (this.coming && this.coming.id === news.run) this.coming.late = true; // while it was read
     if (!this.scene && !this.state.story) this.#listLater();
     if (!this.scene || news.run !== this.opened) return;
     if (news.type === 'changed') {
@@ -187,7 +188,11 @@ export class Page {
   #lineIs(line) {
     const was = this.line;
     this.line = line;
-    if (line === 'open' && was === 'lost') { this.changedScene = true; this.#catchUp(); }
+    if (line === 'open' && was !== 'open') { // what was read before may be older than the news
+      if (this.coming) this.coming.late = true;
+      this.changedScene = true;
+      this.#catchUp();
+    }
     this.#header(this.view);
   }
 
