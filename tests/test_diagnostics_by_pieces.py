@@ -13,7 +13,7 @@ import sightline
 from sightline import coded_rows, filed, streaming
 from sightline.analysis import assumptions, cross_validate, diagnose, influence, residuals
 from sightline.comparisons import anova
-from sightline.data import chosen, rereading
+from sightline.data import chosen
 from sightline.errors import DataError, UsageError
 from sightline.solution import solved
 
@@ -139,6 +139,21 @@ def test_many_categories_by_their_counts(monkeypatch):
     same_influence(influence(found), influence(want, most=100))
 
 
+def test_columns_that_nearly_repeat_each_other_beside_many_categories(monkeypatch):
+    """Their factor is that of the rows, and has one row more than columns."""
+    rows = table(n=1500, seed=5)
+    rows["z"] = rows["x"] + 1e-5 * np.random.default_rng(0).normal(size=len(rows))
+    want = sightline.solve(rows, "y ~ g0 + g1 + x + z")
+    monkeypatch.setattr(sightline.answer_of_many, "MANY_COLUMNS", 5)
+    monkeypatch.setattr(sightline.analysis, "MANY_COLUMNS", 5)
+    found = sightline.solve(rows, "y ~ g0 + g1 + x + z", memory=100_000)
+    assert found.result["accuracy"]["path"] == "QR by blocks"
+    for one, other in zip(assumptions(found), assumptions(want), strict=True):
+        assert (one.name, one.df) == (other.name, other.df)
+        assert one.statistic == pytest.approx(other.statistic, rel=1e-6)
+    np.testing.assert_array_equal(influence(found).row, influence(want, most=100).row)
+
+
 def test_the_command(cli, tmp_path):
     path = tmp_path / "d.csv"
     rows = frame()
@@ -175,15 +190,27 @@ def test_pictures_name_the_rows_of_a_large_file_without_reading_it_for_each(data
         assert rows.place(row) == at_once.place(row)
 
 
-def test_where_rows_stand_once_the_file_is_gone(tmp_path, monkeypatch):
+def test_where_rows_stand_once_the_file_is_gone(tmp_path):
+    """By their numbers in the file, of which five were of no use."""
     path = tmp_path / "d.csv"
-    path.write_text("x,y\n" + "".join(f'{i},"{i % 7}"\n\n' for i in range(300)))
-    run = sightline.solve(path, "y ~ x", memory=1)
-    rows = run.training_rows()
-    assert rows.place(10) == "line 22"
-    monkeypatch.setattr(rereading, "HELD", 0)
+    path.write_text("x,y\n" + "".join(f'{i},"{"" if i < 5 else i % 7}"\n\n' for i in range(300)))
+    rows = sightline.solve(path, "y ~ x", memory=1).training_rows()
+    again = sightline.solve(path, "y ~ x", memory=1).training_rows()
+    assert rows.place(10) == "line 32"
     path.unlink()
-    assert rows.place(10) in {"line 22", "row 10"}
+    assert again.place(10) == "row 15"
+
+
+@pytest.mark.parametrize("formula", ["y ~ a", "y ~ log(a + 1) + b", "y ~ a * b"])
+def test_a_number_that_is_not_finite_is_told_as_in_memory(tmp_path, formula):
+    """Behind the rows that the encoding learns from."""
+    path = tmp_path / "d.csv"
+    path.write_text("a,b,y\n" + "".join(f"{'inf' if i == 5000 else i % 13},{i % 3},{i % 7}\n" for i in range(9000)))
+    for memory in (None, 1):
+        with pytest.raises(
+            DataError, match=r"d\.csv line 5002, column a: inf is no finite number; fill it in or remove"
+        ):
+            sightline.solve(path, formula, memory=memory)
 
 
 def test_what_still_needs_all_rows(data, tmp_path):  # noqa: F811
@@ -199,8 +226,9 @@ def test_what_still_needs_all_rows(data, tmp_path):  # noqa: F811
         sightline.eject(
             sightline.fit(data, f"y {FORMULA}", cache=tmp_path, epochs=2, output=tmp_path), tmp_path / "s.py"
         )
-    with pytest.raises(UsageError, match="most is 0: give how many rows are wanted, 1 or more"):
-        influence(run, most=0)
+    for most in (0, 2.5, "3", True):
+        with pytest.raises(UsageError, match=r"most is .*: give how many rows are wanted, a whole number from 1 on"):
+            influence(run, most=most)
     with pytest.raises(UsageError, match="the influence of rows belongs to least squares without a penalty"):
         influence(sightline.solve(data, f"y {FORMULA}", memory=1, l2=0.1))
 

@@ -200,6 +200,8 @@ def influence(run: Subject, most: int | None = None) -> Influence:
     [0.7, 0.3, 0.3, 0.7]
     """
     refuse_penalized(run, "the influence of rows")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise UsageError(f"most is {most!r}: give how many rows are wanted, a whole number from 1 on")
     return _influence(run, _fit_of(run), most)
 
 
@@ -241,8 +243,6 @@ def _tests(fit: Residuals | BlockFit) -> tuple[Test, ...]:
 
 
 def _influence(run: Subject, fit: Residuals | BlockFit, most: int | None) -> Influence:
-    if most is not None and most < 1:
-        raise UsageError(f"most is {most!r}: give how many rows are wanted, 1 or more")
     if isinstance(fit, BlockFit):
         return influence_of_blocks(fit, run.design.unit_map, most=most or MOST)
     found = influence_of(fit.fit, run.design.unit_map)

@@ -60,3 +60,12 @@ def test_a_fingerprint_that_is_taken_beside(tmp_path):
     assert beside() == beside() == Fingerprint(str(path))() == hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(FileNotFoundError):
         Fingerprint(str(tmp_path / "none"))()
+    gone = Fingerprint(str(tmp_path / "none"))
+    gone.start()
+    with pytest.raises(FileNotFoundError):
+        gone()
+    left = Fingerprint(str(path))
+    left.stop()
+    left.start()
+    with pytest.raises(InterruptedError):  # and not the digest of a part
+        left()

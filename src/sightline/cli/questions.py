@@ -142,8 +142,7 @@ def _diagnose(run: Run, found: Findings) -> None:
 
     tests, rows = diagnose(run)
     found.add("assumptions", [asdict(t) for t in tests], assumption_table(tests))
-    columns = {name: values.tolist() for name, values in vars(rows).items()}
-    found.add("influence", columns, influence_table(rows, training_rows(run).place))
+    found.add("influence", dict(vars(rows)), influence_table(rows, training_rows(run).place))
     if run.folder is None:
         found.lines += ["", "the four pictures of the residuals: add --output DIR"]
         return
@@ -161,5 +160,4 @@ def _cross_validate(run: Run, folds: str, found: Findings) -> None:
     if folds != "loo" and not folds.isdecimal():
         raise UsageError(f"--cross-validate cannot be {shown(folds)}: give a number of folds such as 10, or loo")
     result = cross_validate(run, folds if folds == "loo" else int(folds))
-    values = {**asdict(result), "residual": result.residual.tolist()}
-    found.add("cross_validation", values, validation_lines(result))
+    found.add("cross_validation", dict(vars(result)), validation_lines(result))

@@ -14,7 +14,7 @@ from ..coded_rows import Block, CodedRows, Indicators
 from .categories import Categorical
 from .coding import Product
 from .encode import Encoding
-from .finite import check_finite
+from .finite import check_finite, is_finite
 from .grammar import columns_of
 from .spread import Spread
 from .stored import StoredTable, stored_codes
@@ -131,8 +131,9 @@ class _Dense:
         return self.encoding.matrix(self.table.block(first, last, self.names), order="F")
 
     def refuse_infinite(self, first: int, block: Array) -> None:
-        """Refuse numbers that are not finite, with their place in the file."""
-        check_finite(block, self.encoding.terms, self.table.block(first, first + len(block), self.names))
+        """Refuse numbers that are not finite, with their place in the file, in the words of rows in memory."""
+        table = self.table.block(first, first + len(block), self.names)
+        check_finite(self.encoding.matrix(table), self.encoding.terms, table)
 
 
 def _plain_columns(encoding: Encoding) -> tuple[str, ...]:
@@ -181,7 +182,7 @@ def _dense_blocks(X: CodedRows, weight: Array | None) -> Iterator[tuple[Array, A
 
 def refuse_infinite(X: CodedRows, first: int, block: Array) -> None:
     """Refuse numbers of these rows that are not finite."""
-    if isinstance(X.dense, _Dense) and not np.isfinite(block).all():
+    if isinstance(X.dense, _Dense) and not is_finite(block):
         X.dense.refuse_infinite(first, block)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from concurrent.futures import Future
 
 __all__ = ["Fingerprint"]
 
@@ -11,7 +12,7 @@ CHUNK = 2**20  # bytes
 
 
 class Fingerprint:
-    """A thread takes it from `start` to `stop`, or until it is done; called, it gives the hexadecimals.
+    """Called, it gives the hexadecimals; a thread takes it meanwhile from `start` on, until `stop`.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file:
@@ -20,32 +21,39 @@ class Fingerprint:
     """
 
     def __init__(self, path: str) -> None:
-        self.path = path
-        self._digest, self._stopped = hashlib.sha256(), threading.Event()
-        self._error: OSError | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.path, self._stopped = path, threading.Event()
+        self._found: Future[str] | None = None
 
     def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin in a thread of its own."""
+        self._found = Future()
+        threading.Thread(target=self._run, args=(self._found,), daemon=True).start()
 
     def stop(self) -> None:
-        """Leave it: nobody will ask."""
+        """Leave it."""
         self._stopped.set()
 
     def __call__(self) -> str:
-        """The digest of the whole file; OSError where it cannot be read."""
-        if self._thread.ident is None:
-            self.start()
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._digest.hexdigest()
-
-    def _run(self) -> None:
+        """The digest of the whole file; OSError where it cannot be read, or was stopped."""
+        if self._found is None:
+            return self._digest()
         try:
-            with open(self.path, "rb", buffering=0) as file:
-                while not self._stopped.is_set() and (chunk := file.read(CHUNK)):
-                    self._digest.update(chunk)
-        except OSError as error:
-            self._error = error
+            return self._found.result()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _run(self, found: Future[str]) -> None:
+        try:
+            found.set_result(self._digest())
+        except BaseException as error:
+            found.set_exception(error)
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        with open(self.path, "rb", buffering=0) as file:
+            while chunk := file.read(CHUNK):
+                if self._stopped.is_set():
+                    raise InterruptedError("the fingerprint of the file was stopped")
+                digest.update(chunk)
+        return digest.hexdigest()

@@ -15,11 +15,16 @@ __all__ = ["check_finite"]
 Array = NDArray[np.float64]
 
 
+def is_finite(X: Array) -> bool:
+    """Whether all of the numbers are; their sum is so only where they are."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum()) or np.isfinite(X).all())
+
+
 def check_finite(X: Array, terms: Iterable[str], table: Table) -> None:
     """Refuse a number that is not finite, with its place."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(X.sum()) or np.isfinite(X).all():  # a sum is finite only where all of it is
-            return
+    if is_finite(X):
+        return
     row, column = np.argwhere(~np.isfinite(X))[0]
     name = list(terms)[column]
     raise DataError(

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError, nearest, shown
-from .blocks import in_memory
 from .span import Span, added, centered, qr, root_weights
 from .tails import f_tail
 from .triangle import rows_factor
@@ -158,7 +157,7 @@ class _Problem:
     @classmethod
     def of(cls, Z: Array, y: Array, groups: Sequence[str], weight: Any, noise: Array | None) -> _Problem:
         """Check, weight, center, and factor once; all that follows has q rows."""
-        if not in_memory(Z):
+        if not isinstance(Z, np.ndarray):
             return cls._of_blocks(Z, y, groups, weight, noise)
         if len(groups) != Z.shape[1] or len(y) != len(Z):
             raise UsageError(
@@ -196,9 +195,7 @@ class _Problem:
         whole, means = target.copy(), np.zeros(p + first)
         if first:
             means[:p] = columns[0] / T[0, 0]
-            constant = np.linalg.norm(columns[1:], axis=0) <= 4.0 * EPS * np.abs(columns[0])
             columns[0], target[0] = 0.0, 0.0
-            columns[:, constant] = 0.0
             columns = np.column_stack([columns, np.eye(len(T) - 1)[0] * T[0, 0]])
         inside = Span.of(columns, rows=len(X), noise=noise).left
         rest = target - inside @ (inside.T @ target)

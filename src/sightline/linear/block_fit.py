@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import parts, summed
+from .blocks import parts, summed, with_ones
 from .projection import LOOSE, rounding_of
 from .residual_sums import ResidualSums
 from .span import Span
 from .triangle import merged_factors
 
-__all__ = ["BlockFit", "Part", "with_ones"]
+__all__ = ["BlockFit", "Part"]
 
 Array = NDArray[np.float64]
 
@@ -41,10 +41,9 @@ class BlockFit:
     """What `Projection` is of rows in memory, of rows `X (n, p)`, `y (n,)` of which blocks are read, all of positive
     `weight (n,)`; `theta (q,)` are the slopes, and the intercept last.
 
-    `span` is that of √w Z; `basis (q, r)` leads from a row of √w Z to its orthonormal coordinates, right to κ eps;
-    `levels (p + 1, l)` from [x 1] to an orthonormal basis of the columns of [1 Z], all rows counted alike, of condition
-    number `level_condition`. `largest` is the largest √w |r|, `mass` Σ w; `center` and `reach` are the weighted mean of
-    the fitted values and how far the farthest is from it, `size` the largest of them.
+    `span` is that of √w Z; `levels (p + 1, l)` leads from [x 1] to an orthonormal basis of the columns of [1 Z], all
+    rows counted alike, of condition number `level_condition`. `largest` is the largest √w |r|, `mass` Σ w; `center` and
+    `reach` are the weighted mean of the fitted values and how far the farthest is from it, `size` the largest of them.
     """
 
     X: Any
@@ -52,7 +51,6 @@ class BlockFit:
     weight: Array | None
     theta: Array
     span: Span
-    basis: Array
     levels: Array
     level_condition: float
     has_constant: bool
@@ -80,10 +78,15 @@ class BlockFit:
         mean = float((weighted[:, :q] @ theta) @ ones / (ones @ ones))
         center = mean if held else 0.0
         return cls(
-            X, y, weight, theta, span, _basis(span), _levels(level_span, plain[:, -1], held), _condition(level_span),
+            X, y, weight, theta, span, _levels(level_span, plain[:, -1], held), level_span.condition,
             held, look.largest or 1.0, mass, center, max(look.high - center, center - look.low),
             max(look.high, -look.low),
         )  # fmt: skip
+
+    @cached_property
+    def basis(self) -> Array:
+        """What leads from a row of √w Z to its orthonormal coordinates, `(q, r)`, right to κ eps."""
+        return self.span.basis
 
     @property
     def rank(self) -> int:
@@ -124,7 +127,7 @@ class BlockFit:
     @property
     def condition(self) -> float:
         """Condition number κ of √w Z with its columns scaled to one length."""
-        return _condition(self.span)
+        return self.span.condition
 
     def part(self, rows: slice) -> Part:
         """A block of rows."""
@@ -183,13 +186,6 @@ class BlockFit:
         )
 
 
-def with_ones(X: Array) -> Array:
-    """[X 1]."""
-    Z = np.ones((len(X), X.shape[1] + 1))
-    Z[:, :-1] = X
-    return Z
-
-
 @dataclass(frozen=True)
 class _Look:
     """What the first pass finds: factors of √w [X 1] and, where that is another one, [X 1]; and extents."""
@@ -235,15 +231,6 @@ def _square(R: Array) -> Array:
     return np.pad(R, ((0, max(R.shape[1] - len(R), 0)), (0, 0)))
 
 
-def _condition(span: Span) -> float:
-    return float(span.singular.max() / span.singular.min()) if span.rank else 0.0
-
-
-def _basis(span: Span) -> Array:
-    """From a row of the matrix to its coordinates in `span.left` turned to the rows, `(q, r)`."""
-    return np.asarray(span.directions[: span.rank].T / span.scale[:, None] / span.singular)
-
-
 def _of_constant(weighted: Array, span: Span) -> bool:
     """Whether the column of ones, the last one of the factor, is in the span of the first ones."""
     ones = weighted[:, -1]
@@ -253,7 +240,7 @@ def _of_constant(weighted: Array, span: Span) -> bool:
 
 def _levels(span: Span, ones: Array, held: bool) -> Array:
     """From [x 1] to an orthonormal basis of [1 Z] `(p + 1, l)`; `ones` are those of the factor of all rows."""
-    basis = _basis(span)
+    basis = span.basis
     columns = np.zeros((len(ones), len(basis[0]) + int(not held)))
     columns[: len(basis), : len(basis[0])] = basis
     if not held:

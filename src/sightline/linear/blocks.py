@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "block_rows", "every", "gathered", "in_memory", "largest_size", "one_blas_thread", "pairwise", "parts", "real",
-    "rows_at", "rows_of", "summed", "workers",
+    "rows_at", "rows_of", "summed", "with_ones", "workers",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -59,6 +59,15 @@ def gathered(X: Any, pick: Callable[[slice], Any]) -> NDArray[Any]:
 
     n, p = X.shape
     return np.concatenate(summed(leaf, lambda _: None, rows=n, columns=p, work=n * p))
+
+
+def with_ones(X: NDArray[np.float64], intercept: bool = True) -> NDArray[np.float64]:
+    """[X 1]; X itself without an intercept."""
+    if not intercept:
+        return X
+    Z = np.ones((len(X), X.shape[1] + 1))
+    Z[:, :-1] = X
+    return Z
 
 
 def every(X: Any, step: int) -> NDArray[Any]:

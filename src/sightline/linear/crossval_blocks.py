@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import summed
+from .blocks import summed, with_ones
 from .crossval import CrossValidation, numbered
 from .exact import scaled_svd
 from .projection import LOOSE
@@ -33,7 +33,7 @@ def cross_validate_blocks(
     residual, level = np.empty(len(y)), float(np.average(y, weights=weight)) if intercept else 0.0
 
     def leaf(part: slice, _: None) -> Array:
-        Z, target = _with_ones(X[part], intercept), y[part]
+        Z, target = with_ones(X[part], intercept), y[part]
         w = np.ones(len(Z)) if weight is None else weight[part]
         for k in np.unique(fold[part]):
             own = np.flatnonzero(fold[part] == k)
@@ -49,7 +49,7 @@ def _factors(X: Any, y: Array, fold: Any, folds: int, weight: Array | None, *, i
     """R of √w [X 1 y] of the rows of each fold."""
 
     def leaf(part: slice, _: None) -> list[Array]:
-        rows = np.column_stack([_with_ones(X[part], intercept), y[part]])
+        rows = np.column_stack([with_ones(X[part], intercept), y[part]])
         rows = rows if weight is None else rows * np.sqrt(weight[part])[:, None]
         return [np.asarray(np.linalg.qr(rows[fold[part] == k], mode="r")) for k in range(folds)]
 
@@ -102,7 +102,3 @@ def _summary(sums: Array, residual: Array, sizes: NDArray[np.intp], *, intercept
     mse, total = squares / mass, (second - first * first / mass if intercept else second) / mass
     r2 = 1.0 - mse / total if total > 0 else None
     return CrossValidation(residual, fold_mse, sizes, mse, math.sqrt(mse), r2, (), int(lost))
-
-
-def _with_ones(X: Array, intercept: bool) -> Array:
-    return np.column_stack([X, np.ones(len(X))]) if intercept else X

@@ -188,11 +188,6 @@ class Projection:
             one = one - basis @ (basis.T @ one)
         return np.column_stack([basis, one / np.linalg.norm(one)])
 
-    @property
-    def perfect(self) -> bool:
-        """Whether the residuals are rounding, or zero."""
-        return self.rss <= self.rounding
-
     @cached_property
     def deletion(self) -> Deletion:
         """The fits without each row, in closed form.

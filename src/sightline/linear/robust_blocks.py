@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import parts, rows_at, summed
+from .blocks import parts, rows_at, summed, with_ones
 from .exact import Exact
 from .robust import FULL, NOTHING, adjustment, cluster_squares, full_leverage
 from .span import Span
@@ -69,12 +69,11 @@ class _Scores:
     @classmethod
     def of(cls, X: Any, y: Array, exact: Exact, combinations: Array, weight: Array | None) -> _Scores:
         span = Span.of(exact.R * math.sqrt(exact.mass / exact.rows), rows=exact.rows, rank=exact.rank)
-        basis = span.directions[: span.rank].T / span.scale[:, None] / span.singular
-        return cls(X, y, weight, exact, basis, span.coordinates(combinations), span.estimable(combinations))
+        return cls(X, y, weight, exact, span.basis, span.coordinates(combinations), span.estimable(combinations))
 
     def rows(self, part: slice) -> tuple[Array, Array]:
         """The weighted rows of a block in the orthonormal coordinates, `(·, r)`, and their weighted residuals."""
-        Z, y, w = _with_ones(self.X[part], self.exact.intercept), self.y[part], self.weight
+        Z, y, w = with_ones(self.X[part], self.exact.intercept), self.y[part], self.weight
         residual = y - Z @ self.exact.theta
         if w is None:
             return Z @ self.basis, residual
@@ -130,7 +129,7 @@ class _Scores:
 
         n, p = self.X.shape
         others = summed(leaf, lambda _: None, rows=n, columns=p, work=n * p * p, add=merged_factors)
-        Z = _with_ones(rows_at(self.X, near), self.exact.intercept)
+        Z = with_ones(rows_at(self.X, near), self.exact.intercept)
         Z = (Z if self.weight is None else Z * np.sqrt(self.weight[near])[:, None]) @ self.basis
         return np.array([_left(np.vstack([others, np.delete(Z, i, axis=0)]), z) for i, z in enumerate(Z)])
 
@@ -144,7 +143,3 @@ def _left(others: Array, z: Array) -> float:
     if (np.abs(inner[~known]) > 1e-8 * np.linalg.norm(z)).any():
         return 0.0
     return float(1.0 / (1.0 + np.sum((inner[known] / size[known]) ** 2)))
-
-
-def _with_ones(X: Array, intercept: bool) -> Array:
-    return np.column_stack([X, np.ones(len(X))]) if intercept else X

@@ -62,6 +62,16 @@ class Span:
         first = order[:count]
         return cls(U[:, first], singular[first], directions[order], scale, count)
 
+    @property
+    def condition(self) -> float:
+        """Condition number κ of the columns scaled to one length, of the directions that are determined; 0 of none."""
+        return float(self.singular.max() / self.singular.min()) if self.rank else 0.0
+
+    @property
+    def basis(self) -> Array:
+        """What leads from a row of the matrix, q numbers, to its row of the orthonormal basis, `(q, r)`."""
+        return np.asarray(self.directions[: self.rank].T / self.scale[:, None] / self.singular)
+
     def coordinates(self, combinations: Array) -> Array:
         """S⁻¹ V' D⁻¹ C' `(r, m)` for the rows c of C `(m, q)`: c'θ = Σ (its column) · (U'Q'y), variance σ² ‖it‖²."""
         return np.asarray(self.directions[: self.rank] @ (combinations / self.scale).T / self.singular[:, None])

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..digits import Digits
 from ..errors import RunError
 
@@ -140,4 +142,4 @@ def finite(value: Any) -> Any:
         return {str(k): finite(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [finite(v) for v in value]
-    return value
+    return finite(value.tolist()) if isinstance(value, np.ndarray) else value
