@@ -118,6 +118,23 @@ def test_one_more_pass_for_a_leverage_near_1(tmp_path):
     same_influence(influence(run), influence(sightline.solve(tmp_path / "d.csv", f"y {FORMULA}"), most=100))
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_of_a_run_that_is_loaded(data, tmp_path, kept):  # noqa: F811
+    """Its rows are read again, into files that are there as long as they are asked."""
+    run = sightline.solve(
+        data, f"y {FORMULA}", memory=1, output=tmp_path / "runs", cache=tmp_path / "cache" if kept else None
+    )
+    want = diagnose(run), cross_validate(run, "loo"), anova(run, 2)
+    loaded = sightline.load(run.folder)
+    found = diagnose(loaded), cross_validate(loaded, "loo"), anova(loaded, 2)
+    same_tests(found[0][0], want[0][0])
+    same_influence(found[0][1], want[0][1])
+    same_tests(assumptions(loaded), want[0][0])
+    same_influence(influence(loaded), want[0][1])
+    np.testing.assert_allclose(found[1].residual, want[1].residual, rtol=1e-12)
+    assert found[2] == want[2]
+
+
 def test_categories_as_codes():
     """In memory, of which no column is ever made."""
     rows = table(n=1500, seed=3)

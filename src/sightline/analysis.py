@@ -202,7 +202,8 @@ def influence(run: Subject, most: int | None = None) -> Influence:
     refuse_penalized(run, "the influence of rows")
     if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
         raise UsageError(f"most is {most!r}: give how many rows are wanted, a whole number from 1 on")
-    return _influence(run, _fit_of(run), most)
+    rows = of_least_squares(run)
+    return _influence(run, _fit_of(run, rows), most)
 
 
 def assumptions(run: Subject) -> tuple[Test, ...]:
@@ -214,19 +215,22 @@ def assumptions(run: Subject) -> tuple[Test, ...]:
     ('Durbin-Watson', 3.2704)
     """
     refuse_penalized(run, "a test of assumptions")
-    return _tests(_fit_of(run))
+    rows = of_least_squares(run)
+    return _tests(_fit_of(run, rows))
 
 
 def diagnose(run: Subject) -> tuple[tuple[Test, ...], Influence]:
     """`assumptions` and `influence` of one fit: rows that come in blocks are read less often than for each of them."""
     refuse_penalized(run, "a test of assumptions")
-    fit = _fit_of(run)
+    rows = of_least_squares(run)
+    fit = _fit_of(run, rows)
     return _tests(fit), _influence(run, fit, None)
 
 
-def _fit_of(run: Subject) -> Residuals | BlockFit:
-    """The residuals of a run with their projection; of rows that come in blocks the fit in orthonormal coordinates."""
-    rows = of_least_squares(run)
+def _fit_of(run: Subject, rows: Rows) -> Residuals | BlockFit:
+    """The residuals of a run with their projection; of rows that come in blocks the fit in orthonormal coordinates,
+    for as long as someone holds the rows: of a run that is loaded, their files go with them.
+    """
     if not rows.on_disk:
         return residuals(run)
     theta, R = _training_coordinates(run), None
@@ -261,7 +265,7 @@ def cross_validate(run: Subject, folds: int | str = 10, *, seed: int = 0) -> Val
     refuse_penalized(run, "cross-validation in closed form")
     rows, design = of_least_squares(run), run.design
     if folds == "loo":
-        return _leave_one_out(run, _fit_of(run))
+        return _leave_one_out(run, _fit_of(run, rows))
     if isinstance(folds, bool) or not isinstance(folds, int):
         raise UsageError(f"folds is {folds!r}: give a whole number such as 10, or 'loo' for one row at a time")
     groups = None if rows.cluster is None else rows.cluster.tolist()
