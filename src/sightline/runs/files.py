@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..digits import Digits
 from ..errors import RunError
 
@@ -131,7 +129,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """The same values with null for every number that JSON cannot write.
+    """The same values, arrays as lists, with null for every number that JSON cannot write.
 
     >>> finite({"loss": float("nan"), "path": [1.0, float("inf")]})
     {'loss': None, 'path': [1.0, None]}
@@ -142,4 +140,4 @@ def finite(value: Any) -> Any:
         return {str(k): finite(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [finite(v) for v in value]
-    return finite(value.tolist()) if isinstance(value, np.ndarray) else value
+    return finite(value.tolist()) if hasattr(value, "tolist") else value  # an array, without loading numpy to see
