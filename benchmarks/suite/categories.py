@@ -27,7 +27,7 @@ def encoded() -> Row:
     return Row(
         "11",
         f"{n:,} rows, 10 categorical columns ({levels[0]} to {levels[-1]} levels), {NUMERIC} numeric, least squares",
-        Peer("sightline.solve", lambda: ours(n, p), ready=lambda: frame(n)),
+        Peer("sightline.solve", lambda: ours(n), ready=lambda: frame(n)),
         [
             Peer("glum", lambda: glum(n), needs=["glum", "pandas"], ready=lambda: frame(n), check=_off),
             Peer(LOOP, lambda: one_hot_loop(n, p), EPOCHS / PART, ["pandas"], ready=lambda: frame(n)),
@@ -59,11 +59,10 @@ def frame(n: int) -> Any:
     return pd.DataFrame({**columns, "y": y})
 
 
-def ours(n: int, p: int) -> Any:
+def ours(n: int) -> Any:
     """All that solve finds."""
     import sightline
 
-    _fits(n, p, 8)
     return sightline.solve(frame(n), target="y")
 
 
