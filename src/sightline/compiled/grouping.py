@@ -11,32 +11,41 @@ __all__ = ["distinct"]
 
 ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ divided by the golden ratio
 OTHER = np.uint64(0xD6E8FEB86659FD93)
+STEP = OTHER << np.uint64(1)  # from one factor to the next, which stay odd
 ONE, HALF, THIRD = np.uint64(1), np.uint64(32), np.uint64(29)
+AHEAD = 64  # rows that are hashed at a time, before any of them is looked up
+SPARSE = 4  # places of the table for each number at least: most are found where they are looked for first
 
 
 @compiled
-def hashed(words, first, d, salt):
-    """A number of 64 bits for these words; rows that are the same have the same. Two chains, as each waits for its own
-    products; in the end every bit of them reaches the lowest ones.
+def mixed(words, first, d, total, factor):
+    """Add Σ f(wⱼ) mⱼ of these words to a total, with a factor of its own for each place: products that do not wait for
+    each other. f folds the high half of a word into the low one, as numbers often end in zeros.
     """
-    even, odd, end = salt, salt * OTHER, first + d - d % 2
-    for j in range(first, end, 2):
-        even = (even ^ np.uint64(get(words, j))) * ODD
-        odd = (odd ^ np.uint64(get(words, j + 1))) * OTHER
-    if d % 2:
-        even = (even ^ np.uint64(get(words, end))) * ODD
-    found = (even ^ (even >> HALF)) + (odd ^ (odd >> THIRD)) * ODD
-    found = (found ^ (found >> HALF)) * OTHER
+    for j in range(d):
+        word = np.uint64(get(words, first + j))
+        total += (word ^ (word >> HALF)) * factor
+        factor += STEP
+    return total
+
+
+@compiled
+def hashed(X, i, d, y, k):
+    """A number of 64 bits for row i with its targets; rows that are the same have the same. In the end every bit of
+    them reaches the lowest ones.
+    """
+    total = mixed(y, i * k, k, mixed(X, i * d, d, ODD, ODD), OTHER)
+    found = (total ^ (total >> HALF)) * OTHER
     return found ^ (found >> THIRD)
 
 
 @compiled
 def same(words, first, second, d):
-    """Whether two rows are the same."""
-    j = 0
-    while j < d and get(words, first + j) == get(words, second + j):
-        j += 1
-    return j == d
+    """Whether two rows are the same: most that are compared are, so all of their words are."""
+    apart = np.uint64(0)
+    for j in range(d):
+        apart |= np.uint64(get(words, first + j)) ^ np.uint64(get(words, second + j))
+    return apart == np.uint64(0)
 
 
 @compiled
@@ -52,34 +61,39 @@ def spread_out(hashes, count, size):
 
 
 @compiled
-def distinct(rows, d, targets, k, most, group, first):
-    """Number the rows by which of them are the same: `group (n,)` gets the number of each, `first (most,)` the place of
-    the first row of each number; returns how many there are, or -1 where there are more than `most`.
+def distinct(n, rows, d, targets, k, weight, most, first, sums):
+    """Number `n` rows by which of them are the same: `first (most,)` gets the place of the first row of each number,
+    `sums (most,)` the sum of the `weight (n,)` of all of them, `(1,)` where all have the same; returns how many numbers
+    there are, or -1 where there are more than `most`.
 
-    `rows (n d,)` and `targets (n k,)` are unsigned words, a row after the other. An open table with at least two places
-    for each number, which grows with them, so that few numbers stay in the cache.
+    `rows (n d,)` and `targets (n k,)` are unsigned words, a row after the other. An open table that grows with the
+    numbers, so that few of them stay in the cache.
     """
-    n, X, y = len(group), address(rows), address(targets)
+    X, y, w, step = address(rows), address(targets), address(weight), int(len(weight) > 1)
     size, count, hashes = 1024, 0, np.empty(most, np.uint64)
-    table, mask = spread_out(hashes, 0, size), np.uint64(size - 1)
-    for i in range(n):
-        hash_of_row = hashed(y, i * k, k, hashed(X, i * d, d, ODD))
-        place = hash_of_row & mask
-        number = table[place]
-        while number >= 0:
-            other = first[number]
-            if hashes[number] == hash_of_row and same(X, i * d, other * d, d) and same(y, i * k, other * k, k):
-                break
-            place = (place + ONE) & mask
+    table, mask, ahead = spread_out(hashes, 0, size), np.uint64(size - 1), np.empty(AHEAD, np.uint64)
+    for start in range(0, n, AHEAD):
+        end = min(start + AHEAD, n)
+        for i in range(start, end):
+            ahead[i - start] = hashed(X, i, d, y, k)
+        for i in range(start, end):
+            hash_of_row = ahead[i - start]
+            place = hash_of_row & mask
             number = table[place]
-        if number < 0:
-            if count == most:
-                return -1
-            number, table[place] = count, count
-            hashes[count], first[count] = hash_of_row, i
-            count += 1
-            if 2 * count > size:
-                size *= 2
-                table, mask = spread_out(hashes, count, size), np.uint64(size - 1)
-        group[i] = number
+            while number >= 0:
+                other = first[number]
+                if hashes[number] == hash_of_row and same(X, i * d, other * d, d) and same(y, i * k, other * k, k):
+                    break
+                place = (place + ONE) & mask
+                number = table[place]
+            if number < 0:
+                if count == most:
+                    return -1
+                number, table[place] = count, count
+                hashes[count], first[count], sums[count] = hash_of_row, i, 0.0
+                count += 1
+                if SPARSE * count > size:
+                    size *= 2
+                    table, mask = spread_out(hashes, count, size), np.uint64(size - 1)
+            sums[number] += get(w, i * step)
     return count

@@ -69,12 +69,10 @@ def _different(rows: KernelRows, part: slice, *, most: int) -> tuple[Array, Arra
 
     targets = rows.classes if len(rows.classes) else rows.y
     (x, d), (y, k) = _words(rows.x[part]), _words(targets[part])
-    group, first = np.empty(len(rows.x[part]), np.int64), np.empty(max(most, 1), np.int64)
-    count = distinct(x, d, y, k, most, group, first)
-    if count < 0:
-        return None
-    weight = None if rows.weight is None else rows.weight[part, 0].double().numpy()
-    return first[:count], np.bincount(group, weights=weight, minlength=count).astype(np.float64)
+    weight = np.ones(1) if rows.weight is None else rows.weight[part, 0].double().numpy()
+    first, sums = np.empty(max(most, 1), np.int64), np.empty(max(most, 1))
+    count = distinct(len(rows.x[part]), x, d, y, k, weight, most, first, sums)
+    return None if count < 0 else (first[:count].copy(), sums[:count].copy())
 
 
 def _words(values: Tensor) -> tuple[Array, int]:
