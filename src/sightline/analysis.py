@@ -236,7 +236,7 @@ def _fit_of(run: Subject, rows: Rows) -> Residuals | BlockFit:
     theta, R = _training_coordinates(run), None
     if run.design.intercept and len(theta) > MANY_COLUMNS:  # as counts of categories give it, without their columns
         exact = answer(run.design, rows, None, np.zeros(len(theta))).exact
-        R = exact.R
+        R = exact.factor
     return BlockFit.of(rows.X, rows.y, theta, rank=run.rank, weight=rows.weight, R=R)
 
 

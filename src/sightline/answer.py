@@ -76,7 +76,7 @@ def determined_columns(design: Design, rows: Rows) -> Determined:
         found = from_moments(design, rows, penalty) if are_many(len(rows), len(penalty)) else None
         exact = _by_qr(design, rows, penalty) if found is None else found.exact
         kept = independent(rows, exact, intercept=intercept)
-        return Determined(kept, exact.directions, exact.rank, exact.R, intercept)
+        return Determined(kept, exact.directions, exact.rank, exact.factor, intercept)
     R = rows_factor(rows.X, rows.weight, intercept=intercept)
     first = int(intercept)
     factor = scaled_svd(np.roll(R, -first, axis=1), p + first, design.rounding)

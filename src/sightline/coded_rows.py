@@ -19,7 +19,7 @@ __all__ = ["BLOCK", "Block", "CodedRows", "Indicators", "add_rows", "counted", "
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int32]
-BLOCK = 2**19  # rows at a time at most: tables of counts stay in the cache while a block is counted
+BLOCK = 2**17  # rows at a time at most: what is made of a block stays small beside the codes
 UNIT = 3072 * 32  # rows of a unit at most, as many as whole branches of the sums of moments have
 SMALLEST = 3072
 NUMBERS = 2**20  # of a unit, 8 MB
@@ -149,8 +149,12 @@ class CodedRows:
         return block
 
     def blocks(self, leaf: int = 1) -> Iterator[tuple[int, int]]:
-        """First and last row of each block: units, several at a time in memory; or whole leaves of so many rows."""
-        size = self.unit * (1 if self.folder else max(1, BLOCK // self.unit))
+        """First and last row of each block: a unit, or a power of two of them in memory; or whole leaves of so many
+        rows, a power of two of them too where `block_rows` says how many.
+        """
+        size = self.unit
+        while not self.folder and 2 * size <= BLOCK:
+            size *= 2
         size = -(-size // leaf) * leaf
         for first in range(0, len(self), size):
             yield first, min(first + size, len(self))

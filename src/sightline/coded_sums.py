@@ -53,14 +53,14 @@ def _dense_moments(X: CodedRows, y: Array, weight: Array | None) -> Moments:
     """From blocks with all columns, cut as `Moments.of` cuts rows in memory, to the same bits."""
     size = block_rows(X.shape[1])
 
-    def leaves(ends: tuple[int, int]) -> list[Moments]:
+    def branch(ends: tuple[int, int]) -> Moments:
         rows, part = X[slice(*ends)], slice(*ends)
         target, w = y[part], None if weight is None else weight[part]
-        cuts = [slice(i, i + size) for i in range(0, len(rows), size)]
-        return [Moments.leaf(rows[cut], target[cut], None if w is None else w[cut]) for cut in cuts]
+        cuts = (slice(i, i + size) for i in range(0, len(rows), size))
+        return Moments.merged(Moments.leaf(rows[cut], target[cut], None if w is None else w[cut]) for cut in cuts)
 
-    with one_blas_thread(), closing(ahead(leaves, X.blocks(size), workers())) as parts:
-        return Moments.merged(leaf for part in parts for leaf in part)
+    with one_blas_thread(), closing(ahead(branch, X.blocks(size), workers())) as parts:
+        return Moments.merged(parts)
 
 
 class _Sums:

@@ -124,7 +124,7 @@ def _on_disk(
 ) -> tuple[NDArray[np.bool_], Array | None]:
     """The same of rows that are read block by block."""
     exact = answer(run.design, rows, None, np.zeros(len(run.design.terms))).exact
-    known = Span.of(exact.R, rows=len(rows), rank=run.rank).estimable(combinations)
+    known = Span.of(exact.factor, rows=len(rows), rank=run.rank).estimable(combinations)
     if kind is None or not known.all():
         return known, None
     return known, robust_covariance_of_blocks(

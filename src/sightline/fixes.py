@@ -46,8 +46,8 @@ def fixes(e: Evidence) -> list[str]:
     if (
         not e.truth.layout.design.standardize and not exact.penalized
     ):  # standardizing a penalized fit changes its answer
-        basis, inverse = _standardizing(exact.R, exact.rows, intercept=exact.intercept)
-        curvature = Curvature.of(exact.R @ basis, rows=exact.rows, rank=exact.rank)
+        basis, inverse = _standardizing(exact.factor, exact.rows, intercept=exact.intercept)
+        curvature = Curvature.of(exact.factor @ basis, rows=exact.rows, rank=exact.rank)
         found += _by_training(e, "--standardize ", curvature, inverse @ here)
     found += _by_training(e, "", e.truth.curvature, here, momentum=True)
     return [*found, *_solve(e)]

@@ -185,7 +185,7 @@ def as_result(coefficients: Sequence[Coefficient], verdict: Verdict, **values: A
     values = {
         **values,
         "verdict": verdict.name,
-        "coef": [asdict(c) for c in coefficients],
+        "coef": [{key: getattr(c, key) for key in Coefficient.__slots__} for c in coefficients],
         "warnings": [{"code": w.code, "text": w.text, "fix": list(w.fix)} for w in verdict.warnings],
     }
     found = {key: values[key] for key in keys}

@@ -205,7 +205,7 @@ def _curvature(exact: Exact) -> Curvature:
     geometry = exact.geometry
     if isinstance(geometry, Triangle):
         return Curvature.of_ends(*geometry.curvature(exact.rows))
-    return Curvature.of(exact.R, rows=exact.rows, rank=exact.rank)
+    return Curvature.of(exact.factor, rows=exact.rows, rank=exact.rank)
 
 
 def _errors_of_many(design: Design, exact: Exact, geometry: Triangle) -> list[float | None]:

@@ -40,7 +40,7 @@ def problem(seed=0, n=40, p=3):
 
 def curvature_of(X, y, *, intercept=True):
     exact = least_squares(X, y, intercept=intercept)
-    return Curvature.of(exact.R, rows=len(y), rank=exact.rank)
+    return Curvature.of(exact.factor, rows=len(y), rank=exact.rank)
 
 
 def hessian(X):

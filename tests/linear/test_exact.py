@@ -119,7 +119,7 @@ def test_hessian_is_two_over_n_times_r_transposed_r():
     X, y = random(5, 30, 3)
     exact = least_squares(X, y)
     Z = np.column_stack([X, np.ones(len(y))])
-    np.testing.assert_allclose(2.0 * exact.R.T @ exact.R / 30, 2.0 * Z.T @ Z / 30, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(2.0 * exact.factor.T @ exact.factor / 30, 2.0 * Z.T @ Z / 30, rtol=1e-12, atol=1e-13)
 
 
 def test_collinear_columns_have_the_fits_of_the_pseudoinverse():

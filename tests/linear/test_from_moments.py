@@ -39,7 +39,7 @@ def test_it_is_the_answer_of_qr(intercept, weighted, penalty):
     np.testing.assert_allclose(ours.theta, theirs.theta, rtol=1e-12)
     for name in ("rss", "tss", "spread", "squares", "mass", "log_weights", "loss", "baseline"):
         assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-12), name
-    np.testing.assert_allclose(ours.R.T @ ours.R, theirs.R.T @ theirs.R, rtol=1e-11, atol=1e-8)
+    np.testing.assert_allclose(ours.factor.T @ ours.factor, theirs.factor.T @ theirs.factor, rtol=1e-11, atol=1e-8)
     for c in np.eye(len(ours.theta)):
         assert ours.variance(c) == pytest.approx(theirs.variance(c), rel=1e-10)
     assert digits >= 11.0

@@ -26,8 +26,8 @@ def warm() -> str:
         _call(np.zeros(2, dtype))
     permutation.permutation(np.uint32(0), np.arange(2))
     for rows, targets in product((np.uint32, np.uint64), repeat=2):
-        group, first = np.zeros(2, np.int64), np.zeros(2, np.int64)
-        grouping.distinct(np.zeros(2, rows), 1, np.zeros(2, targets), 1, 2, group, first)
+        first, sums = np.zeros(2, np.int64), np.zeros(2)
+        grouping.distinct(2, np.zeros(2, rows), 1, np.zeros(2, targets), 1, np.ones(1), 2, first, sums)
     seconds, where = perf_counter() - began, single.steps.stats.cache_path
     kept = f"it is kept in {where}" if where else "no folder for it can be written, so each process makes its own"
     return f"the machine code of training is ready after {seconds:.1f} s; {kept}"

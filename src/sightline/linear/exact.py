@@ -18,9 +18,9 @@ EPS = float(np.finfo(np.float64).eps)
 class Exact:
     """The optimum θ = (weight `(p,)`, bias) of the mean squared error + Σ penalty θ² / 2, and its geometry.
 
-    `theta (q,)` holds the slopes, then the bias where there is one. `R (·, q)` is a factor of the design matrix with
-    its column of ones, [X 1], rows scaled by the root of their weights (of mean 1), and of the penalty: the Hessian of
-    the objective is 2 R'R / n. `singular (q,)` and `directions (q, q)`, its rows, are those of R with its columns
+    `theta (q,)` holds the slopes, then the bias where there is one. `factor (·, q)` is R of the design matrix with its
+    column of ones, [X 1], rows scaled by the root of their weights (of mean 1), and of the penalty: the Hessian of the
+    objective is 2 R'R / n. `singular (q,)` and `directions (q, q)`, its rows, are those of R with its columns
     divided by their lengths `scale (q,)`; `rank` counts the directions that the data determine. `rss`, `tss`, `spread`
     and `squares` are Σ w r², the sum that R² compares with (Σ w (y - ȳ)²; Σ w y² without an intercept), Σ w (y - ȳ)²,
     and Σ w y²; `mass` is Σ w and `log_weights` Σ log w (n and 0 without weights). `penalty (q,)` is zero for plain
@@ -35,11 +35,15 @@ class Exact:
     spread: float
     squares: float
     rank: int
-    R: Array
     geometry: Geometry
     penalty: Array
     mass: float
     log_weights: float = 0.0
+
+    @property
+    def factor(self) -> Array:
+        """R."""
+        return self.geometry.factor
 
     @property
     def scale(self) -> Array:
@@ -93,7 +97,7 @@ class Exact:
     @np.errstate(over="ignore", invalid="ignore")
     def objective_excess(self, theta: Array) -> float:
         """Objective at θ minus objective at the optimum: (θ - θ*)' (R'R / n) (θ - θ*)."""
-        bent = self.R @ (theta - self.theta)
+        bent = self.geometry.stretched(theta - self.theta)
         return float(bent @ bent) / self.rows
 
     def variance(self, combination: Array) -> float:
@@ -108,8 +112,10 @@ class Exact:
 
 
 class Geometry(Protocol):
-    """What R says about directions: see `Exact`."""
+    """R, and what it says about directions: see `Exact`."""
 
+    @property
+    def factor(self) -> Array: ...
     @property
     def scale(self) -> Array: ...
     @property
@@ -118,6 +124,9 @@ class Geometry(Protocol):
     def directions(self) -> Array: ...
     def condition(self, rank: int) -> float:
         """The condition number of R with columns of one length, of the directions that are determined."""
+
+    def stretched(self, v: Array) -> Array:
+        """R v."""
 
     def half(self, combination: Array, rank: int) -> Array:
         """v with v'v = c'(R'R)⁻¹c."""
@@ -133,6 +142,11 @@ class Spectrum:
     scale: Array
     singular: Array
     directions: Array
+    factor: Array
+
+    def stretched(self, v: Array) -> Array:
+        """R v."""
+        return np.asarray(self.factor @ v)
 
     def condition(self, rank: int) -> float:
         """σ₁ / σ of the last direction that is determined."""
@@ -258,12 +272,12 @@ def exact_of(
     theta: Array, R: Array, factor: ScaledFactor, sums: Sums, *, intercept: bool, penalty: Array, rows: int
 ) -> Exact:
     """As `put_together`, from a singular value decomposition."""
-    geometry = Spectrum(factor.scale, factor.singular, factor.directions)
-    return put_together(theta, R, geometry, sums, rank=factor.rank, intercept=intercept, penalty=penalty, rows=rows)
+    geometry = Spectrum(factor.scale, factor.singular, factor.directions, R)
+    return put_together(theta, geometry, sums, rank=factor.rank, intercept=intercept, penalty=penalty, rows=rows)
 
 
 def put_together(
-    theta: Array, R: Array, geometry: Geometry, sums: Sums, *, rank: int, intercept: bool, penalty: Array, rows: int
+    theta: Array, geometry: Geometry, sums: Sums, *, rank: int, intercept: bool, penalty: Array, rows: int
 ) -> Exact:
     """Put together; residuals that are rounding alone are none: a perfect fit, a constant target."""
     nothing = rows * (4.0 * EPS) ** 2 * sums.squares
@@ -277,7 +291,6 @@ def put_together(
         spread,
         sums.squares,
         rank,
-        R,
         geometry,
         np.array(penalty),
         sums.mass,

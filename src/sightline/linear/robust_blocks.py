@@ -68,7 +68,7 @@ class _Scores:
 
     @classmethod
     def of(cls, X: Any, y: Array, exact: Exact, combinations: Array, weight: Array | None) -> _Scores:
-        span = Span.of(exact.R * math.sqrt(exact.mass / exact.rows), rows=exact.rows, rank=exact.rank)
+        span = Span.of(exact.factor * math.sqrt(exact.mass / exact.rows), rows=exact.rows, rank=exact.rank)
         return cls(X, y, weight, exact, span.basis, span.coordinates(combinations), span.estimable(combinations))
 
     def rows(self, part: slice) -> tuple[Array, Array]:

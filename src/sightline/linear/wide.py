@@ -25,32 +25,48 @@ CLOSE = 1e-5  # of the largest and the smallest singular value, relative
 
 @dataclass(frozen=True)
 class Triangle:
-    """The geometry of R = [[U, 0], [√n x̄', √n]] (without an intercept U alone) of full rank, from U `(p, p)`.
+    """The geometry of R = [[U D, 0], [√n x̄', √n]] (without an intercept U D alone) of full rank, where D is diagonal
+    and C = U'U has ones on its diagonal.
 
-    Solving with U tells variances; singular values and directions are found only when someone asks for all of them.
+    `both (p, p)` holds U⁻¹, and C below its diagonal: one matrix where there would be several. `lengths (p,)` are D.
+    R itself, singular values and directions are found only when someone asks for them.
     """
 
-    upper: Array
+    both: Array
+    lengths: Array
     mean: Array | None
     root: float
 
     @cached_property
     def factor(self) -> Array:
         """The factor `(q, q)` of [X 1]."""
-        p = len(self.upper)
+        from scipy.linalg.lapack import dpotrf
+
+        p = len(self.lengths)
+        C = np.array(self.both.T, order="F")
+        C[np.diag_indices(p)] = 1.0
+        upper = dpotrf(C, clean=1, overwrite_a=1)[0]
+        upper *= self.lengths
         if self.mean is None:
-            return self.upper
+            return np.asarray(upper)
         R = np.zeros((p + 1, p + 1), order="F")
-        R[:p, :p], R[p, :p], R[p, p] = self.upper, self.root * self.mean, self.root
+        R[:p, :p], R[p, :p], R[p, p] = upper, self.root * self.mean, self.root
         return R
+
+    def stretched(self, v: Array) -> Array:
+        """R v."""
+        from scipy.linalg.blas import dtrsv
+
+        p = len(self.lengths)
+        slopes = dtrsv(self.both, self.lengths * v[:p])
+        return slopes if self.mean is None else np.append(slopes, self.root * (self.mean @ v[:p] + v[p]))
 
     @cached_property
     def scale(self) -> Array:
         """The lengths of the columns of R."""
-        squares = np.einsum("ij,ij->j", self.upper, self.upper)
         if self.mean is None:
-            return np.asarray(np.sqrt(squares), dtype=np.float64)
-        return np.asarray(np.sqrt(np.append(squares + (self.root * self.mean) ** 2, self.root**2)))
+            return self.lengths
+        return np.asarray(np.sqrt(np.append(self.lengths**2 + (self.root * self.mean) ** 2, self.root**2)))
 
     @cached_property
     def spectrum(self) -> ScaledFactor:
@@ -105,32 +121,41 @@ class Triangle:
 
     def _product(self, v: Array) -> Array:
         """R'R v."""
-        from scipy.linalg.blas import dtrmv
+        from scipy.linalg.blas import dsymv
 
+        p, lengths = len(self.lengths), self.lengths
+        x = lengths * v[:p]
+        slopes = lengths * (dsymv(1.0, self.both, x, lower=1) + (1.0 - np.diag(self.both)) * x)
         if self.mean is None:
-            return np.asarray(dtrmv(self.upper, dtrmv(self.upper, v), trans=1))
-        p = len(self.upper)
+            return np.asarray(slopes)
         last = self.root**2 * (self.mean @ v[:p] + v[p])
-        slopes = dtrmv(self.upper, dtrmv(self.upper, v[:p]), trans=1)
         return np.append(slopes + last * self.mean, last)
 
     def half(self, combination: Array, rank: int) -> Array:
         """v = R'⁻¹ c, so that v'v = c'(R'R)⁻¹c."""
         del rank
         if self.mean is None:
-            return _solved(self.upper, combination, transposed=True)
-        p = len(self.upper)
-        slopes = _solved(self.upper, combination[:p] - self.mean * combination[p], transposed=True)
+            return self._inverse(combination / self.lengths, transposed=True)
+        p = len(self.lengths)
+        slopes = self._inverse((combination[:p] - self.mean * combination[p]) / self.lengths, transposed=True)
         return np.append(slopes, combination[p] / self.root)
 
     def back(self, v: Array, rank: int) -> Array:
         """R⁻¹ v."""
         del rank
-        if self.mean is None:
-            return _solved(self.upper, v, transposed=False)
-        p = len(self.upper)
-        slopes = _solved(self.upper, v[:p], transposed=False)
-        return np.append(slopes, v[p] / self.root - self.mean @ slopes)
+        p = len(self.lengths)
+        slopes = self._inverse(v[:p]) / self.lengths
+        return slopes if self.mean is None else np.append(slopes, v[p] / self.root - self.mean @ slopes)
+
+    def _inverse(self, v: Array, *, transposed: bool = False) -> Array:
+        """U⁻¹ v, or U'⁻¹ v."""
+        from scipy.linalg.blas import dtrmv
+
+        return np.asarray(dtrmv(self.both, v, trans=int(transposed)))
+
+    def slopes(self, right: Array) -> Array:
+        """(D C D)⁻¹ `right`, of centered columns."""
+        return np.asarray(self._inverse(self._inverse(right / self.lengths, transposed=True)) / self.lengths)
 
     def solve(self, right: Array) -> Array:
         """(R'R)⁻¹ `right`."""
@@ -138,22 +163,14 @@ class Triangle:
 
     @cached_property
     def slope_variances(self) -> Array:
-        """The diagonal of (U'U)⁻¹, `(p,)`: squared lengths of the rows of U⁻¹, some columns at a time."""
-        p = len(self.upper)
+        """The diagonal of (D C D)⁻¹, `(p,)`: squared lengths of the rows of U⁻¹, some columns at a time."""
+        p, inverse = len(self.lengths), self.both
         found = np.zeros(p)
         for first in range(0, p, AT_ONCE):
-            last = min(first + AT_ONCE, p)
-            right = np.zeros((last, last - first), order="F")
-            right[np.arange(first, last), np.arange(last - first)] = 1.0
-            inverse = _solved(self.upper[:last, :last], right, transposed=False)
-            found[:last] += np.einsum("ij,ij->i", inverse, inverse)
-        return found
-
-
-def _solved(upper: Array, right: Array, *, transposed: bool) -> Array:
-    from scipy.linalg import solve_triangular
-
-    return np.asarray(solve_triangular(upper, right, trans=int(transposed), check_finite=False))
+            some = slice(first, first + AT_ONCE)
+            for part, rows in ((inverse[:first, some], slice(0, first)), (np.triu(inverse[some, some]), some)):
+                found[rows] += np.einsum("ij,ij->i", part, part)
+        return found / self.lengths**2
 
 
 def least_squares_of_many_columns(
@@ -180,7 +197,7 @@ def least_squares_of_many_columns(
         if geometry is None or geometry.condition(p) > STEEP:
             return None
         right = m.xy[:, 0] if intercept else m.xy[:, 0] + m.n * m.x_mean * m.y_mean[0]
-        slopes = _solved(geometry.upper, _solved(geometry.upper, right * (n / m.n), transposed=True), transposed=False)
+        slopes = geometry.slopes(right * (n / m.n))
         start = np.append(slopes, m.y_mean[0] - m.x_mean @ slopes) if intercept else slopes
         found = descend(
             residuals, geometry.solve, start, geometry.scale, penalty, condition=geometry.condition(p),
@@ -190,7 +207,7 @@ def least_squares_of_many_columns(
         return None
     theta, rss, digits = found
     sums, q = sums_at(m, rss, weight, intercept=intercept), len(theta)
-    exact = put_together(theta, geometry.factor, geometry, sums, rank=q, intercept=intercept, penalty=penalty, rows=n)
+    exact = put_together(theta, geometry, sums, rank=q, intercept=intercept, penalty=penalty, rows=n)
     return exact, digits
 
 
@@ -215,7 +232,7 @@ def least_squares_by_eigenvalues(
     values, vectors = np.linalg.eigh(gram / scale / scale[:, None])
     singular, directions = np.sqrt(np.maximum(values[::-1], 0.0)), vectors[:, ::-1].T
     rank = int((values > 4.0 * len(values) * EPS * values[-1:].sum()).sum())
-    geometry = Spectrum(scale, singular, directions)
+    geometry = Spectrum(scale, singular, directions, singular[:, None] * directions * scale)
 
     def solve(downhill: Array) -> Array:
         return geometry.back(geometry.half(downhill, rank), rank)
@@ -229,10 +246,7 @@ def least_squares_by_eigenvalues(
     size = float(np.abs(theta * scale).max(initial=0.0)) or 1.0
     left = EPS * 8.0 * condition + float(np.abs(delta * scale).max(initial=0.0)) / size
     sums = sums_at(m, float(squares[0]), weight, intercept=intercept)
-    exact = put_together(
-        theta, singular[:, None] * directions * scale, geometry, sums, rank=rank, intercept=intercept,
-        penalty=penalty, rows=n,
-    )  # fmt: skip
+    exact = put_together(theta, geometry, sums, rank=rank, intercept=intercept, penalty=penalty, rows=n)
     return exact, max(0.0, float(-np.log10(left)))
 
 
@@ -248,27 +262,20 @@ def _normal_equations(m: Moments, per_mass: float, *, intercept: bool) -> tuple[
 
 
 def _triangle(m: Moments, n: int, penalty: Array, *, intercept: bool) -> Triangle | None:
-    upper = _cholesky(m, n / m.n, penalty, intercept=intercept)
-    return None if upper is None else Triangle(upper, m.x_mean if intercept else None, float(np.sqrt(n)))
+    """From the centered moments (the plain ones without an intercept) and the penalty; None where no factor is."""
+    from scipy.linalg.lapack import dpotrf, dtrtri
 
-
-def _cholesky(m: Moments, per_mass: float, penalty: Array, *, intercept: bool) -> Array | None:
-    """U with U'U = the centered moments (the plain ones without an intercept) and the penalty; None of none."""
-    from scipy.linalg import LinAlgError, cholesky
-
-    gram: Any = np.array(m.xx.T, order="K")  # symmetric, and as LAPACK has it
+    both: Any = np.array(m.xx.T, order="F")  # symmetric, and as LAPACK has it, which then works in place
     if not intercept:
-        gram += m.n * np.multiply.outer(m.x_mean, m.x_mean)
-    gram *= per_mass
-    gram[np.diag_indices(len(gram))] += penalty
-    length = np.sqrt(np.diag(gram))
-    if not (length > 0).all():
+        both += m.n * np.multiply.outer(m.x_mean, m.x_mean)
+    per_mass = n / m.n
+    lengths = np.sqrt(np.diag(both) * per_mass + penalty)
+    if not (lengths > 0).all():
         return None
-    gram /= length
-    gram /= length[:, None]
-    try:
-        upper = cholesky(gram, overwrite_a=True, check_finite=False)
-    except LinAlgError:
-        return None
-    upper *= length
-    return np.asarray(upper)
+    both *= per_mass / lengths
+    both /= lengths[:, None]
+    both[np.diag_indices(len(both))] = 1.0
+    both, failed = dpotrf(both, clean=0, overwrite_a=1)
+    if not failed:
+        both, failed = dtrtri(both, overwrite_c=1)
+    return None if failed else Triangle(both, lengths, m.x_mean if intercept else None, float(np.sqrt(n)))
