@@ -85,7 +85,7 @@ def _moments(rows: Rows, device: str) -> tuple[Moments, str]:
 
 def _kept_moments(folder: Path | None) -> tuple[Moments, str] | None:
     """Those that were added up before, of the same columns of the same file."""
-    known = None if folder is None else kept_sums(folder / "moments.npz")
+    known = None if folder is None else kept_sums(folder / "moments.npz", [f.name for f in fields(Moments)])
     return None if known is None else (Moments(**known | {"n": float(known["n"])}), "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from .data.compact import MOST_INDICATORS
 from .data.design import Design
@@ -86,12 +87,16 @@ def _filed(
 ) -> Filed:  # fmt: skip
     """The columns of a formula, and of weights and clusters, read once into files."""
     assert source.path is not None
+    assert source.pieces is not None
     path, before, (weights, cluster) = source.path, os.stat(source.path), extra
     names = tuple(dict.fromkeys([*parsed.columns, *(name for name in (weights, cluster) if name)]))
     wanted = Wanted(names, tuple(parsed.columns), weights, _coded(parsed))
     kept, note = opened(cache, path, before, wanted)
     try:
-        table, said = _stored(source, wanted, kept, lambda rows, end: heard and heard(rows, end, source.size))
+        store = Store(
+            source.name, source.pieces, wanted, kept.path, partial(check_unchanged, path, source.name, before)
+        )
+        table, said = _stored(store, kept, lambda rows, end: heard and heard(rows, end, source.size))
     except DataError:  # of a file that was cut off meanwhile, that is what is said
         check_unchanged(path, source.name, before)
         raise
@@ -102,18 +107,16 @@ def _filed(
 
 
 def _stored(
-    source: Source, wanted: Wanted, kept: TemporaryFolder | KeptFolder, heard: Callable[[int, int], object]
+    store: Store, kept: TemporaryFolder | KeptFolder, heard: Callable[[int, int], object]
 ) -> tuple[StoredTable, str]:
     """The numbers of the file in that folder, and how they came there."""
-    assert source.pieces is not None
-    store = Store(source.name, source.pieces, wanted, kept.path)
     before = store.read
     try:
         table = store.fill(heard)
     except KeyboardInterrupt:
         if isinstance(kept, KeptFolder) and not store.full:
             raise KeyboardInterrupt(
-                f"stopped after {store.read:,} rows of {source.name}, which are kept in {kept.path}: the same command "
+                f"stopped after {store.read:,} rows of {store.source}, which are kept in {kept.path}: the same command "
                 "goes on from there"
             ) from None
         raise

@@ -13,6 +13,7 @@ from .data.design import Design
 from .linear.classification import per_class
 from .linear.derived import Derived
 from .linear.metrics import Measured, class_probabilities, classification_metrics
+from .linear.row_products import row_products
 from .rows import Rows
 
 __all__ = [
@@ -89,7 +90,7 @@ def probabilities_at(design: Design, X: Array, values: Sequence[float | None]) -
     """
     weight, bias = parameters(design, np.array([0.0 if v is None else v for v in values]))
     with np.errstate(over="ignore", invalid="ignore"):
-        scores = X @ weight.T + bias
+        scores = row_products(X, weight) + bias  # rows that are the same tie
     return class_probabilities(scores) if np.isfinite(scores).all() else None
 
 
@@ -103,7 +104,9 @@ def probabilities_of(design: Design, rows: Rows, values: Sequence[float | None])
     if not np.isfinite(largest).all():
         return None
     return Derived(
-        rows.X, lambda X: class_probabilities((X * design.scale + design.center) @ weight.T + bias), len(design.classes)
+        rows.X,
+        lambda X: class_probabilities(row_products(X * design.scale + design.center, weight) + bias),
+        len(design.classes),
     )
 
 

@@ -12,6 +12,7 @@ import weakref
 from dataclasses import asdict
 from pathlib import Path
 
+from .data.scratch import NO_ROOM
 from .data.storing import Wanted
 from .errors import RunError, UsageError, shown
 from .runs.lock import Lock
@@ -33,7 +34,8 @@ class KeptFolder:
     """One in `directory` for these columns of a file as it is now; those of the file as it was before are taken away.
 
     It is locked until `release`: one process at a time writes into it, and what is whole is changed no more.
-    Raises RunError where another process writes, UsageError where nothing can be written there.
+    Raises RunError where another process writes, UsageError where nothing can be written there, OSError where there is
+    no room.
     """
 
     def __init__(self, directory: str, path: str, before: os.stat_result, wanted: Wanted) -> None:
@@ -46,6 +48,8 @@ class KeptFolder:
                 if other != self.path:
                     shutil.rmtree(other, ignore_errors=True)
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
             raise UsageError(
                 f"--cache: {shown(directory, limit=200)} cannot be written ({error.strerror}); name another folder"
             ) from None
@@ -72,4 +76,6 @@ def opened(
         folder = KeptFolder(directory, path, before, wanted)
     except RunError:
         return TemporaryFolder(), f"{directory} is in use by another process, so these numbers are not kept"
+    except OSError as error:
+        return TemporaryFolder(), f"{directory} has no room ({error.strerror}), so these numbers are not kept"
     return folder, ""

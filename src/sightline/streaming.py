@@ -102,10 +102,9 @@ class _Look:
         """Mean, spread and range of all columns."""
         if self.kept is None:
             return self._found()
-        known = kept_sums(self.kept / "spread.npz")
-        if known is not None:
-            for numbers in self.numbers if self.design.weights else self.numbers[:1]:
-                numbers.count = self.table.rows
+        known = kept_sums(self.kept / "spread.npz", [f.name for f in fields(Spread)])
+        there = self.numbers if self.design.weights else self.numbers[:1]
+        if known is not None and all(numbers.take_up(self.table.rows) for numbers in there):
             return Spread(**known | {"mass": float(known["mass"])})
         return self._kept_for_the_next(self.kept)
 
@@ -115,6 +114,7 @@ class _Look:
         for numbers in self.numbers:
             numbers.path = numbers.path.with_suffix(f".{os.getpid()}")
             numbers.path.unlink(missing_ok=True)
+            numbers.count = 0
         found = self._found()
         if not any(numbers.in_memory for numbers in self.numbers):
             for numbers, place in zip(self.numbers, places, strict=True):

@@ -94,10 +94,12 @@ class ColumnWriter:
         self._fresh = []
 
     def cut(self, rows: int) -> None:
-        """Leave so many rows in the file, and nothing that was half written behind them."""
-        width = CODE.itemsize if self._kind == "text" else NUMBER.itemsize
+        """Leave so many rows in the file, and nothing that was half written behind them; ValueError of fewer."""
+        size = (rows - self._pending) * (CODE.itemsize if self._kind == "text" else NUMBER.itemsize)
         with open(self.path, "ab") as file:
-            file.truncate((rows - self._pending) * width)
+            if file.tell() < size:
+                raise ValueError(f"{self.path} is shorter than what was written to it")
+            file.truncate(size)
 
     def _of_both(self, column: Column, table: Table) -> DataError:
         says = self._first_text

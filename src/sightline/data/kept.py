@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ def keep_sums(path: Path, sums: Mapping[str, Any]) -> None:
         part.unlink(missing_ok=True)
 
 
-def kept_sums(path: Path) -> dict[str, Any] | None:
-    """Those that were written; None where there are none."""
+def kept_sums(path: Path, names: Sequence[str]) -> dict[str, Any] | None:
+    """Those that were written, of these names; None where there are none, or others."""
     try:
         with np.load(path, allow_pickle=False) as found:
-            return dict(found)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            sums = dict(found)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
+    return sums if set(sums) == set(names) else None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DataError
 from ..rows import row_number
 from .slices import Mark, Pieces
 from .table import CodedColumn, Column, Table
@@ -80,10 +81,15 @@ def _unpacked(mask: bytes, read: int) -> NDArray[np.bool_]:
 
 
 class Rereader:
-    """Reads the pieces of a file again for every pass; `codes` has the place of each label of a column of texts."""
+    """Reads the pieces of a file again for every pass; `codes` has the place of each label of a column of texts, and
+    `unchanged` refuses a file that is not the one that was read before.
+    """
 
-    def __init__(self, places: Places, names: tuple[str, ...], codes: Mapping[str, Mapping[str, int]]) -> None:
-        self.places, self.names, self.codes = places, names, codes
+    def __init__(
+        self, places: Places, names: tuple[str, ...], codes: Mapping[str, Mapping[str, int]],
+        unchanged: Callable[[], object],
+    ) -> None:  # fmt: skip
+        self.places, self.names, self.codes, self.unchanged = places, names, codes, unchanged
         self._held: OrderedDict[int, Table] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -104,13 +110,22 @@ class Rereader:
     def _piece(self, number: int) -> Table:
         with self._lock:
             if number not in self._held:
-                table = self.places.pieces.read(self.places.marks[number], self.names)
+                table = self._read(number)
                 keep = self.places.kept(number)
                 self._held[number] = table if keep is None else table.take(keep)
             self._held.move_to_end(number)
             table = self._held[number]
             while len(self._held) > HELD:
                 self._held.popitem(last=False)
+        return table
+
+    def _read(self, number: int) -> Table:
+        try:
+            table = self.places.pieces.read(self.places.marks[number], self.names)
+        except (DataError, OSError):
+            self.unchanged()
+            raise
+        self.unchanged()
         return table
 
     def _of(self, column: Column) -> NDArray[Any]:

@@ -18,8 +18,9 @@ from ..rows import row_number
 from .ahead import ahead
 from .fingerprint import Fingerprint
 from .plain_text import line_ends, read_plain
+from .scratch import scratch_with
 from .table import Table
-from .text_files import Scratch, TextFile
+from .text_files import TextFile
 
 __all__ = ["START", "Mark", "Piece", "Pieces", "RowPieces", "TextPieces"]
 
@@ -128,10 +129,8 @@ def _line(first: int, row: int) -> str:
 
 def _file_of(file: TextFile, part: bytes, line: int) -> TextFile:
     """These lines of it as a file of their own, the first of which is on that line."""
-    scratch = Scratch()
-    with open(scratch.path, "wb") as copy:
-        copy.write((file.delimiter.join(f"c{i}" for i in range(len(file.columns))) + "\n").encode())
-        copy.write(part)
+    header = file.delimiter.join(f"c{i}" for i in range(len(file.columns)))
+    scratch = scratch_with([f"{header}\n".encode(), part], file.name)
     plain = b"_" not in part and b"+-" not in part
     return replace(
         file, path=scratch.path, header_line=1, header_alone=True, kept=scratch, lines_before=line - 2, plain=plain

@@ -24,9 +24,10 @@ from .columns import Load, Opened, first_line, objects_column, table_of
 from .decimals import LongCells, shortest
 from .frames import open_frame, open_mapping, read_frame
 from .parquet import open_parquet
+from .scratch import NO_ROOM, Scratch, no_room
 from .slices import Pieces, RowPieces, TextPieces
 from .table import Table, names_of
-from .text_files import Scratch, open_text
+from .text_files import open_text
 
 __all__ = ["Source", "open_source"]
 
@@ -132,9 +133,14 @@ def _data_files(folder: str) -> list[str]:
 
 
 def _open_stream(stream: BinaryIO, name: str) -> Source:
-    copy = Scratch()
-    with open(copy.path, "wb") as file:
-        _copy(stream, file, name)
+    try:
+        copy = Scratch()
+        with open(copy.path, "wb") as file:
+            _copy(stream, file, name)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise no_room(name, error) from None
+        raise
     return _open_file(copy.path, name, None, keep=copy)
 
 
@@ -183,8 +189,8 @@ def _kind(path: str, name: str) -> str:
 
 def _unpacked(path: str, name: str, kind: str) -> Scratch:
     """A gzip or UTF-16 file as a plain one."""
-    plain = Scratch()
     try:
+        plain = Scratch()
         if kind == "gzip":
             with gzip.open(path, "rb") as packed, open(plain.path, "wb") as target:
                 _copy(packed, target, name)
@@ -195,6 +201,8 @@ def _unpacked(path: str, name: str, kind: str) -> Scratch:
             ):
                 _copy(text, copy, name)
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise no_room(name, error) from None
         cure = "pack it again" if kind == "gzip" else "save it as UTF-8"
         raise DataError(f"{name} is damaged or cut off ({error}); {cure}") from error
     return plain

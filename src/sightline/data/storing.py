@@ -43,15 +43,27 @@ class Store:
     the disk is full, `full` says so, nothing is kept, and the file is read again for every pass.
     """
 
-    def __init__(self, source: str, pieces: Pieces, wanted: Wanted, folder: Path) -> None:
+    def __init__(
+        self, source: str, pieces: Pieces, wanted: Wanted, folder: Path, unchanged: Callable[[], object]
+    ) -> None:
         self.source, self.pieces, self.wanted, self.folder = source, pieces, wanted, folder
-        self.places = Places(pieces)
+        self.full, self._journal, self._unchanged = "", folder / "pieces.jsonl", unchanged
+        self._begin()
+        try:
+            self._take_up()
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):  # what is there is not what was written
+            for path in (self._journal, *(writer.path for writer in self.writers)):
+                path.unlink(missing_ok=True)
+            self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is known yet."""
+        wanted = self.wanted
+        self.places = Places(self.pieces)
         self.by_column, self.missing, self.zero_weight = dict.fromkeys(wanted.used, 0), 0, 0
-        self.read, self.full, self.fingerprint = 0, "", ""
+        self.read, self.fingerprint = 0, ""
         self.numbers: dict[str, set[float]] = {name: set() for name in wanted.coded}
-        self.writers = [ColumnWriter(name, folder / f"c{i}.bin") for i, name in enumerate(wanted.names)]
-        self._journal = folder / "pieces.jsonl"
-        self._take_up()
+        self.writers = [ColumnWriter(name, self.folder / f"c{i}.bin") for i, name in enumerate(wanted.names)]
 
     def fill(self, heard: Callable[[int, int], object]) -> StoredTable:
         """All of them; `heard` is told how many rows and bytes are behind."""
@@ -128,21 +140,24 @@ class Store:
         self.read += line["read"]
 
     def _take_up(self) -> None:
-        """Go on from the journal of what was interrupted, if there is one; a line that is not whole was not written."""
+        """Go on from the journal of what was interrupted, if there is one; a line that is not whole was not written.
+        ValueError and others where the files are not what the journal says.
+        """
+        if not self._journal.exists():
+            return
         whole = 0
-        if self._journal.exists():
-            for text in self._journal.read_bytes().split(b"\n")[:-1]:
-                line = json.loads(text)
-                whole += len(text) + 1
-                self.fingerprint = line.get("done", "")
-                if not self.fingerprint:
-                    self._count(line)
-                for writer, said in zip(self.writers, line["columns"], strict=True):
-                    writer.take_up(said)
-            with open(self._journal, "r+b") as file:
-                file.truncate(whole)
+        for text in self._journal.read_bytes().split(b"\n")[:-1]:
+            line = json.loads(text)
+            whole += len(text) + 1
+            self.fingerprint = line.get("done", "")
+            if not self.fingerprint:
+                self._count(line)
+            for writer, said in zip(self.writers, line["columns"], strict=True):
+                writer.take_up(said)
         for writer in self.writers:
             writer.cut(self.places.rows)
+        with open(self._journal, "r+b") as file:
+            file.truncate(whole)
 
     def _table(self) -> StoredTable:
         missing = Missing(self.missing, {name: n for name, n in self.by_column.items() if n})
@@ -156,7 +171,7 @@ class Store:
         if not self.full:
             return {w.name: StoredColumn(w.name, w.path, w.texts()) for w in self.writers}
         codes = {w.name: w.codes for w in self.writers}
-        reader = Rereader(self.places, self.wanted.names, codes)
+        reader = Rereader(self.places, self.wanted.names, codes, self._unchanged)
         return {w.name: RereadColumn(w.name, reader, w.texts()) for w in self.writers}
 
 

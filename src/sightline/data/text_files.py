@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import re
-import tempfile
-import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,9 +19,10 @@ from numpy.typing import NDArray
 from ..errors import DataError, shown
 from .decimals import DIGITS, LongCells
 from .dialect import find_delimiter, first_rows, is_blank, records, sample, scan_quotes
+from .scratch import Scratch
 from .table import Column, Kind, Table, names_of
 
-__all__ = ["Scratch", "TextFile", "as_number", "open_text", "path_pattern"]
+__all__ = ["TextFile", "as_number", "open_text", "path_pattern"]
 
 T = TypeVar("T")
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A")
@@ -38,15 +37,6 @@ NUMBER = (
 PLAIN_NUMBER = "CASE WHEN {0} IS NULL THEN 'nan'::DOUBLE ELSE TRY_CAST({0} AS DOUBLE) END AS {0}"
 # The first with each cell named once: twice as slow, but the time to plan 10,000 of the above is quadratic.
 NUMBER_OF_MANY = "TRY_CAST(replace(replace(coalesce({0}, 'nan'), '_', '?'), '+-', '?') AS DOUBLE) AS {0}"
-
-
-class Scratch:
-    """A temporary file that goes when this object goes."""
-
-    def __init__(self) -> None:
-        handle, self.path = tempfile.mkstemp(prefix="sightline-")
-        os.close(handle)
-        weakref.finalize(self, os.unlink, self.path)
 
 
 def as_number(text: str) -> float | None:

@@ -31,8 +31,12 @@ class Lock:
         self._file: int | None = _locked(self._path, folder.name)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         holder = {"pid": os.getpid(), "host": platform.node(), "since": since}
-        os.ftruncate(self._file, 0)
-        os.write(self._file, (json.dumps(holder) + "\n").encode())
+        try:
+            os.ftruncate(self._file, 0)
+            os.write(self._file, (json.dumps(holder) + "\n").encode())
+        except OSError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Take the file away, and with it the lock; a second time does nothing."""

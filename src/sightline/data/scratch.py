@@ -1,0 +1,65 @@
+"""Temporary files, and what is said or done where the disk has no room for them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import weakref
+from collections.abc import Sequence
+
+from ..errors import DataError
+
+__all__ = ["NO_ROOM", "Scratch", "no_room", "scratch_with"]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Scratch:
+    """A temporary file that goes when this object goes."""
+
+    def __init__(self) -> None:
+        handle, self.path = tempfile.mkstemp(prefix="sightline-")
+        os.close(handle)
+        weakref.finalize(self, os.unlink, self.path)
+
+
+class _InMemory(Scratch):
+    """The same in memory, where the system can name that as a file; OSError where it cannot."""
+
+    def __init__(self) -> None:
+        if not hasattr(os, "memfd_create"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        handle = os.memfd_create("sightline")
+        self.path = f"/proc/self/fd/{handle}"
+        weakref.finalize(self, os.close, handle)
+
+
+def scratch_with(parts: Sequence[bytes], name: str) -> Scratch:
+    """A temporary file with these bytes of a file of that name, which are few: in memory where the disk is full.
+
+    Raises DataError where neither has room for them.
+
+    >>> open(scratch_with([b"a,", b"b"], "data.csv").path).read()
+    'a,b'
+    """
+    for kind in (Scratch, _InMemory):
+        try:
+            scratch = kind()
+            with open(scratch.path, "wb") as file:
+                file.writelines(parts)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            failed = error
+        else:
+            return scratch
+    raise no_room(name, failed)
+
+
+def no_room(name: str, error: OSError) -> DataError:
+    """What is said of a file of which a copy does not fit on the disk."""
+    return DataError(
+        f"{name} needs room for a copy in {tempfile.gettempdir()} ({error.strerror}); free some, or set TMPDIR to a "
+        "folder that has it"
+    )
