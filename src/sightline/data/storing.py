@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -143,10 +144,8 @@ class Store:
         """Go on from the journal of what was interrupted, if there is one; a line that is not whole was not written.
         ValueError and others where the files are not what the journal says.
         """
-        if not self._journal.exists():
-            return
         whole = 0
-        for text in self._journal.read_bytes().split(b"\n")[:-1]:
+        for text in self._journal.read_bytes().split(b"\n")[:-1] if self._journal.exists() else ():
             line = json.loads(text)
             whole += len(text) + 1
             self.fingerprint = line.get("done", "")
@@ -156,8 +155,8 @@ class Store:
                 writer.take_up(said)
         for writer in self.writers:
             writer.cut(self.places.rows)
-        with open(self._journal, "r+b") as file:
-            file.truncate(whole)
+        if whole:
+            os.truncate(self._journal, whole)
 
     def _table(self) -> StoredTable:
         missing = Missing(self.missing, {name: n for name, n in self.by_column.items() if n})
