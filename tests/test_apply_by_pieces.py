@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import sklearn.metrics as skm
 import sightline
 from sightline import by_pieces, ranking, tables
 from sightline.cli import apply, reading
-from sightline.data import parquet, slices
+from sightline.data import parquet, scratch, slices
 from sightline.errors import DataError, UsageError
 
 from .cli.conftest import cli as cli
@@ -363,10 +364,14 @@ def test_a_disk_without_room(runs, tmp_path, monkeypatch):
         patch.setattr(ranking, "open", full, raising=False)
         with pytest.raises(DataError, match=r"the scores of d\.csv cannot be written to .*No space left"):
             run.evaluate(path, memory=1)
+    want = run.predict(path)
     with monkeypatch.context() as patch:
-        patch.setattr(slices, "Scratch", full)
+        patch.setattr(scratch.tempfile, "mkstemp", full)
         patch.setattr(slices, "read_plain", lambda *_: None)
-        with pytest.raises(DataError, match=r"the pieces of d\.csv cannot be written to .*No space left"):
+        if hasattr(os, "memfd_create"):  # pieces are kept in memory then
+            np.testing.assert_array_equal(run.predict(path, memory=1), want)
+        patch.delattr(os, "memfd_create", raising=False)
+        with pytest.raises(DataError, match=r"a piece of d\.csv cannot be written to .*No space left"):
             run.predict(path, memory=1)
     monkeypatch.setattr(ranking.shutil, "disk_usage", lambda _: type("usage", (), {"free": 1000})())
     with pytest.raises(DataError, match=r"the scores of d\.csv take .* are free: make room there"):
@@ -451,3 +456,23 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     assert growth < 60e6
     score = X[:, :3] @ classes.predictor.weight[0]
     assert json.loads(said)["auc"] == pytest.approx(skm.roc_auc_score(columns["k"] == "yes", score), rel=1e-9)
+
+
+@pytest.mark.parametrize("left_out", [False, True])
+@pytest.mark.parametrize("what", ["predict", "evaluate"])
+def test_a_text_among_numbers_is_named_wherever_it_stands(runs, tmp_path, monkeypatch, what, left_out):
+    """In the last of many rows, of a table that is looked at some rows at a time; and in a row that misses others."""
+    path, run = write(tmp_path / "d.csv", made()), sightline.load(runs["numbers"])
+    monkeypatch.setattr(tables, "ROWS", 50)
+    with open(path) as file:
+        header = file.readline().strip().split(",")
+        last = dict(zip(header, file.readline().strip().split(","), strict=True))
+    last["x"] = "17O"
+    if left_out:
+        last["z"] = ""
+    with open(path, "a") as file:
+        file.write(",".join(last.values()) + "\n")
+    lines = path.read_text().count("\n")
+    for memory in (None, 1):
+        with pytest.raises(DataError, match=rf"d\.csv line {lines}, column x: '17O' is not a number; correct the cell"):
+            getattr(run, what)(path, memory=memory)

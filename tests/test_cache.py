@@ -16,11 +16,14 @@ import numpy as np
 import pytest
 
 import sightline
+from sightline import answer_of_many
 from sightline.coded_rows import CodedRows
 from sightline.data import slices
+from sightline.data.column_writer import ColumnWriter
 from sightline.data.slices import RowPieces, TextPieces
 from sightline.data.storing import Store
-from sightline.errors import UsageError
+from sightline.errors import DataError, UsageError
+from sightline.runs import lock
 from sightline.runs.lock import Lock
 
 from .cli.conftest import cli as cli
@@ -232,3 +235,107 @@ def test_a_process_that_is_stopped_while_it_reads_loses_nothing(path, tmp_path, 
     np.testing.assert_allclose(
         np.array(estimates(found)), np.array(estimates(sightline.solve(path, FORMULA))), rtol=1e-9
     )
+
+
+def _shorter(folder):
+    os.truncate(folder / "c0.bin", 1000)
+
+
+def _gone(folder):
+    (folder / "c0.bin").unlink()
+
+
+def _garbage(folder):
+    with open(folder / "pieces.jsonl", "r+b") as journal:
+        lines = journal.read().split(b"\n")
+        journal.seek(0)
+        journal.truncate()
+        journal.write(b"\n".join([*lines[:-2], b"\0" * 40, b""]))
+
+
+def _half(folder):
+    """What a machine that lost its power may have: a journal without its end, and less than it says."""
+    lines = (folder / "pieces.jsonl").read_text().splitlines()
+    (folder / "pieces.jsonl").write_text("\n".join(lines[:-1]) + "\n")
+    os.truncate(folder / "c1.bin", 10)
+
+
+def _other_sums(folder):
+    (sums,) = folder.glob("sums-*")
+    np.savez(sums / "moments.npz", other=np.zeros(3))
+    np.savez(sums / "spread.npz", mass=1.0)
+
+
+def _short_target(folder):
+    (sums,) = folder.glob("sums-*")
+    os.truncate(sums / "target.bin", 1000)
+
+
+@pytest.mark.parametrize("damage", [_shorter, _gone, _garbage, _half, _other_sums, _short_target])
+def test_a_cache_that_is_not_what_was_written_is_read_anew(path, tmp_path, damage):
+    first = sightline.solve(path, FORMULA, cache=tmp_path / "kept")
+    other = sightline.solve(path, "y ~ x * g + k")
+    (folder,) = (tmp_path / "kept").iterdir()
+    damage(folder)
+    again = sightline.solve(path, FORMULA, cache=tmp_path / "kept")
+    assert estimates(again) == estimates(first)
+    damage(folder)
+    found = sightline.solve(path, "y ~ x * g + k", cache=tmp_path / "kept")
+    np.testing.assert_allclose(np.array(estimates(found)), np.array(estimates(other)), rtol=1e-9)
+
+
+def test_a_folder_without_any_room_is_not_used_and_that_is_said(path, tmp_path, cli, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock.os, "write", full)
+        found = cli("solve", path, "y ~ x", "--cache", tmp_path / "kept")
+    assert found.code == 0
+    assert "kept has no room (No space left on device), so these numbers are not kept" in " ".join(found.err.split())
+    assert not list((tmp_path / "kept").glob("*/lock.json"))
+
+
+@pytest.mark.parametrize("change", ["other numbers", "grows", "is cut off", "goes"])
+def test_a_file_that_changes_between_two_passes_is_refused(path, tmp_path, monkeypatch, change):
+    """No number of it is kept, as the disk has no room, so it is read again for each pass."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ColumnWriter, "write", full)
+    moments, text = answer_of_many._moments, path.read_bytes()
+
+    def changed(*arguments):
+        if change == "goes":
+            path.unlink()
+        else:
+            new = {"grows": text + b"1,a,1,1\n", "is cut off": text[:-50], "other numbers": text.replace(b"1.", b"7.")}
+            path.write_bytes(new[change])
+        return moments(*arguments)
+
+    monkeypatch.setattr(answer_of_many, "_moments", changed)
+    with pytest.raises(DataError, match="is gone since" if change == "goes" else "has changed while it was read"):
+        sightline.solve(path, "y ~ x + g", memory=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process at once there")
+def test_sigterm_takes_temporary_files_with_it(tmp_path):
+    lines = b"0.1234567,1.5\n0.5,2.5\n0.75,2.0\n"
+    (tmp_path / "large.csv").write_bytes(b"x,y\n" + lines * 1_500_000)
+    (tmp_path / "scratch").mkdir()
+    program = (
+        "from sightline.data import slices; slices.PIECE = 2**16; from sightline.cli import main; "
+        f"main(['solve', {str(tmp_path / 'large.csv')!r}, 'y ~ x', '--memory', '1MB'])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+    )
+    deadline = time.monotonic() + 60
+    while not any((tmp_path / "scratch").glob("*/c0.bin")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 143, said
+    assert "rows of large.csv; with --cache DIR the same command would go on from there" in " ".join(said.split())
+    assert not list((tmp_path / "scratch").iterdir())

@@ -113,13 +113,13 @@ def _stored(
     before = store.read
     try:
         table = store.fill(heard)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
+        read = f"stopped after {store.read:,} rows of {store.source}"
         if isinstance(kept, KeptFolder) and not store.full:
-            raise KeyboardInterrupt(
-                f"stopped after {store.read:,} rows of {store.source}, which are kept in {kept.path}: the same command "
-                "goes on from there"
-            ) from None
-        raise
+            said = f"{read}, which are kept in {kept.path}: the same command goes on from there"
+        else:
+            said = f"{read}; with --cache DIR the same command would go on from there"
+        raise type(stopped)(said) from None
     finally:
         if isinstance(kept, KeptFolder):
             kept.release()

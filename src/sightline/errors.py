@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 __all__ = [
-    "DataError", "FormulaError", "LoopWarning", "RunError", "SightlineError", "UsageError", "caret",
+    "DataError", "FormulaError", "LoopWarning", "RunError", "SightlineError", "Terminated", "UsageError", "caret",
     "nearest", "shown",
 ]  # fmt: skip
 
@@ -28,6 +28,10 @@ class SightlineError(Exception):
         super().__init__(message)
         self.message = message
         self.detail = detail
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends what is done as Ctrl-C does."""
 
 
 class UsageError(SightlineError):

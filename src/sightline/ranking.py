@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .data.scratch import no_room
 from .errors import DataError
 from .linear.classification import areas
 from .linear.merged_areas import Block, merged, one_against_each
-from .tables import no_room
 
 __all__ = ["Ranking", "ranking"]
 

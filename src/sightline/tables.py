@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,13 +12,14 @@ from .by_pieces import Heard, is_too_large
 from .data.categories import Categorical
 from .data.design import Design
 from .data.grammar import columns_of
+from .data.scratch import no_room
 from .data.sources import Source, open_source
 from .data.table import Column, Table
 from .data.transforms import where
 from .data.unchanged import unchanged
 from .errors import DataError, nearest, shown
 
-__all__ = ["Tables", "no_room"]
+__all__ = ["Tables"]
 
 T = TypeVar("T")
 NUMBERS, ROWS = 2**22, 2**16  # of a design at a time
@@ -145,14 +144,4 @@ def _ambiguous(place: str, written: str, read: str) -> DataError:
     return DataError(
         f"{place}: {written} is {read} among numbers and stays {written} among texts, and the column has both: write "
         f"{read}, or read the file at once with a larger --memory"
-    )
-
-
-def no_room(what: str, error: OSError) -> DataError:
-    """What could not be written to the folder for temporary files."""
-    folder = tempfile.gettempdir()
-    free = shutil.disk_usage(folder).free / 1e9
-    return DataError(
-        f"{what} cannot be written to {folder} ({error.strerror}), where {free:.1f} GB are free: make room there, or "
-        "let TMPDIR name another folder"
     )

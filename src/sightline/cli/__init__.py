@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import shutil
+import signal
 import sys
 import textwrap
+import threading
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import click
 
-from ..errors import SightlineError, nearest
+from ..errors import SightlineError, Terminated, nearest
 from ..version import __version__
 from .options import colored
 
@@ -102,6 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="replace")  # a terminal without λ prints ? for it
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         code = sightline.main(args=arguments, prog_name="sightline", standalone_mode=False)
     except SightlineError as error:
@@ -113,8 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         code = _complain(_sentence(error), "", 2)
     except (KeyboardInterrupt, click.Abort) as stopped:
-        said = str(stopped.__cause__ or stopped)  # click raises an Abort from it
-        code = _complain(said or "stopped at once; what was already written is kept", "", 130)
+        cause = stopped.__cause__ or stopped  # click raises an Abort from it
+        said = str(cause) or "stopped at once; what was already written is kept"
+        code = _complain(said, "", 143 if isinstance(cause, Terminated) else 130)
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
@@ -130,8 +135,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _terminated(*_: object) -> None:
+    """SIGTERM ends a command as Ctrl-C does, so that its temporary files go with it."""
+    raise Terminated
+
+
 def _sentence(error: click.ClickException) -> str:
-    message = error.format_message().rstrip(".")
+    message = error.format_message()
+    message = message if message.endswith("...") else message.rstrip(".")
     takes = [p.name for p in error.ctx.command.params] if isinstance(error, click.UsageError) and error.ctx else []
     if "unexpected extra argument" in message and "formula" in takes:
         return 'there are too many arguments: put the formula into quotes, as in "weight ~ height"'

@@ -28,7 +28,8 @@ class Reading:
         self._begin()
 
     def _begin(self) -> None:
-        self._began, self._last, self._next, self._behind, self._said = time.perf_counter(), 0.0, 0.01, 0, False
+        self._began, self._last, self._next, self._behind = time.perf_counter(), 0.0, 0.01, 0
+        self._said = self._over = False
 
     def __call__(self, rows: int, end: int, size: int) -> None:
         """So much of the file is behind."""
@@ -53,8 +54,9 @@ class Reading:
     def _say(self, what: str, share: float, how_far: str) -> None:
         now = time.perf_counter()
         passed = now - self._began
-        if passed < PATIENCE or (not self._said and share >= 1.0):
+        if passed < PATIENCE or self._over or (not self._said and share >= 1.0):
             return
+        self._over = share >= 1.0
         left = "" if share >= 1.0 else f", {_clock(passed * (1.0 - share) / share)} left"
         line = f"{what}: {100 * share:.0f} %, {how_far}{left}"
         if self._terminal and (now - self._last >= EVERY or share >= 1.0):

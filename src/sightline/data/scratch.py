@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 import weakref
 from collections.abc import Sequence
@@ -54,12 +55,14 @@ def scratch_with(parts: Sequence[bytes], name: str) -> Scratch:
             failed = error
         else:
             return scratch
-    raise no_room(name, failed)
+    raise no_room(f"a piece of {name}", failed)
 
 
-def no_room(name: str, error: OSError) -> DataError:
-    """What is said of a file of which a copy does not fit on the disk."""
+def no_room(what: str, error: OSError) -> DataError:
+    """What could not be written to the folder for temporary files."""
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free / 1e9
     return DataError(
-        f"{name} needs room for a copy in {tempfile.gettempdir()} ({error.strerror}); free some, or set TMPDIR to a "
-        "folder that has it"
+        f"{what} cannot be written to {folder} ({error.strerror}), where {free:.1f} GB are free: make room there, or "
+        "let TMPDIR name another folder"
     )

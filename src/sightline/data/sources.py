@@ -139,7 +139,7 @@ def _open_stream(stream: BinaryIO, name: str) -> Source:
             _copy(stream, file, name)
     except OSError as error:
         if error.errno in NO_ROOM:
-            raise no_room(name, error) from None
+            raise no_room(f"a copy of {name}", error) from None
         raise
     return _open_file(copy.path, name, None, keep=copy)
 
@@ -202,7 +202,7 @@ def _unpacked(path: str, name: str, kind: str) -> Scratch:
                 _copy(text, copy, name)
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise no_room(name, error) from None
+            raise no_room(f"a copy of {name}", error) from None
         cure = "pack it again" if kind == "gzip" else "save it as UTF-8"
         raise DataError(f"{name} is damaged or cut off ({error}); {cure}") from error
     return plain

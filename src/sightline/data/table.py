@@ -142,6 +142,7 @@ class Table:
     rows: int
     place: Callable[[int], str] = field(default=row_number, compare=False)
     fingerprint: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __getitem__(self, name: str) -> Column:
         if name not in self.columns:
@@ -153,17 +154,34 @@ class Table:
         column = self[name]
         if column.kind == "number":
             return column.values
-        name = shown(name, quote=False)
-        if all(value is None or _reads_as_number(value) for value in column.values):
+        said, name = self._first_texts([name]).get(name), shown(name, quote=False)
+        if said is None:
             raise DataError(
                 f"column {name} of {self.source} holds numbers as text: convert it with astype(float), or "
                 f"write C({name}) in the formula to treat it as categories"
             )
-        row, value = first_text(column)
         raise DataError(
-            f"{self.source} {self.place(row)}, column {name}: {shown(value)} is not a number; correct the cell, "
-            f"or write C({name}) in the formula to treat the column as categories"
+            f"{said} is not a number; correct the cell, or write C({name}) in the formula to treat the column as "
+            "categories"
         )
+
+    def _first_texts(self, names: Iterable[str]) -> dict[str, str]:
+        """Where the first text stands of those columns of texts and numbers that have one, in these rows or in those
+        that they were taken from; and the text.
+        """
+        found = dict(self.texts)
+        for name in names:
+            column = self.columns[name]
+            if name in found or column.kind == "number":
+                continue
+            if any(value is not None and not _reads_as_number(value) for value in column.values):
+                row, value = first_text(column)
+                found[name] = f"{self.source} {self.place(row)}, column {shown(name, quote=False)}: {shown(value)}"
+        return found
+
+    @property
+    def _mixed(self) -> list[str]:
+        return [name for name, column in self.columns.items() if column.kind == "mixed"]
 
     def labels(self, name: str) -> NDArray[Any]:
         """The column as text, shape `(n,)`, None where missing; numbers are written as short as they can be."""
@@ -175,7 +193,8 @@ class Table:
     def block(self, first: int, last: int, names: Iterable[str]) -> Table:
         """Neighboring rows of the named columns, of which no number is copied."""
         columns = {name: self.columns[name].take(slice(first, last)) for name in names}
-        return Table(self.source, columns, last - first, partial(self._place_after, first), self.fingerprint)
+        texts = self._first_texts(name for name in self._mixed if name in columns)
+        return Table(self.source, columns, last - first, partial(self._place_after, first), self.fingerprint, texts)
 
     def take(self, keep: NDArray[np.bool_]) -> Table:
         """Only the rows marked True, still knowing where each of them stands in the source."""
@@ -184,7 +203,8 @@ class Table:
         kept = np.flatnonzero(keep)
         place = self.place
         columns = {name: c.take(keep) for name, c in self.columns.items()}
-        return Table(self.source, columns, len(kept), lambda row: place(int(kept[row])), self.fingerprint)
+        texts = self._first_texts(self._mixed)
+        return Table(self.source, columns, len(kept), lambda row: place(int(kept[row])), self.fingerprint, texts)
 
     def parts(self, size: int) -> Iterator[Table]:
         """The same rows in tables of `size` and fewer."""

@@ -25,6 +25,7 @@ from .kernels.sweep import SideBySide
 from .losses import Weighted
 from .problem import Problem
 from .quadratic import Quadratic
+from .repeated import is_by_row, repeated
 from .stacked import Stacked
 
 __all__ = [
@@ -93,8 +94,14 @@ def _without_moments(problem: Problem, obstacle: str, *, engine: str, epochs: in
     """Passes over the rows in closed form where they pay, else the plain loop; refused where moments were asked for."""
     if engine == "quadratic":
         raise UsageError(f"the quadratic engine cannot train this: {obstacle}; use engine autograd or auto")
-    if problem.full_batch and available() and not why_not_kernel(problem) and is_long(problem, epochs):
-        return _in_closed_form(problem, epochs)
+    if problem.full_batch and available() and not _why_not_linear(problem):
+        if not why_not_kernel(problem) and is_long(problem, epochs):
+            return _in_closed_form(problem, epochs)
+        if is_by_row(problem) and is_long(problem, epochs):
+            found = repeated(problem, last=epochs)
+            if found is not None:
+                how = "each times how many of them there are"
+                return found, f"forward and backward of {found.different:,} different rows, {how}: {obstacle}"
     return Autograd(problem, last=epochs), obstacle
 
 
