@@ -191,6 +191,46 @@ def test_what_needs_all_columns_says_so(tmp_path, ask):
         ask(run)
 
 
+@pytest.mark.parametrize("many", [True, False])
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("kind", ["hc0", "hc1", "cluster"])
+def test_robust_standard_errors_without_a_column_of_indicators(monkeypatch, kind, weights, many):
+    sm = pytest.importorskip("statsmodels.api")
+    if many:  # columns whose singular values would take long
+        monkeypatch.setattr(answer_of_many, "MANY_COLUMNS", 5)
+    frame = table(seed=8)
+    frame["town"] = np.random.default_rng(9).integers(40, size=len(frame))
+    frame["y"] += frame["town"] % 7 + frame["x"] * (frame["g0"].cat.codes == 1)  # unequal, and alike in a town
+    monkeypatch.setattr(CodedRows, "__getitem__", lambda *_: pytest.fail("a column of indicators"))
+    asked = {"cluster": "town"} if kind == "cluster" else {"robust": kind.upper()}
+    run = sightline.solve(frame, "y ~ g0 + g1 + g2 + x", weights=weights, **asked)
+    assert run.result["accuracy"]["path"] == "counts"
+    w = np.ones(len(frame)) if weights is None else frame["w"].to_numpy()
+    Z, groups = dummies(frame, ["g0", "g1", "g2", "x"]), {"groups": frame["town"].to_numpy()}
+    fitted = sm.WLS(frame["y"].to_numpy(), Z, weights=w).fit()
+    reference = fitted.get_robustcov_results(kind if kind == "cluster" else kind.upper(), use_t=True,
+                                             **(groups if kind == "cluster" else {}))  # fmt: skip
+    np.testing.assert_allclose(values(run, "estimate"), reference.params, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(values(run, "std_error"), reference.bse, rtol=1e-8)
+    _, test = sightline.wald_test(run, "g0[T.l01] = g0[T.l02]")
+    contrast = np.zeros(Z.shape[1])
+    contrast[[1, 2]] = 1.0, -1.0
+    assert test.statistic == pytest.approx(float(np.squeeze(reference.f_test(contrast).fvalue)), rel=1e-7)
+
+
+def test_robust_standard_errors_with_a_penalty_without_an_intercept_and_of_categories_alone():
+    frame = table(seed=10)
+    cases = [
+        ("y ~ g0 + g1 + x", {"l2": 0.3, "robust": "HC1"}), ("y ~ 0 + g0 + g1 + x", {"robust": "HC0"}),
+        ("y ~ g0:x + g1", {"robust": "HC1"}), ("y ~ g0 + g1", {"cluster": "g2"}),
+    ]  # fmt: skip
+    for formula, asked in cases:
+        run = sightline.solve(frame, formula, **asked)
+        dense = sightline.solve(frame, formula, memory=DENSE, **asked)
+        assert (run.result["accuracy"]["path"] == "counts") != (dense.result["accuracy"]["path"] == "counts")
+        np.testing.assert_allclose(values(run, "std_error"), values(dense, "std_error"), rtol=1e-8)
+
+
 @pytest.mark.parametrize("asked", [{"robust": "HC3"}, {"validation": 0.2}])
 def test_what_needs_all_columns_has_them_where_it_is_asked_from_the_start(asked):
     run = sightline.fit(table(seed=8), "y ~ g0 + g1 + x", epochs=3, output=False, **asked)

@@ -24,6 +24,7 @@ LAYERS = [
         "answer",
         "answer_of_many",
         "coded_sums",
+        "coded_robust",
         "arrays",
         "parameters",
         "objectives",

@@ -137,8 +137,10 @@ def fit(
 
 
 def by_name(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with a loss that is given as a module under its name."""
-    loss = settings.get("loss")
+    """The settings with a loss that is given as a module, and a device of torch, under their names."""
+    loss, device = settings.get("loss"), settings.get("device")
+    if isinstance(device, torch.device):
+        settings = {**settings, "device": str(device)}
     if loss is None or isinstance(loss, str):
         return settings
     name, options = named_loss(loss)

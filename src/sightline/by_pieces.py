@@ -49,7 +49,8 @@ def most_numbers(settings: RunSettings, loss: str) -> float:
     s = settings
     if s.memory is not None:
         return s.memory / (8 * COPIES)
-    if s.robust or s.cluster or s.validation is not None or s.class_weight is not None or s.l1:
+    by_row = s.robust is not None and s.robust.lower() in ("hc2", "hc3") and s.cluster is None
+    if by_row or s.validation is not None or s.class_weight is not None or s.l1:
         return memory_limit() / (8 * COPIES)
     return MOST_INDICATORS if loss == "mse" else memory_limit() / (8 * COPIES)
 

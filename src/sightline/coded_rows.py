@@ -254,7 +254,10 @@ def add_rows(codes: Codes, values: Array, labels: int) -> Array:
         sums = np.zeros((labels, values.shape[1]))
         add(codes, np.ascontiguousarray(values), sums)
         return sums
-    return np.stack([np.bincount(codes, weights=v, minlength=labels) for v in values.T], axis=1)
+    sums = np.zeros((labels, values.shape[1]))
+    for total, column in zip(sums.T, values.T, strict=True):
+        total[:] = np.bincount(codes, weights=column, minlength=labels)
+    return sums
 
 
 def take_rows(codes: Codes, table: Array, found: Array) -> None:

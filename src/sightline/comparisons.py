@@ -20,6 +20,7 @@ from .analysis import (
 )
 from .answer import answer
 from .class_truth import ClassTruth
+from .coded_robust import robust_of_blocks
 from .double_double import Pair
 from .errors import UsageError
 from .linear.anova import Anova, anova_type_1, anova_type_2, anova_type_3
@@ -28,7 +29,6 @@ from .linear.hypotheses import Hypotheses, linear_hypotheses
 from .linear.hypothesis_tests import ModelComparison, WaldTest, likelihood_ratio, nested_f, wald
 from .linear.projection import Projection
 from .linear.robust import cluster_sizes, robust_covariance, robust_df
-from .linear.robust_blocks import robust_covariance_of_blocks
 from .linear.span import Span
 from .linear.triangle import merged_factors
 from .objectives import objective_of
@@ -127,9 +127,7 @@ def _on_disk(
     known = Span.of(exact.factor, rows=len(rows), rank=run.rank).estimable(combinations)
     if kind is None or not known.all():
         return known, None
-    return known, robust_covariance_of_blocks(
-        rows.X, rows.y, exact, kind=kind.lower(), combinations=combinations, weight=rows.weight, clusters=clusters
-    )
+    return known, robust_of_blocks(rows, exact, kind.lower(), combinations, clusters)
 
 
 def anova(run: Subject, type: int = 2) -> Anova:

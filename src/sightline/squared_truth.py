@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .answer import answer, estimable
 from .answer_of_many import Answer, Pairs
+from .coded_robust import robust_of_blocks
 from .data.design import Design
 from .digits import Digits
 from .double_double import Pair
@@ -21,7 +22,6 @@ from .linear.exact import EPS, Exact
 from .linear.inference import fit_statistics, infer, sigma, standard_errors
 from .linear.objective import Objective
 from .linear.robust import cluster_sizes, robust_covariance, robust_df
-from .linear.robust_blocks import robust_covariance_of_blocks
 from .linear.wide import Triangle
 from .parameters import Layout
 from .records import Coefficient, Direction, Warning
@@ -252,9 +252,7 @@ def _robust_errors(
 
 def _robust_covariance(design: Design, rows: Rows, exact: Exact, kind: str) -> Array:
     if rows.on_disk:
-        return robust_covariance_of_blocks(
-            rows.X, rows.y, exact, kind=kind, combinations=design.unit_map, weight=rows.weight, clusters=rows.cluster
-        )
+        return robust_of_blocks(rows, exact, kind, design.unit_map, rows.cluster)
     Z = np.column_stack([rows.X, np.ones(len(rows))]) if design.intercept else rows.X
     return robust_covariance(
         Z,

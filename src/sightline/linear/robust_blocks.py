@@ -15,6 +15,7 @@ from .exact import Exact
 from .robust import FULL, NOTHING, adjustment, cluster_squares, full_leverage
 from .span import Span
 from .triangle import merged_factors
+from .wide import Triangle
 
 __all__ = ["robust_covariance_of_blocks"]
 
@@ -31,12 +32,14 @@ def robust_covariance_of_blocks(
     combinations: Array,
     weight: Array | None = None,
     clusters: NDArray[np.intp] | None = None,
+    known_squares: Array | None = None,
 ) -> Array:
     """As `robust_covariance`, of a fit `exact` of the rows `X (n, p)`, `y (n,)` that knows its triangular factor R.
 
     A row z of the weighted design has the coordinates zR⁻¹ in an orthonormal basis of the columns, so its leverage and
     what it adds to V = (U e)'(U e) need no other row; where the leverage is near 1, those of the others are R'R - zz'.
-    `clusters (n,)` are numbered from 0.
+    `clusters (n,)` are numbered from 0. `known_squares (q, q)`, Σ ss' of the scores s = w r z, stands for the pass
+    where it is known, with hc0, hc1 and clusters.
 
     Raises DataError for leverage 1 with hc2 or hc3.
     """
@@ -44,7 +47,11 @@ def robust_covariance_of_blocks(
     if n <= exact.rank:
         return np.full((len(combinations), len(combinations)), math.nan)
     m, power = len(combinations), {"hc2": 0.5, "hc3": 1.0}.get(kind, 0.0)
-    squares = scores.squares(power, kind) if clusters is None else cluster_squares(scores.each(), clusters, m)
+    if known_squares is not None:
+        lead = scores.basis @ scores.coordinates
+        squares = lead.T @ known_squares @ lead
+    else:
+        squares = scores.squares(power, kind) if clusters is None else cluster_squares(scores.each(), clusters, m)
     squares = squares * adjustment(kind, n, exact.rank, clusters) ** 2
     least = NOTHING * np.linalg.norm(scores.coordinates, axis=0) * math.sqrt(float(exact.rss) / n)
     known = scores.known & (np.diag(squares) > least**2)
@@ -68,7 +75,11 @@ class _Scores:
 
     @classmethod
     def of(cls, X: Any, y: Array, exact: Exact, combinations: Array, weight: Array | None) -> _Scores:
-        span = Span.of(exact.factor * math.sqrt(exact.mass / exact.rows), rows=exact.rows, rank=exact.rank)
+        R = exact.factor * math.sqrt(exact.mass / exact.rows)
+        if isinstance(exact.geometry, Triangle):  # of full rank, and of too many columns for singular values
+            basis = np.asarray(np.linalg.inv(R), dtype=np.float64)
+            return cls(X, y, weight, exact, basis, (combinations @ basis).T, np.ones(len(combinations), dtype=bool))
+        span = Span.of(R, rows=exact.rows, rank=exact.rank)
         return cls(X, y, weight, exact, span.basis, span.coordinates(combinations), span.estimable(combinations))
 
     def rows(self, part: slice) -> tuple[Array, Array]:
