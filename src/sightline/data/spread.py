@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -11,13 +10,10 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
-from .ahead import ahead
-
 __all__ = ["Spread"]
 
 Array = NDArray[np.float64]
 BLOCK = 24_576  # rows
-NUMBERS = 2**20  # of a block, up to which several are held at a time
 FAR = 8.0  # times the range of the first block
 
 
@@ -57,12 +53,7 @@ class Spread:
         X, weight = next(blocks)
         first = X[0].copy()
         shift = np.where(np.abs(first) > FAR * np.ptp(X, axis=0), first, 0.0)
-
-        def of(block: tuple[Array, Array | None]) -> Spread:
-            return cls._block(*block, first, shift)
-
-        with closing(ahead(of, blocks) if X.size <= NUMBERS else (of(block) for block in blocks)) as others:
-            return reduce(add, others, of((X, weight)))
+        return reduce(add, (cls._block(*one, first, shift) for one in blocks), cls._block(X, weight, first, shift))
 
     @classmethod
     def _block(cls, X: Array, weight: Array | None, first: Array, shift: Array) -> Spread:
