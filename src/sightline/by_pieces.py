@@ -116,11 +116,11 @@ def _stored(
         table = store.fill(heard)
     except KeyboardInterrupt as stopped:
         read = f"stopped after {store.read:,} rows of {store.source}"
-        if isinstance(kept, KeptFolder) and not store.full:
-            said = f"{read}, which are kept in {kept.path}: the same command goes on from there"
-        else:
-            said = f"{read}; with --cache DIR the same command would go on from there"
-        raise type(stopped)(said) from None
+        if not isinstance(kept, KeptFolder):
+            read += "; with --cache DIR the same command would go on from there"
+        elif not store.full:
+            read += f", which are kept in {kept.path}: the same command goes on from there"
+        raise type(stopped)(read) from None
     finally:
         if isinstance(kept, KeptFolder):
             kept.release()

@@ -84,17 +84,15 @@ def _of_clusters(X: CodedRows, pull: Array, clusters: NDArray[np.intp], *, inter
             columns = part.columns[codes]
             kept = columns >= 0
             marked = marked + coo_array((u[kept], (group[kept], columns[kept])), shape=(groups, p)).tocsr()
-    squares, own = (marked.T @ marked).toarray(), marked.T @ total
-    off, size = np.where(np.isin(np.arange(p), places), 0.0, X.center), float(total @ total)
+    other = np.isin(np.arange(p), places)
+    off, scale = np.where(other, 0.0, X.center), np.where(other, 1.0, X.scale)
+    squares, own, size = (marked.T @ marked).toarray(), marked.T @ total, float(total @ total)
     squares += size * np.multiply.outer(off, off) - np.multiply.outer(off, own) - np.multiply.outer(own, off)
-    scale = np.where(np.isin(np.arange(p), places), 1.0, X.scale)
     squares /= np.multiply.outer(scale, scale)
-    beside, of_one = (
-        (marked.T @ dense - np.multiply.outer(off, total @ dense)) / scale[:, None],
-        (own - off * size) / scale,
-    )
+    beside = (marked.T @ dense - np.multiply.outer(off, total @ dense)) / scale[:, None]
     squares[:, places], squares[places] = beside, beside.T
     squares[np.ix_(places, places)] = dense.T @ dense
+    of_one = (own - off * size) / scale
     of_one[places] = total @ dense
     return _bordered(squares, of_one, size) if intercept else squares
 

@@ -826,3 +826,12 @@ def test_text_files_know_their_dialect(file):
     source = open_source(file("a;b\n1,5;2\n"))
     assert source.columns == ("a", "b")
     assert TextFile("t.csv", "t.csv", ";", ("a", "b"), 1).delimiter == ";"
+
+
+def test_arrow_of_pandas_with_missing_categories(tmp_path):
+    """Which polars refuses, and pyarrow reads."""
+    frame = pd.DataFrame({"g": pd.Categorical(["a", None, "b", "a", "b", "a"]), "y": [1.0, 2.0, 3.0, 4.0, 5.0, 7.0]})
+    pa.feather.write_feather(frame, tmp_path / "d.arrow", compression="uncompressed")
+    table = open_source(tmp_path / "d.arrow").load(["g", "y"])
+    assert table["g"].values.tolist() == ["a", None, "b", "a", "b", "a"]
+    assert table["y"].values.tolist() == frame["y"].tolist()

@@ -8,7 +8,8 @@ import signal
 import sys
 import textwrap
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -104,10 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="replace")  # a terminal without λ prints ? for it
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
     try:
-        code = sightline.main(args=arguments, prog_name="sightline", standalone_mode=False)
+        with _sigterm():
+            code = sightline.main(args=arguments, prog_name="sightline", standalone_mode=False)
     except SightlineError as error:
         if debug:
             raise
@@ -135,9 +135,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _terminated(*_: object) -> None:
-    """SIGTERM ends a command as Ctrl-C does, so that its temporary files go with it."""
-    raise Terminated
+@contextmanager
+def _sigterm() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does meanwhile, so that its temporary files go with it."""
+
+    def end(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _sentence(error: click.ClickException) -> str:

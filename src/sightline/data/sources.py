@@ -260,19 +260,27 @@ def _json_cells(path: str, name: str) -> dict[str, NDArray[Any]]:
     return {key: np.array(values, dtype=object) for key, values in cells.items()}
 
 
+def _arrow_frame(file: BinaryIO, *, stream: bool) -> Any:
+    """By polars; by pyarrow where polars is not there, or refuses what pyarrow writes, such as categories of -1."""
+    try:
+        import polars
+
+        return polars.read_ipc_stream(file) if stream else polars.read_ipc(file)
+    except Exception as error:
+        file.seek(0)
+        try:
+            from pyarrow import ipc
+        except ImportError:
+            raise error from None
+        return ipc.open_stream(file).read_all() if stream else ipc.open_file(file).read_all()
+
+
 def _arrow(path: str, name: str) -> Opened:
     with open(path, "rb", buffering=0) as file:
         stream = not file.read(6).startswith(b"ARROW1")
         file.seek(0)
         try:
-            try:
-                import polars
-
-                frame = polars.read_ipc_stream(file) if stream else polars.read_ipc(file)
-            except ImportError:
-                from pyarrow import ipc
-
-                frame = ipc.open_stream(file).read_all() if stream else ipc.open_file(file).read_all()
+            frame = _arrow_frame(file, stream=stream)
         except ImportError as error:
             what = f"{name} is an Arrow file, which takes polars or pyarrow to read"
             raise DataError(f"{what}; pip install polars, or save it as Parquet") from error

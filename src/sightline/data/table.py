@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -154,8 +154,8 @@ class Table:
         column = self[name]
         if column.kind == "number":
             return column.values
-        said, name = self._first_texts([name]).get(name), shown(name, quote=False)
-        if said is None:
+        said, name = self._first_texts.get(name) or self._first_text(name), shown(name, quote=False)
+        if not said:
             raise DataError(
                 f"column {name} of {self.source} holds numbers as text: convert it with astype(float), or "
                 f"write C({name}) in the formula to treat it as categories"
@@ -165,23 +165,19 @@ class Table:
             "categories"
         )
 
-    def _first_texts(self, names: Iterable[str]) -> dict[str, str]:
-        """Where the first text stands of those columns of texts and numbers that have one, in these rows or in those
-        that they were taken from; and the text.
-        """
-        found = dict(self.texts)
-        for name in names:
-            column = self.columns[name]
-            if name in found or column.kind == "number":
-                continue
-            if any(value is not None and not _reads_as_number(value) for value in column.values):
-                row, value = first_text(column)
-                found[name] = f"{self.source} {self.place(row)}, column {shown(name, quote=False)}: {shown(value)}"
-        return found
+    @cached_property
+    def _first_texts(self) -> dict[str, str]:
+        """Of each column of texts and numbers the first text, in these rows or in those that they were taken from."""
+        mixed = (name for name, column in self.columns.items() if column.kind == "mixed" and name not in self.texts)
+        return {**self.texts, **{name: said for name in mixed if (said := self._first_text(name))}}
 
-    @property
-    def _mixed(self) -> list[str]:
-        return [name for name, column in self.columns.items() if column.kind == "mixed"]
+    def _first_text(self, name: str) -> str:
+        """Where the first cell of a column stands that does not read as a number, and what it is; empty of none."""
+        column = self.columns[name]
+        if all(value is None or _reads_as_number(value) for value in column.values):
+            return ""
+        row, value = first_text(column)
+        return f"{self.source} {self.place(row)}, column {shown(name, quote=False)}: {shown(value)}"
 
     def labels(self, name: str) -> NDArray[Any]:
         """The column as text, shape `(n,)`, None where missing; numbers are written as short as they can be."""
@@ -192,9 +188,10 @@ class Table:
 
     def block(self, first: int, last: int, names: Iterable[str]) -> Table:
         """Neighboring rows of the named columns, of which no number is copied."""
-        columns = {name: self.columns[name].take(slice(first, last)) for name in names}
-        texts = self._first_texts(name for name in self._mixed if name in columns)
-        return Table(self.source, columns, last - first, partial(self._place_after, first), self.fingerprint, texts)
+        columns, place = {name: self.columns[name].take(slice(first, last)) for name in names}, self._place_after
+        return Table(
+            self.source, columns, last - first, partial(place, first), self.fingerprint, self._first_texts
+        )  # fmt: skip
 
     def take(self, keep: NDArray[np.bool_]) -> Table:
         """Only the rows marked True, still knowing where each of them stands in the source."""
@@ -203,8 +200,9 @@ class Table:
         kept = np.flatnonzero(keep)
         place = self.place
         columns = {name: c.take(keep) for name, c in self.columns.items()}
-        texts = self._first_texts(self._mixed)
-        return Table(self.source, columns, len(kept), lambda row: place(int(kept[row])), self.fingerprint, texts)
+        return Table(
+            self.source, columns, len(kept), lambda row: place(int(kept[row])), self.fingerprint, self._first_texts
+        )  # fmt: skip
 
     def parts(self, size: int) -> Iterator[Table]:
         """The same rows in tables of `size` and fewer."""

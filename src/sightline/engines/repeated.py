@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,14 @@ class Repeated(Autograd):
         each = each.reshape(self.different, -1)
         loss = self._counts @ each.sum(dim=1)
         if self._is_mean:
-            loss = loss / (weight_in_mean(self.loss, target) * each.shape[1])
+            loss = loss / (self._in_mean * each.shape[1])
         self.watch.loss(loss)
         return loss
+
+    @cached_property
+    def _in_mean(self) -> float:
+        """The rows, or the weights of their classes, that the mean is over."""
+        return weight_in_mean(self.loss, self.problem.y)
 
     def _look(self) -> None:
         """At some of the rows and their loss, as `Autograd` looks at its first batch."""
