@@ -18,7 +18,6 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.miscmodels.ordinal_model import OrderedModel  # noqa: F401  statsmodels warns when it is first loaded
 
 import sightline
-from sightline.api import by_name
 from sightline.coded_rows import CodedRows
 from sightline.errors import DataError, UsageError
 from sightline.linear import blocks
@@ -27,6 +26,7 @@ from sightline.linear.robust import robust_covariance
 from sightline.prepare import prepare_for
 from sightline.settings import RunSettings
 from sightline.solution import solved
+from sightline.solving import by_name
 from sightline.truths import truth_of
 
 ROWS = 2500

@@ -74,6 +74,7 @@ LAYERS = [
         "training",
         "loop_settings",
         "jumping",
+        "solving",
         "api",
         "analysis",
         "comparisons",

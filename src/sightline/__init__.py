@@ -78,7 +78,7 @@ _HOME = {
     "nested_test": "comparisons",
     "residuals": "analysis",
     "resume": "resuming",
-    "solve": "api",
+    "solve": "solving",
     "stop_when": "stopping",
     "sweep": "sweeper",
     "top_curvature": "rate_tests",
@@ -90,7 +90,7 @@ _HOME = {
 
 if TYPE_CHECKING:
     from .analysis import assumptions, conditioning, cross_validate, influence, residuals, vif
-    from .api import fit, solve, train
+    from .api import fit, train
     from .arrays import least_squares
     from .comparisons import anova, nested_test, wald_test
     from .ejection import eject
@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from .records import Coefficient, Epoch, Stop, Verdict
     from .resuming import resume
     from .run import Run, load
+    from .solving import solve
     from .stopping import stop_when
     from .sweeper import sweep
     from .views.watching import watch

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .api import by_name
 from .data.categories import Categorical, labels_of
 from .data.design import Design
 from .data.table import Table
@@ -25,6 +24,7 @@ from .prepare import prepare_for, prepare_part
 from .prepared import Prepared
 from .run import Run
 from .settings import RunSettings
+from .solving import by_name
 from .stopping import Rule
 from .words import count
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .api import solve
 from .double_double import Pair
 from .linear.rational import rational_least_squares
 from .prepare import prepare
 from .run import Run
+from .solving import solve
 
 __all__ = ["Line", "certified_lines", "certified_sets", "rational_lines"]
 

@@ -108,6 +108,19 @@ def test_solve_does_not_load_torch(heights_csv):
     assert not below(loaded("solve", heights_csv, "weight ~ height"), "torch", "matplotlib", "sightline.engines")
 
 
+SOLVE = """
+import sys, pandas, sightline
+frame = pandas.DataFrame({"g": pandas.Categorical(["a", "b"] * 4), "x": range(8), "y": [1.0, 3, 2, 5, 4, 4, 6, 9]})
+assert sightline.solve(frame, "y ~ g + x", robust="HC1").result["verdict"] == "CONVERGED"
+assert sightline.solve(sys.argv[1], target="weight", memory="1 kB").coefficients
+print(*sys.modules)
+"""
+
+
+def test_nor_does_solve_in_python(heights_csv):
+    assert not below(loaded(heights_csv, code=SOLVE), "torch", "matplotlib", "sightline.engines")
+
+
 FIT = ("weight ~ height", "--figures", "none", "--lr", "0.1", "--epochs", "3")
 
 

@@ -79,7 +79,7 @@ def coded_column(name: str, series: Any) -> CodedColumn | None:
     """Categories of text as they are kept by pandas and polars; None of others, and of a column without a value."""
     library = type(series).__module__.partition(".")[0]
     if library == "pandas" and hasattr(series, "cat") and hasattr(series.dtype, "categories"):
-        codes, labels = series.cat.codes.to_numpy(), series.cat.categories.tolist()
+        codes, labels = series.array.codes, series.cat.categories.tolist()  # the codes themselves, no copy
     elif library == "polars":
         import polars as pl
 
