@@ -218,6 +218,23 @@ def test_robust_standard_errors_without_a_column_of_indicators(monkeypatch, kind
     assert test.statistic == pytest.approx(float(np.squeeze(reference.f_test(contrast).fvalue)), rel=1e-7)
 
 
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_hypotheses_about_very_many_coefficients(monkeypatch, weights):
+    sm = pytest.importorskip("statsmodels.api")
+    monkeypatch.setattr(answer_of_many, "MANY_COLUMNS", 5)
+    frame = table(seed=11)
+    monkeypatch.setattr(CodedRows, "__getitem__", lambda *_: pytest.fail("a column of indicators"))
+    run = sightline.solve(frame, "y ~ g0 + g1 + g2 + x", weights=weights)
+    Z, w = dummies(frame, ["g0", "g1", "g2", "x"]), 1.0 if weights is None else frame["w"].to_numpy()
+    fitted = sm.WLS(frame["y"].to_numpy(), Z, weights=w).fit()
+    contrasts = np.zeros((2, Z.shape[1]))
+    contrasts[[0, 0, 1], [1, 2, 5]] = 1.0, -1.0, 1.0
+    _, test = sightline.wald_test(run, f"g0[T.l01] = g0[T.l02], {run.design.terms[5]} = 0")
+    want = fitted.f_test(contrasts)
+    assert test.statistic == pytest.approx(float(np.squeeze(want.fvalue)), rel=1e-8)
+    assert test.p == pytest.approx(float(want.pvalue), rel=1e-6)
+
+
 def test_robust_standard_errors_with_a_penalty_without_an_intercept_and_of_categories_alone():
     frame = table(seed=10)
     cases = [

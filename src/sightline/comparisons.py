@@ -31,6 +31,7 @@ from .linear.projection import Projection
 from .linear.robust import cluster_sizes, robust_covariance, robust_df
 from .linear.span import Span
 from .linear.triangle import merged_factors
+from .linear.wide import Triangle
 from .objectives import objective_of
 from .parameters import Layout
 from .rows import Rows
@@ -96,6 +97,8 @@ def _covariance(run: Subject, read: Hypotheses) -> tuple[Array, float]:
             )
         U = run.covariance_factor @ combinations.T
         return float(run.result["fit"]["sigma"]) ** 2 * (U.T @ U), float(run.result["df"])
+    if kind is None:
+        return V, float(run.result["df"])
     groups = None if clusters is None else cluster_sizes(clusters).count
     return V, float(robust_df(len(rows), run.rank, clusters=groups))
 
@@ -122,9 +125,17 @@ def _in_memory(
 def _on_disk(
     run: Subject, rows: Rows, combinations: Array, kind: str | None, clusters: Any
 ) -> tuple[NDArray[np.bool_], Array | None]:
-    """The same of rows that are read block by block."""
+    """The same of rows that are read block by block; of very many columns the classical covariance too, as no run keeps
+    it.
+    """
     exact = answer(run.design, rows, None, np.zeros(len(run.design.terms))).exact
-    known = Span.of(exact.factor, rows=len(rows), rank=run.rank).estimable(combinations)
+    if isinstance(exact.geometry, Triangle):  # of full rank
+        known = np.ones(len(combinations), dtype=bool)
+        if kind is None:
+            half = np.array([exact.geometry.half(c, exact.rank) for c in combinations])
+            return known, float(run.result["fit"]["sigma"]) ** 2 * (exact.rows / exact.mass) * (half @ half.T)
+    else:
+        known = Span.of(exact.factor, rows=len(rows), rank=run.rank).estimable(combinations)
     if kind is None or not known.all():
         return known, None
     return known, robust_of_blocks(rows, exact, kind.lower(), combinations, clusters)
