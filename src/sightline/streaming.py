@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .coded_rows import Block, CodedRows
 from .data.ahead import ahead
-from .data.categories import in_order, labels_of
+from .data.categories import labels_of
 from .data.compact import MOST_INDICATORS, compact_rows, is_compact, refuse_infinite, refuse_unseen, spread_of
 from .data.design import Design, check_size
 from .data.disk import Numbers
@@ -161,11 +161,11 @@ def labels_by(table: StoredTable, name: str) -> tuple[NDArray[np.int32], tuple[s
     `labels_of` sorts them.
     """
     numbers: dict[str, int] = {}
-    found = []
+    found, numeric = [], table[name].labels is None
     for first in range(0, table.rows, BLOCK):
         labels, codes = labels_of(table.block(first, min(first + BLOCK, table.rows), [name]), name)
         found.append(np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int32)[codes])
-    order = in_order(numbers)
+    order = sorted(numbers, key=float) if numeric else sorted(numbers)
     place = np.empty(len(order), dtype=np.int32)
     place[[numbers[label] for label in order]] = np.arange(len(order))
     return place[np.concatenate(found)], tuple(order)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,7 +15,7 @@ from .grammar import Expression, quote, render
 from .table import CodedColumn, Table, number_label
 from .transforms import finite_numbers, where
 
-__all__ = ["MAX_LEVELS", "Categorical", "in_order", "labels_of"]
+__all__ = ["MAX_LEVELS", "Categorical", "labels_of"]
 
 MAX_LEVELS, MOST_CODED = 1_000, 10_000  # of a column of text without C(...), and with it
 Array = NDArray[np.float64]
@@ -137,27 +136,13 @@ def _reference(factor: Factor, levels: list[str]) -> str:
     return label
 
 
-def in_order(labels: Iterable[str]) -> list[str]:
-    """Numbers by size, where all of them read as numbers; else texts by character.
-
-    >>> in_order(["10", "9", "2.5"]), in_order(["10", "9", "b"])
-    (['2.5', '9', '10'], ['10', '9', 'b'])
-    """
-    found = sorted(labels)
-    try:
-        sizes = {label: float(label) for label in found}
-    except ValueError:
-        return found
-    return sorted(found, key=sizes.__getitem__) if all(map(math.isfinite, sizes.values())) else found
-
-
 def levels_of(table: Table, name: str) -> list[str]:
     """The different labels of a column in sorted order."""
     column = table[name]
     if not isinstance(column, CodedColumn):
         return labels_of(table, name)[0]
     _refuse_missing(table, name)
-    return in_order(column.labels[place] for place in column.present)
+    return sorted(column.labels[place] for place in column.present)
 
 
 def _refuse_missing(table: Table, name: str) -> None:
@@ -175,11 +160,10 @@ def labels_of(table: Table, name: str) -> tuple[list[str], NDArray[np.intp]]:
         return [number_label(number) for number in numbers], codes
     _refuse_missing(table, name)
     if isinstance(column, CodedColumn):
-        at = {column.labels[place]: place for place in column.present.tolist()}
-        present = [at[label] for label in in_order(at)]
+        present = sorted(column.present.tolist(), key=lambda place: column.labels[place])
         order = np.full(len(column.labels), -1, dtype=np.intp)
         order[present] = np.arange(len(present))
         return [column.labels[place] for place in present], order[column.codes]
-    labels = in_order(set(column.values))
+    labels = sorted(set(column.values))
     places = {label: place for place, label in enumerate(labels)}
     return labels, np.array([places[label] for label in column.values], dtype=np.intp)

@@ -41,8 +41,10 @@ def scratch_with(parts: Sequence[bytes], name: str) -> Scratch:
 
     Raises DataError where neither has room for them.
 
-    >>> open(scratch_with([b"a,", b"b"], "data.csv").path).read()
-    'a,b'
+    >>> scratch = scratch_with([b"a,", b"b"], "data.csv")
+    >>> with open(scratch.path) as file:
+    ...     print(file.read())
+    a,b
     """
     for kind in (Scratch, _InMemory):
         try:
