@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from sightline import answer_of_many, coded_rows, coded_sums
 from sightline.coded_rows import CodedRows, Indicators, add_rows, counted, take_rows
 from sightline.coded_sums import coded_moments, coded_residual_pass
 from sightline.data import compact
+from sightline.data.sources import open_source
+from sightline.data.table import CodedColumn
 from sightline.engines.coded import CodedLinear, coded_inputs
 from sightline.engines.modules import linear_layer
 from sightline.errors import DataError, UsageError
@@ -319,3 +322,27 @@ def test_every_loss_has_the_gradient_of_the_dense_layer(loss, outputs):
     torch.testing.assert_close(coded.weight.grad, dense.weight.grad, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(coded.bias.grad, dense.bias.grad, rtol=1e-10, atol=1e-12)
     assert coded.state_dict().keys() == dense.state_dict().keys()
+
+
+def test_categories_that_are_numbers_are_codes_in_the_order_of_their_size():
+    codes = np.array([2, 0, 1, 0, 1, 2, 0, 1, 2, -1], dtype=np.int8)
+    kinds = {"whole": [1, 2, 10], "real": [10.25, -1.5, 2.0], "texts": ["9", "10", "8"]}
+    frame = pd.DataFrame({name: pd.Categorical.from_codes(codes, labels) for name, labels in kinds.items()})
+    frame["y"] = np.arange(10.0) ** 2
+    table = open_source(frame).load(list(kinds))
+    assert all(isinstance(table[name], CodedColumn) for name in kinds)
+    assert np.shares_memory(table["whole"].codes, frame["whole"].array.codes)
+    want = {"whole": ["2", "10"], "real": ["2", "10.25"], "texts": ["8", "9"]}
+    for name, levels in want.items():
+        run = sightline.solve(frame, f"y ~ {name}")
+        assert [c.term for c in run.coefficients[1:]] == [f"{name}[T.{level}]" for level in levels]
+        assert run.result["rows"] == 9
+    numbers = frame.dropna().assign(whole=lambda f: f["whole"].astype(int))
+    by_number, by_category = sightline.solve(numbers, "y ~ C(whole)"), sightline.solve(frame, "y ~ C(whole)")
+    assert [(c.term, c.estimate) for c in by_number.coefficients] == [
+        (c.term, c.estimate) for c in by_category.coefficients
+    ]
+    again = by_category.predict(pd.DataFrame({"whole": pd.Categorical([10, 2, 1], categories=[2, 10, 1])}))
+    np.testing.assert_array_equal(again, by_number.predict({"whole": [10, 2, 1]}))
+    back = pickle.loads(pickle.dumps(table["whole"]))
+    assert (back.numeric, back.values.tolist()) == (True, table["whole"].values.tolist())

@@ -142,7 +142,7 @@ def levels_of(table: Table, name: str) -> list[str]:
     if not isinstance(column, CodedColumn):
         return labels_of(table, name)[0]
     _refuse_missing(table, name)
-    return sorted(column.labels[place] for place in column.present)
+    return [column.labels[place] for place in column.in_order()]
 
 
 def _refuse_missing(table: Table, name: str) -> None:
@@ -160,7 +160,7 @@ def labels_of(table: Table, name: str) -> tuple[list[str], NDArray[np.intp]]:
         return [number_label(number) for number in numbers], codes
     _refuse_missing(table, name)
     if isinstance(column, CodedColumn):
-        present = sorted(column.present.tolist(), key=lambda place: column.labels[place])
+        present = column.in_order()
         order = np.full(len(column.labels), -1, dtype=np.intp)
         order[present] = np.arange(len(present))
         return [column.labels[place] for place in present], order[column.codes]

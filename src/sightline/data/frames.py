@@ -65,7 +65,7 @@ def _series(source: str, name: str, series: Any) -> Column:
     if series.dtype.is_numeric() and (values := series.to_numpy()).dtype != object:
         return Column(name, np.asarray(values, dtype=float), "number")
     if series.dtype in (nw.Categorical, nw.Enum):
-        coded = coded_column(name, series.to_native())
+        coded = coded_column(name, series.to_native(), source)
         if coded is not None:
             return coded
         cells = (cell_text(source, name, row, cell) for row, cell in enumerate(series.to_list()))
@@ -75,8 +75,10 @@ def _series(source: str, name: str, series: Any) -> Column:
     raise wrong_type(source, name, str(series.dtype))
 
 
-def coded_column(name: str, series: Any) -> CodedColumn | None:
-    """Categories of text as they are kept by pandas and polars; None of others, and of a column without a value."""
+def coded_column(name: str, series: Any, source: str = "") -> CodedColumn | None:
+    """Categories of text or of numbers as they are kept by pandas and polars; None of others, and of a column without a
+    value.
+    """
     library = type(series).__module__.partition(".")[0]
     if library == "pandas" and hasattr(series, "cat") and hasattr(series.dtype, "categories"):
         codes, labels = series.array.codes, series.cat.categories.tolist()  # the codes themselves, no copy
@@ -91,9 +93,11 @@ def coded_column(name: str, series: Any) -> CodedColumn | None:
         codes = places.cast(pl.Int32).fill_null(-1).to_numpy()
     else:
         return None
-    if not all(type(label) is str for label in labels) or not (codes >= 0).any():
+    numeric = all(isinstance(label, (int, float)) and not isinstance(label, bool) for label in labels)
+    texts: list[Any] = [cell_text(source, name, row, label) for row, label in enumerate(labels)] if numeric else labels
+    if not all(type(text) is str for text in texts) or len(set(texts)) < len(texts) or not (codes >= 0).any():
         return None
-    return CodedColumn(name, codes, tuple(labels))
+    return CodedColumn(name, codes, tuple(texts), numeric=numeric)
 
 
 def open_relation(relation: Any, source: str, names: Sequence[str], connection: object = None) -> Opened:

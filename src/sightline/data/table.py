@@ -73,19 +73,21 @@ class Column:
 class CodedColumn(Column):
     """A column of text as places among its labels: `codes (n,)` whole numbers, negative where missing.
 
-    Labels are different from each other, and some may be those of no row. As texts they are made when asked for.
+    Labels are different from each other, and some may be those of no row. As texts they are made when asked for. They
+    are `numeric` where they stand for numbers, which have an order by size.
 
     >>> column = CodedColumn("g", np.array([1, -1, 0], np.int8), ("a", "b"))
     >>> column.kind, column.values.tolist(), column.missing.tolist()
     ('text', ['b', None, 'a'], [False, True, False])
     """
 
-    __slots__ = ("_present", "codes", "labels")
+    __slots__ = ("_present", "codes", "labels", "numeric")
     codes: NDArray[Any]
     labels: tuple[str, ...]
+    numeric: bool
     _present: Any
 
-    def __init__(self, name: str, codes: NDArray[Any], labels: tuple[str, ...]) -> None:
+    def __init__(self, name: str, codes: NDArray[Any], labels: tuple[str, ...], *, numeric: bool = False) -> None:
         for field_name, value in (
             ("name", name),
             ("kind", "text"),
@@ -95,10 +97,11 @@ class CodedColumn(Column):
         ):
             object.__setattr__(self, field_name, value)
         object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "numeric", numeric)
         object.__setattr__(self, "_present", None)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return CodedColumn, (self.name, self.codes, self.labels)
+        return partial(CodedColumn, numeric=self.numeric), (self.name, self.codes, self.labels)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -130,7 +133,12 @@ class CodedColumn(Column):
 
     def take(self, keep: NDArray[np.bool_] | slice) -> CodedColumn:
         """Only the rows marked True, or a slice of them."""
-        return CodedColumn(self.name, self.codes[keep], self.labels)
+        return CodedColumn(self.name, self.codes[keep], self.labels, numeric=self.numeric)
+
+    def in_order(self) -> list[int]:
+        """The places of the labels that some row has, in the order of these: numbers by size, texts by character."""
+        size = float if self.numeric else str
+        return sorted(self.present.tolist(), key=lambda place: size(self.labels[place]))
 
 
 @dataclass(frozen=True)
