@@ -4,6 +4,8 @@ half-written.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 HEIGHTS = "height,weight\n150,55\n160,70\n170,64\n175,80\n185,75\n"
@@ -241,3 +243,9 @@ def test_predict_with_the_wrong_table(cli, heights_csv, tmp_path):
     assert_sentence(done, "the model needs column 'height', and other.csv has none: did you mean 'hight'")
     assert_sentence(cli("predict", folder, heights_csv, "--interval", "95"), "give a level between 0 and 1")
     assert_sentence(cli("predict", folder, heights_csv, "-o", tmp_path / "no" / "where.csv"), "there is no folder")
+
+
+def test_a_list_of_choices_that_is_cut_off_says_so(cli):
+    found = cli("train")
+    assert found.code == 2
+    assert re.search(r"there are: fit, solve, .*, \.\.\.; see sightline --help", " ".join(found.err.split()))

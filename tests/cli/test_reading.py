@@ -50,6 +50,15 @@ def test_passes_are_numbered_and_of_least_squares_counted(slow, path, cli, monke
     assert "read piece by piece; pieces take 200 MB and more, which is more than --memory says" in joined
 
 
+def test_the_end_of_a_pass_is_said_once(slow, capsys):
+    heard = reading.Reading("d.csv")
+    for _ in range(2):  # passes, in whose last block more is asked for several times
+        for first, last in ((0, 50), (50, 100), (90, 100), (95, 100)):
+            heard.passed(first, last, 100)
+    said = capsys.readouterr().err
+    assert said.count("pass 2: 100 %, 100 rows") == said.count("pass 3: 100 %, 100 rows") == 1
+
+
 def test_other_losses_have_as_many_passes_as_they_need(slow, path, cli):
     said = cli("solve", path, "y ~ x + z", "--memory", "1kB", "--loss", "huber").err
     assert "pass 2:" in said

@@ -100,6 +100,13 @@ def test_a_gpu_that_another_process_holds(monkeypatch):
         device_named("cuda")
 
 
+def test_a_device_of_torch_is_taken_by_its_name(heights_csv):
+    run = sightline.fit(heights_csv, "weight ~ height", device=torch.device("cpu"), epochs=2, output=False)
+    assert run.settings.device == "cpu"
+    with pytest.raises(UsageError, match="there is no cuda:7"):
+        sightline.solve(heights_csv, "weight ~ height", device=torch.device("cuda:7"))
+
+
 def test_names_that_are_none(cli, heights_csv):
     for name in ("gpu", "cuda:x", "cuda:", "mps", "cuda:-1"):
         done = cli("fit", heights_csv, "weight ~ height", "--device", name)
