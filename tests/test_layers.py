@@ -23,6 +23,8 @@ LAYERS = [
         "signals",
         "answer",
         "answer_of_many",
+        "coded_blocks",
+        "coded_classes",
         "coded_sums",
         "coded_robust",
         "arrays",

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .answer_of_many import Answer, Pairs, are_many, float64_digits, from_blocks, from_moments
+from .answer_of_many import MANY_COLUMNS, Answer, Pairs, are_many, float64_digits, from_blocks, from_moments
+from .coded_blocks import ByCodes, by_codes
 from .data.design import Design
 from .digits import Digits
 from .double_double import PRECISION, Pair
 from .linear.exact import EPS, Exact, least_squares, scaled_svd
+from .linear.gram import gram_factor
 from .linear.refined import Refined, refined_least_squares, refined_ridge
 from .linear.triangle import rows_factor
 from .rows import Rows
@@ -77,11 +79,30 @@ def determined_columns(design: Design, rows: Rows) -> Determined:
         exact = _by_qr(design, rows, penalty) if found is None else found.exact
         kept = independent(rows, exact, intercept=intercept)
         return Determined(kept, exact.directions, exact.rank, exact.factor, intercept)
-    R = rows_factor(rows.X, rows.weight, intercept=intercept)
     first = int(intercept)
+    R = _factor_of_codes(rows, intercept=intercept)
+    if R is None:
+        R = rows_factor(rows.X, rows.weight, intercept=intercept)
+    if p + first > MANY_COLUMNS and _is_full(R):
+        return Determined(np.arange(p), np.eye(p + first), p + first, R, intercept)
     factor = scaled_svd(np.roll(R, -first, axis=1), p + first, design.rounding)
     kept = np.arange(p) if factor.rank == p + first else pivoted(R[first:, first:], factor.rank - first)
     return Determined(kept, factor.directions, factor.rank, R, intercept)
+
+
+def _factor_of_codes(rows: Rows, *, intercept: bool) -> Array | None:
+    """The same factor of rows whose categories are codes, from their counts; None where these do not tell."""
+    X = by_codes(rows.X)
+    found = gram_factor(X, rows.weight, intercept=intercept) if isinstance(X, ByCodes) else None
+    return None if found is None else np.asarray(np.linalg.qr(np.roll(found, int(intercept), axis=1), mode="r"))
+
+
+def _is_full(R: Array) -> bool:
+    """Whether all columns are determined, by a bound that takes less time than singular values."""
+    from scipy.linalg.lapack import dtrcon
+
+    length = np.sqrt((R**2).sum(axis=0))
+    return bool((length > 0).all() and dtrcon(R / length)[0] > 1.0 / STEEP)
 
 
 def _by_qr(design: Design, rows: Rows, penalty: Array) -> Exact:

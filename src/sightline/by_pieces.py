@@ -52,7 +52,7 @@ def most_numbers(settings: RunSettings, loss: str) -> float:
     by_row = s.robust is not None and s.robust.lower() in ("hc2", "hc3") and s.cluster is None
     if by_row or s.validation is not None or s.class_weight is not None or s.l1:
         return memory_limit() / (8 * COPIES)
-    return MOST_INDICATORS if loss == "mse" else memory_limit() / (8 * COPIES)
+    return MOST_INDICATORS
 
 
 def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, heard: Heard | None = None) -> Prepared:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .answer import determined_columns
 from .answer_of_many import Pairs
+from .coded_classes import fit_of_codes
 from .data.design import Design
 from .double_double import Pair
 from .linear.classes.basis import precise_size
@@ -70,7 +71,8 @@ class ClassTruth:
         by block.
         """
         design, l2 = layout.design, _penalty(layout, settings)
-        if rows.on_disk:
+        by_codes = rows.coded and bool(rows.blocks.parts)
+        if rows.on_disk and not by_codes:
             X: Any = LastRead(rows.X)
             rows = replace(rows, X=X)
         determined = determined_columns(design, rows)
@@ -83,7 +85,12 @@ class ClassTruth:
             center, scale = design.center[kept], design.scale[kept]
         K = len(design.classes)
         codes = _codes(rows, K)
-        if pairs is None:
+        if by_codes:
+            fit = fit_of_codes(
+                rows.blocks.picked(kept), determined.factor(kept), codes, K, intercept=design.intercept,
+                weight=rows.weight, l2=l2,
+            )  # fmt: skip
+        elif pairs is None:
             fit = softmax_of_blocks(
                 columns_of(rows.X, kept), determined.factor(kept), codes, K, intercept=design.intercept,
                 weight=rows.weight, l2=l2,

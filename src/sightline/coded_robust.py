@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .coded_blocks import ByCodes, CodedBlock, placed_squares
 from .coded_rows import CodedRows, add_rows
-from .coded_sums import coded_moments
 from .linear.exact import Exact
 from .linear.robust_blocks import robust_covariance_of_blocks
 from .rows import Rows
@@ -26,77 +26,78 @@ def robust_of_blocks(
     """
     squares = None
     if rows.coded and rows.blocks.parts and (clusters is not None or kind in ("hc0", "hc1")):
-        squares = squares_of_scores(
-            rows.blocks, rows.y, exact.theta, intercept=exact.intercept, weight=rows.weight, clusters=clusters
-        )  # fmt: skip
+        pull = _pull(rows.blocks, rows.y, exact.theta, intercept=exact.intercept, weight=rows.weight)
+        squares = squares_of_scores(rows.blocks, pull[:, None], intercept=exact.intercept, clusters=clusters)
     return robust_covariance_of_blocks(
         rows.X, rows.y, exact, kind=kind, combinations=combinations, weight=rows.weight, clusters=clusters,
         known_squares=squares,
     )  # fmt: skip
 
 
-def squares_of_scores(
-    X: CodedRows, y: Array, theta: Array, *, intercept: bool, weight: Array | None, clusters: NDArray[np.intp] | None
-) -> Array:
-    """Σ ss' `(q, q)` of the scores s = w r [x 1] of the rows, or of their sums over each of the `clusters (n,)`.
+def _pull(X: CodedRows, y: Array, theta: Array, *, intercept: bool, weight: Array | None) -> Array:
+    """w r of each row, `(n,)`."""
+    p, rows = X.shape[1], ByCodes(X)
+    pull = np.empty(len(X))
+    for ends in X.blocks():
+        part = slice(*ends)
+        pull[part] = y[part] - rows[part] @ theta[:p] - (theta[p] if intercept else 0.0)
+    return pull if weight is None else pull * weight
 
-    No column of a category is made: Σ (w r)² xx' are moments with other weights, and the sums of a cluster have no more
+
+def squares_of_scores(
+    X: CodedRows, pull: Array, *, intercept: bool, clusters: NDArray[np.intp] | None = None
+) -> Array:
+    """Σ ss' `(m q, m q)` of the scores s = u ⊗ [x 1] of the rows, u their `pull (n, m)`, or of the sums of the scores
+    over each of the `clusters (n,)`.
+
+    No column of a category is made: Σ u_a u_b xx' are counts with weights, and the sums of a cluster have no more
     numbers that are not zero than it has rows, times factors.
 
     >>> from .coded_rows import Indicators
     >>> X = CodedRows(3, 1, (Indicators(np.array([0, 1, 1]), np.array([-1, 0])),), np.array([], int),
     ...               lambda a, b: np.empty((b - a, 0)))
-    >>> squares_of_scores(X, np.array([1.0, 2.0, 4.0]), np.array([2.0, 1.0]), intercept=True, weight=None,
-    ...                   clusters=None).round(12).tolist()
+    >>> squares_of_scores(X, np.array([[0.0], [-1.0], [1.0]]), intercept=True).tolist()
     [[2.0, 2.0], [2.0, 2.0]]
     """
-    pull = _pull(X, y, theta, intercept=intercept, weight=weight)
-    if clusters is not None:
-        return _of_clusters(X, pull, clusters, intercept=intercept)
-    m = coded_moments(X, np.zeros((len(X), 0)), pull**2)
-    squares = m.xx + m.n * np.multiply.outer(m.x_mean, m.x_mean)
-    return _bordered(squares, m.n * m.x_mean, m.n) if intercept else squares
+    m, p = pull.shape[1], X.shape[1]
+    pairs = [(a, b) for a in range(m) for b in range(m)]
+    if clusters is None:
+
+        def weights(part: slice, _: CodedBlock) -> Array:
+            return np.column_stack([pull[part, a] * pull[part, b] for a, b in pairs])
+
+        squares = ByCodes(X).squares(weights, m * m)
+    else:
+        squares = placed_squares(X, _of_clusters(X, pull, clusters))
+    q = p + int(intercept)
+    return squares.reshape(m, m, p + 1, p + 1)[:, :, :q, :q].swapaxes(1, 2).reshape(m * q, m * q)
 
 
-def _pull(X: CodedRows, y: Array, theta: Array, *, intercept: bool, weight: Array | None) -> Array:
-    """w r of each row, `(n,)`."""
-    p = X.shape[1]
-    slopes, bias = theta[None, :p], theta[p:] if intercept else None
-    pull = np.empty(len(X))
-    for first, last in X.blocks():
-        block = X.placed_block(first, last)
-        pull[block.part] = y[block.part] - X.scores(block, slopes, bias)[:, 0]
-    return pull if weight is None else pull * weight
-
-
-def _of_clusters(X: CodedRows, pull: Array, clusters: NDArray[np.intp], *, intercept: bool) -> Array:
-    """From the sums of each cluster: sparse ones of indicators as 0 and 1, which are centered and scaled afterwards."""
+def _of_clusters(X: CodedRows, pull: Array, clusters: NDArray[np.intp]) -> Array:
+    """From the sums of each cluster `(m m, p + 1, p + 1)`, those of indicators that are 0 and 1 sparse."""
     from scipy.sparse import coo_array
 
-    groups, p, places = int(clusters.max(initial=0)) + 1, X.shape[1], X.places
-    marked: Any = coo_array((groups, p)).tocsr()
-    dense, total = np.zeros((groups, len(places))), np.bincount(clusters, weights=pull, minlength=groups)
+    groups, p, d, m = int(clusters.max(initial=0)) + 1, X.shape[1], len(X.places), pull.shape[1]
+    marked: Any = coo_array((groups, m * p)).tocsr()
+    dense = np.zeros((groups, m * (d + 1)))
     for first, last in X.blocks():
         block = X.placed_block(first, last)
-        group, u = clusters[block.part], pull[block.part]
-        dense += add_rows(group.astype(np.int32), block.dense * u[:, None], groups)
+        group, own = clusters[block.part], pull[block.part]
+        ones = np.column_stack([block.dense, np.ones(len(own))])
+        dense += add_rows(group.astype(np.int32), (own[:, :, None] * ones[:, None, :]).reshape(len(own), -1), groups)
         for part, codes in zip(X.parts, block.codes, strict=True):
             columns = part.columns[codes]
-            kept = columns >= 0
-            marked = marked + coo_array((u[kept], (group[kept], columns[kept])), shape=(groups, p)).tocsr()
-    other = np.isin(np.arange(p), places)
-    off, scale = np.where(other, 0.0, X.center), np.where(other, 1.0, X.scale)
-    squares, own, size = (marked.T @ marked).toarray(), marked.T @ total, float(total @ total)
-    squares += size * np.multiply.outer(off, off) - np.multiply.outer(off, own) - np.multiply.outer(own, off)
-    squares /= np.multiply.outer(scale, scale)
-    beside = (marked.T @ dense - np.multiply.outer(off, total @ dense)) / scale[:, None]
-    squares[:, places], squares[places] = beside, beside.T
-    squares[np.ix_(places, places)] = dense.T @ dense
-    of_one = (own - off * size) / scale
-    of_one[places] = total @ dense
-    return _bordered(squares, of_one, size) if intercept else squares
-
-
-def _bordered(squares: Array, edge: Array, corner: float) -> Array:
-    """With the row and the column of the intercept."""
-    return np.block([[squares, edge[:, None]], [edge[None, :], np.array([[corner]])]])
+            kept = np.flatnonzero(columns >= 0)
+            at = np.add.outer(columns[kept], p * np.arange(m)).ravel()
+            entries = (own[kept].ravel(), (np.repeat(group[kept], m), at))
+            marked = marked + coo_array(entries, shape=(groups, m * p)).tocsr()
+    found = np.zeros((m, m, p + 1, p + 1))
+    places = np.append(X.places, p)
+    of_marks = (marked.T @ marked).toarray().reshape(m, p, m, p)
+    found[:, :, :p, :p] = of_marks.swapaxes(1, 2)
+    beside = (marked.T @ dense).reshape(m, p, m, d + 1).swapaxes(1, 2)
+    at = X.marked
+    found[:, :, at[:, None], places] = beside[:, :, at]
+    found[:, :, places[:, None], at] = beside[:, :, at].transpose(1, 0, 3, 2)
+    found[:, :, places[:, None], places] = (dense.T @ dense).reshape(m, d + 1, m, d + 1).swapaxes(1, 2)
+    return found.reshape(m * m, p + 1, p + 1)

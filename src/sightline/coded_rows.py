@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -173,9 +173,22 @@ class CodedRows:
             *self.shape, self.parts, self.places, self.dense, center=center, scale=scale, folder=self.folder
         )  # fmt: skip
 
+    def picked(self, columns: NDArray[np.intp]) -> CodedRows:
+        """Some of the columns, rising."""
+        if len(columns) == self.shape[1]:
+            return self
+        place = np.full(self.shape[1] + 1, -1)
+        place[columns] = np.arange(len(columns))
+        parts = tuple(replace(part, columns=place[part.columns]) for part in self.parts)
+        chosen = np.flatnonzero(place[self.places] >= 0)
+        return CodedRows(
+            len(self), len(columns), parts, place[self.places][chosen], _Some(self.dense, chosen),
+            center=self.center[columns], scale=self.scale[columns], folder=self.folder,
+        )  # fmt: skip
+
     def longest(self) -> float:
         """The largest x'x of a row."""
-        of_zero, of_one = (self.center / self.scale) ** 2, ((1.0 - self.center) / self.scale) ** 2
+        of_zero, of_one = self.zero**2, self.one**2
         largest = 0.0
         for first, last in self.blocks():
             block = self.placed_block(first, last)
@@ -187,37 +200,31 @@ class CodedRows:
             largest = max(largest, float(square.max(initial=0.0)))
         return largest
 
-    def scores(self, block: Block, slopes: Array, bias: Array | None) -> Array:
-        """x'w + b of each output, `(m, k)`, for `slopes (k, p)` and `bias (k,)`, of a placed block."""
-        found = block.dense @ slopes[:, self.places].T
-        if bias is not None:
-            found += bias
-        if not self.parts:
-            return np.asarray(found)
-        units = slopes / self.scale
-        found -= units[:, self.marked] @ self.center[self.marked]
-        for part, codes in zip(self.parts, block.codes, strict=True):
-            table = np.where(part.columns >= 0, units[:, part.columns], 0.0).T
-            take_rows(codes, np.ascontiguousarray(table), found)
-        return np.asarray(found)
+    @cached_property
+    def zero(self) -> Array:
+        """What an indicator column is where a row does not have its code, `(p,)`."""
+        return -self.center / self.scale
+
+    @cached_property
+    def one(self) -> Array:
+        """What it is where a row has it, `(p,)`."""
+        return (1.0 - self.center) / self.scale
 
     @cached_property
     def marked(self) -> NDArray[np.intp]:
         """The columns that are indicators."""
         return np.setdiff1d(np.arange(self.shape[1]), self.places)
 
-    def backward(self, block: Block, error: Array) -> Array:
-        """Σ error x' over the rows of a placed block, `(k, p)`, for `error (m, k)`."""
-        sums = np.zeros((error.shape[1], self.shape[1]))
-        for part, codes in zip(self.parts, block.codes, strict=True):
-            of_codes = add_rows(codes, error, len(part.columns))
-            kept = part.columns >= 0
-            sums[:, part.columns[kept]] = of_codes[kept].T
-        if self.parts:
-            sums -= np.multiply.outer(error.sum(axis=0), self.center)
-            sums /= self.scale
-        sums[:, self.places] = error.T @ block.dense
-        return sums
+
+@dataclass(frozen=True)
+class _Some:
+    """Some of the columns that are no indicators."""
+
+    dense: Callable[[int, int], Array]
+    chosen: NDArray[np.intp]
+
+    def __call__(self, first: int, last: int) -> Array:
+        return self.dense(first, last)[:, self.chosen]
 
 
 def _row_by_row(columns: Array) -> Array:

@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from .coded_blocks import ByCodes
 from .coded_rows import Block, CodedRows, Indicators, add_rows, counted
 from .data.ahead import ahead
 from .errors import DataError
@@ -163,12 +164,15 @@ def coded_residual_pass(
     X: CodedRows, y: Array, slopes: Array, bias: Array | None, weight: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """As `residual_pass` of the same matrix."""
+    rows = ByCodes(X)
 
     def leaf(ends: tuple[int, int]) -> tuple[Array, Array, Array]:
-        block = X.placed_block(*ends)
-        r = y[block.part] - X.scores(block, slopes, bias)
-        weighted = r if weight is None else r * weight[block.part, None]
-        return np.einsum("ij,ij->j", weighted, r), X.backward(block, weighted), weighted.sum(axis=0)
+        part, block = slice(*ends), rows[slice(*ends)]
+        r = y[part] - block @ slopes.T
+        if bias is not None:
+            r -= bias
+        weighted = r if weight is None else r * weight[part, None]
+        return np.einsum("ij,ij->j", weighted, r), weighted.T @ block, weighted.sum(axis=0)
 
     parts = ahead(leaf, X.blocks(), workers())
     with closing(parts):

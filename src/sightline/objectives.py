@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .coded_blocks import by_codes
 from .data.design import Design
 from .linear.objective import Objective
 from .linear.row_losses import LOSSES, Logistic
@@ -27,7 +28,7 @@ def objective_of(layout: Layout, rows: Rows, settings: RunSettings) -> Objective
     """Mean loss + Σ ridge θ² / 2 + Σ lasso |θ|: weight decay on all parameters, l2 and l1 on all but the intercepts."""
     options = {FIELDS.get(name, name): value for name, value in settings.loss_opt.items()}
     loss = LOSSES.get(layout.loss, Logistic)(  # bce-probability is the same function of the score as bce
-        rows.X, rows.y, layout.design.intercept, row_shares(rows), layout.outputs, **options
+        by_codes(rows.X), rows.y, layout.design.intercept, row_shares(rows), layout.outputs, **options
     )
     slopes = _slopes(layout.design, layout.outputs)
     return Objective(loss, settings.decay + slopes * (settings.l2 or 0.0), slopes * (settings.l1 or 0.0))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .coded_blocks import ByCodes
 from .coded_rows import CodedRows
 from .errors import UsageError
 from .linear.curvature import (
@@ -158,7 +159,7 @@ class _Rate:
 
     def _for_single_rows(self) -> tuple[float, float, bool, str]:
         loss = self.truth.objective.loss
-        if isinstance(loss.X, CodedRows):
+        if isinstance(loss.X, CodedRows | ByCodes):
             largest = loss.X.longest() + 1.0
         else:
             largest = loss.over(lambda part: float(_squares(part.X).max(initial=0.0)), add=max) + 1.0

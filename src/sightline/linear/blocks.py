@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "block_rows", "every", "gathered", "in_memory", "largest_size", "one_blas_thread", "pairwise", "parts", "real",
-    "rows_at", "rows_of", "summed", "with_ones", "workers",
+    "adds_up", "block_rows", "every", "gathered", "in_memory", "largest_size", "leaf_rows", "one_blas_thread", "pairwise", "parts",
+    "real", "row_lengths", "rows_at", "rows_of", "summed", "with_ones", "workers",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -35,9 +35,14 @@ def block_rows(columns: int) -> int:
     return rows
 
 
+def leaf_rows(X: Any) -> int:
+    """Rows at a time: as many as rows that come in blocks of their own kind say, else as above."""
+    return int(getattr(X, "leaf", None) or block_rows(X.shape[1]))
+
+
 def parts(X: Any) -> Iterator[slice]:
     """The blocks of the rows, one after the other."""
-    size = block_rows(X.shape[1])
+    size = leaf_rows(X)
     return (slice(i, min(i + size, len(X))) for i in range(0, len(X), size))
 
 
@@ -55,10 +60,20 @@ def gathered(X: Any, pick: Callable[[slice], Any]) -> NDArray[Any]:
     """The rows of X that `pick` names in each block, places in the block, in one pass and in their order."""
 
     def leaf(part: slice, _: None) -> list[NDArray[Any]]:
-        return [np.array(X[part][pick(part)])]  # a copy, as a view would keep the block
+        return [np.array(np.asarray(X[part])[pick(part)])]  # a copy, as a view would keep the block
 
     n, p = X.shape
     return np.concatenate(summed(leaf, lambda _: None, rows=n, columns=p, work=n * p))
+
+
+def adds_up(X: Any) -> bool:
+    """Whether rows have `squares`: they add up their own products, as rows of which categories are codes."""
+    return hasattr(X, "squares")
+
+
+def row_lengths(X: Any) -> NDArray[np.float64]:
+    """√x'x of each row of a block."""
+    return np.asarray(X.lengths() if hasattr(X, "lengths") else np.linalg.norm(X, axis=1))
 
 
 def with_ones(X: NDArray[np.float64], intercept: bool = True) -> NDArray[np.float64]:
@@ -84,7 +99,7 @@ def rows_at(X: Any, places: NDArray[np.intp]) -> NDArray[Any]:
     found = np.empty((len(places), X.shape[1]))
     for at in np.split(order, np.flatnonzero(np.diff(places[order] // size)) + 1) if len(order) else ():
         first = int(places[at[0]])
-        found[at] = X[first : int(places[at[-1]]) + 1][places[at] - first]
+        found[at] = np.asarray(X[first : int(places[at[-1]]) + 1])[places[at] - first]
     return found
 
 
@@ -139,13 +154,14 @@ def summed(
     columns: int,
     work: int,
     add: Callable[[T, T], T] = operator.add,
+    leaf_rows: int | None = None,
 ) -> T:
     """Σ leaf(part, buffer) over the blocks of the rows, added pairwise, in threads where the `work` is worth it.
 
-    `space(size)` makes the buffer for blocks of that many rows, one for each thread. Each thread's products are left
+    Blocks have `leaf_rows` where that is given. `space(size)` makes the buffer for blocks of that many rows, one for each thread. Each thread's products are left
     to a single thread of BLAS.
     """
-    size, count = block_rows(columns), workers() if work >= WORTH else 1
+    size, count = leaf_rows or block_rows(columns), workers() if work >= WORTH else 1
     step = size * _run(rows, size, count)
     held, quiet = threading.local(), np.geterr()
 

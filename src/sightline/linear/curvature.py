@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import summed
+from .blocks import adds_up, leaf_rows, summed
 
 __all__ = [
     "LARGEST_MOMENTUM",
@@ -156,7 +157,7 @@ def rates_per_epoch(
     return np.asarray(np.maximum(np.abs(linear + root), np.abs(linear - root)) / 2.0)
 
 
-def steepest_slope(X: Array, weight: Array | None = None, *, intercept: bool = True) -> float:
+def steepest_slope(X: Any, weight: Array | None = None, *, intercept: bool = True) -> float:
     """√λmax of the mean of zz' with z = (x, 1): the curvature of a loss with second derivatives below c is below c
     times its square, and its gradient is no longer than it times the longest slope of a row.
 
@@ -176,7 +177,7 @@ def steepest_slope(X: Array, weight: Array | None = None, *, intercept: bool = T
                 rows = X[part]
                 return np.asarray(share(part, rows @ v) @ rows)
 
-            return summed(along, lambda _: None, rows=n, columns=p, work=64 * n * p) / total
+            return summed(along, lambda _: None, rows=n, columns=p, work=64 * n * p, leaf_rows=leaf_rows(X)) / total
 
         return math.sqrt(Curvature.of_products(product, p).max + float(intercept))
 
@@ -185,7 +186,11 @@ def steepest_slope(X: Array, weight: Array | None = None, *, intercept: bool = T
         Z = np.column_stack([rows, np.ones(len(rows))]) if intercept else rows
         return np.asarray(share(part, Z).T @ Z)
 
-    gram = summed(leaf, lambda _: None, rows=n, columns=p + 1, work=n * (p + 1) * (p + 64)) / total
+    if adds_up(X):  # rows that add them up themselves
+        q = p + int(intercept)
+        gram = X.squares(lambda part, _: share(part, np.ones((part.stop - part.start, 1))), 1)[0, :q, :q] / total
+    else:
+        gram = summed(leaf, lambda _: None, rows=n, columns=p + 1, work=n * (p + 1) * (p + 64)) / total
     return math.sqrt(max(float(np.linalg.eigvalsh(gram).max(initial=0.0)), 0.0))
 
 

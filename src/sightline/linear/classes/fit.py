@@ -112,6 +112,8 @@ class Combinations:
     def _undefined(self, c: Pair) -> NDArray[np.bool_]:
         """Which combinations have a part in the open directions."""
         _, q, m = c.shape
+        if not self.open.shape[1]:
+            return np.zeros(len(c), dtype=bool)
         z = np.einsum("rqm,qz->rzm", c.hi, self.basis.to_units)
         size = np.einsum("rqm,qz->rzm", np.abs(c.hi), np.abs(self.basis.to_units)).max(axis=(1, 2))
         part = np.abs(np.einsum("rzm,mzo->ro", z, self.open.reshape(m, q, -1))).max(axis=1, initial=0.0)

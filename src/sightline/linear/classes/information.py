@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ...double_double import Pair
+from ..blocks import row_lengths
 from .basis import CACHED
 from .elementary import MOST_WORK, factored, plain_root
-from .likelihood import ClassRows, Point, gram, multinomial, residual
+from .likelihood import ClassRows, Point, multinomial, residual
 
 __all__ = ["information", "overlap_proven", "root"]
 
@@ -53,15 +58,15 @@ def overlap_proven(rows: ClassRows, point: Point) -> bool:
 
     Albert and Anderson 1984, On the existence of maximum likelihood estimates in logistic regression models.
     """
-    m = rows.shape[1]
+    sizes: dict[int, float] = {}
 
-    def pulling(s: slice, Z: Array) -> tuple[Array, float]:
+    def pulling(s: slice, Z: Any) -> Callable[[int, int], Array]:
         codes, w, R = rows.codes[s], rows.weight[s], residual(rows.chances(point, s), rows.codes[s])
-        S = gram(Z, lambda a, b: _pulling(R, codes, a, b) * w, m)
-        return S, float(w @ np.linalg.norm(Z, axis=1))
+        sizes[s.start] = float(w @ row_lengths(Z))
+        return lambda a, b: _pulling(R, codes, a, b) * w
 
-    whole, total = rows.over(pulling, add=lambda a, b: (a[0] + b[0], a[1] + b[1]), work=64 + m * m * rows.shape[0])
-    S = _freed(rows, Pair.of(whole)).hi
+    S = _freed(rows, Pair.of(rows.gram(pulling))).hi
+    total = math.fsum(sizes.values())
     size = np.sqrt(np.where(np.diag(S) > 0, np.diag(S), 1.0))
     least = float(np.linalg.eigvalsh(S / size / size[:, None])[0])
     if least <= 1e-13:
@@ -70,10 +75,10 @@ def overlap_proven(rows: ClassRows, point: Point) -> bool:
     rounding = (2.0**-96 if rows.precise else 2.0**-46) * total / (least * size.min() ** 2)
     placed = rows.placed(scaled / size)
 
-    def change(s: slice, Z: Array) -> float:
+    def change(s: slice, Z: Any) -> float:
         eta = np.column_stack([np.zeros(len(Z)), Z @ placed])
         apart = np.abs(eta - np.take_along_axis(eta, rows.codes[s][:, None], axis=1)).max(axis=1)
-        return float((apart + rounding * np.linalg.norm(Z, axis=1)).max(initial=0.0))
+        return float((apart + rounding * row_lengths(Z)).max(initial=0.0))
 
     return rows.over(change, add=max) < 0.5
 
@@ -89,13 +94,12 @@ def _plain_hessian(rows: ClassRows, point: Point) -> Array:
     """Without the penalty, over all entries."""
     if point.hessian is not None:
         return point.hessian
-    m = rows.shape[1]
 
-    def leaf(s: slice, Z: Array) -> Array:
+    def entries(s: slice, _: Any) -> Callable[[int, int], Array]:
         P, w = rows.chances(point, s), rows.weight[s]
-        return gram(Z, lambda a, b: multinomial(P, a, b) * w, m)
+        return lambda a, b: multinomial(P, a, b) * w
 
-    return rows.over(leaf, work=64 + m * m * rows.shape[0])
+    return rows.gram(entries)
 
 
 def _gram(rows: ClassRows, P: Pair) -> Pair:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...double_double import Pair
-from ..blocks import pairwise, summed
+from ..blocks import adds_up, leaf_rows, pairwise, summed
 from .basis import CACHED, precise_size
 from .elementary import exp, log
 
@@ -20,6 +20,7 @@ __all__ = ["Chances", "ClassRows", "Point", "Ridge", "gram", "multinomial", "res
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 T = TypeVar("T")
+Entry = Callable[[int, int], Array]
 BARRED = -1e5  # the linear predictor of a class that is not allowed: e to this power is zero
 
 
@@ -89,9 +90,9 @@ class ClassRows:
         """Of θ."""
         return self.Z.shape[1], self.classes - 1
 
-    def block(self, s: slice) -> Array:
-        """Some rows of Z in float64."""
-        return np.asarray(self.Z.hi[s] if isinstance(self.Z, Pair) else self.Z[s])
+    def block(self, s: slice) -> Any:
+        """Some rows of Z in float64: what is multiplied as a matrix."""
+        return self.Z.hi[s] if isinstance(self.Z, Pair) else self.Z[s]
 
     def chances(self, point: Point, s: slice) -> Array:
         """The probabilities `(·, K)` of some rows at a point."""
@@ -103,26 +104,50 @@ class ClassRows:
         """Σ leaf over the blocks of the rows, in one pass; `work` is about what it does with each number."""
         n, q = self.Z.shape
         return summed(
-            lambda s, _: leaf(s, self.block(s)), lambda _: None, rows=n, columns=q, work=work * n * q, add=add
-        )
+            lambda s, _: leaf(s, self.block(s)), lambda _: None, rows=n, columns=q, work=work * n * q, add=add,
+            leaf_rows=leaf_rows(self.Z),
+        )  # fmt: skip
+
+    def gram(self, entries: Callable[[slice, Any], Entry]) -> Array:
+        """Σ v_ab zz' `(q m, q m)` in one pass, for the weights v_ab `(·,)` of classes a and b of 1..m in each block."""
+        q, m = self.shape
+        if not adds_up(self.Z):
+            return self.over(lambda s, Z: gram(Z, entries(s, Z), m), work=64 + m * m * q)
+        pairs = [(a, b) for a in range(m) for b in range(a, m)]
+
+        def weights(s: slice, Z: Any) -> Array:
+            entry = entries(s, Z)
+            return np.column_stack([entry(a + 1, b + 1) for a, b in pairs])
+
+        found = dict(zip(pairs, self.Z.squares(weights, len(pairs)), strict=True))  # type: ignore[union-attr]
+        H = np.empty((m, q, m, q))
+        for (a, b), block in found.items():
+            H[a, :, b] = H[b, :, a] = block[:q, :q]
+        return H.reshape(q * m, q * m)
 
     def at(self, theta: Array, before: Array | None = None) -> Point:
         """The point in float64, in one pass; sums of blocks are added without error. `before` is where it came from."""
         (q, m), n, K = self.shape, len(self.codes), self.classes
         P = np.empty((n, K)) if self.at_hand else None
 
-        def leaf(s: slice, Z: Array) -> _Sums:
+        def leaf(s: slice, Z: Any) -> _Sums:
             D, w = self._differences(s, Z, theta), self.weight[s]
             loss, part = _plain(D)
             if P is not None:
                 P[s] = part
             pull = Z.T @ (w[:, None] * residual(part, self.codes[s]))[:, 1:]
             moved = 0.0 if before is None else _far(Z @ theta, Z @ before)
-            hessian = gram(Z, lambda a, b: multinomial(part, a, b) * w, m)
+            hessian = None if adds_up(self.Z) else gram(Z, lambda a, b: multinomial(part, a, b) * w, m)
             return _Sums(Pair.of(w @ loss), Pair.of(pull), _margin(D, self.codes[s]), moved, hessian)
 
         sums = self.over(leaf, add=_Sums.added, work=64 + m * m * q)
+        if adds_up(self.Z):
+            sums = replace(sums, hessian=self.gram(lambda s, Z: self._bent(s, Z, theta)))
         return self._point(sums, Pair.of(theta), None if P is None else Pair.of(P))
+
+    def _bent(self, s: slice, Z: Any, theta: Array) -> Entry:
+        P, w = _plain(self._differences(s, Z, theta))[1], self.weight[s]
+        return lambda a, b: multinomial(P, a, b) * w
 
     def measured(self, theta: Pair, before: Array | None = None) -> Point:
         """The point in double-double where the rows are few enough, else in float64."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,8 +25,8 @@ def basis_rounding(rows: ClassRows, R: Array, root: Array, point: Point, theta: 
     size, inverse = np.abs(R), np.abs(np.linalg.inv(R))
     far = size @ np.abs(np.linalg.solve(R, theta))
 
-    def leaf(s: slice, Z: Array) -> Array:
-        B, w, chance = np.abs(Z), rows.weight[s][:, None], rows.chances(point, s)
+    def leaf(s: slice, Z: Any) -> Array:
+        B, w, chance = abs(Z), rows.weight[s][:, None], rows.chances(point, s)
         wrong, P, eta = np.abs(residual(chance, rows.codes[s])[:, 1:]) * w, chance[:, 1:], B @ far
         off = P * ((1.0 - 2.0 * P) * eta + (P * eta).sum(axis=1, keepdims=True)) * w
         return np.asarray(B.T @ np.column_stack([wrong, off]))

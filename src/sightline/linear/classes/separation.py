@@ -86,7 +86,7 @@ class _Margins:
         """Some rows of Z."""
         if isinstance(self.Z, Pair):
             return self.Z[places]
-        return Pair.of(self.Z[places] if isinstance(places, slice) else rows_at(self.Z, places))
+        return Pair.of(np.asarray(self.Z[places]) if isinstance(places, slice) else rows_at(self.Z, places))
 
     def parts(self) -> Iterator[slice]:
         """Neighboring rows, a few thousand at a time."""

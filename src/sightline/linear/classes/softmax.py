@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...double_double import Pair
 from ...errors import DataError
-from ..blocks import every
-from ..derived import Derived
+from ..blocks import adds_up, every
 from .basis import Basis, precise_size
 from .elementary import factored
 from .fit import NEGLIGIBLE, ClassFit, Combinations, Separation, null_log_likelihood
@@ -22,11 +21,12 @@ from .newton import Descent, descend, polish
 from .rounding import basis_rounding
 from .separation import DOUBLES, EXACT, Hyperplane, separating_hyperplane
 
-__all__ = ["at_infinity", "logistic_optimum", "softmax_of_blocks", "softmax_optimum"]
+__all__ = ["at_infinity", "logistic_optimum", "softmax_of_blocks", "softmax_of_codes", "softmax_optimum"]
 
 Array = NDArray[np.float64]
 FIRST_STEPS, MOST_STEPS = 25, 250  # after the first, separation is looked for before going on
 SAMPLE = 20_000  # rows on which the descent of more rows than memory holds begins
+MOST_SINGULAR = 500  # coefficients whose condition is found from singular values
 MOST_SEARCHED = 200_000  # entries; with a penalty the optimum does not depend on the search
 
 
@@ -93,6 +93,17 @@ def softmax_of_blocks(
     return problem.penalized() if l2 else problem.unpenalized()
 
 
+def softmax_of_codes(
+    Z: Any, basis: Basis, codes: NDArray[np.int64], classes: int, *, weight: Array | None, l2: float = 0.0
+) -> ClassFit:
+    """The same for rows `Z (n, q)` that add up their own products: those of X in a `basis` with R = 1, so that they
+    stay what they are.
+    """
+    w = np.broadcast_to(1.0, len(codes)) if weight is None else np.asarray(weight)
+    problem = _Problem(basis, Z, ClassRows(Z, codes, w, classes, _ridge(basis, classes, float(w.sum()), l2)), l2)
+    return problem.penalized() if l2 else problem.unpenalized()
+
+
 def _ridge(basis: Basis, classes: int, total: Any, l2: float) -> Ridge | None:
     if not l2:
         return None
@@ -106,7 +117,7 @@ class _Problem:
     """The rows in their basis; `Z (n, q)` are the centered and scaled columns before they are orthonormalized."""
 
     basis: Basis
-    Z: Pair | Derived
+    Z: Pair | Any
     rows: ClassRows
     l2: float
 
@@ -129,7 +140,7 @@ class _Problem:
             count = np.bincount(self.rows.codes, self.rows.weight)
             theta[-1] = np.log(count[1:] / count[0])
         theta = np.asarray(self.basis.R.hi @ theta)
-        return theta if self.rows.at_hand else self.sample().arrived(theta)
+        return theta if self.rows.at_hand or adds_up(self.Z) else self.sample().arrived(theta)
 
     def sample(self) -> _Problem:
         """That of some rows, in memory."""
@@ -263,6 +274,10 @@ class _Problem:
         m = self.rows.shape[1]
         F = L.T @ np.kron(np.eye(m), self.basis.R.hi)[free]
         length = np.sqrt((F**2).sum(axis=0))
+        if len(F) > MOST_SINGULAR:
+            F = F / np.where(length > 0, length, 1.0)
+            ends = np.linalg.eigvalsh(F.T @ F)
+            return float(ends[-1] / ends[0]) if ends[0] > 0 else float("inf")
         singular = np.linalg.svd(F / np.where(length > 0, length, 1.0), compute_uv=False)
         return float((singular[0] / singular[-1]) ** 2) if len(free) else 1.0
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blocks import adds_up
 from ..exact import scaled_svd
+from ..gram import gram_factor
 from ..objective import Objective
 from ..piecewise import least
 from ..row_losses import CrossEntropy, RowLoss
@@ -42,7 +44,7 @@ class Frame:
         """From the singular values of the rows with columns of one length, as for least squares."""
         loss = objective.loss
         n, width = len(loss.X), loss.X.shape[1] + int(loss.intercept)
-        svd = scaled_svd(loss.over(_factor, add=merged_factors, work=4 * width), width, noise)
+        svd = scaled_svd(_factor(loss), width, noise)
         M = svd.directions.T / svd.scale[:, None]
         M[:, : svd.rank] *= np.sqrt(n) / svd.singular[: svd.rank]
         kernel = M[:, svd.rank :]
@@ -63,6 +65,10 @@ class Frame:
 
     def model(self, theta: Array, ridge: Array) -> tuple[Array, Array]:
         """The gradient of the loss in θ, `(q,)`, and the second derivative of loss and ridge in φ, `(r, r)`: a pass."""
+        if adds_up(self.loss.X):
+            T = placed(_kron(np.eye(self.loss.outputs), self.M), self.loss) @ self.S
+            H = T.T @ self.loss.hessian(theta) @ T
+            return self.loss.gradient(theta), H + self.J.T @ (ridge[:, None] * self.J)
 
         def leaf(part: RowLoss) -> Array:
             z = part.predictor(theta)
@@ -84,6 +90,8 @@ class Frame:
         """Weighted least squares `(width,)` of one output, of targets and weights `(n,)` of each block; of the least
         norm in orthonormal coordinates.
         """
+        if adds_up(self.loss.X):
+            return self._fitted_by_squares(target, weight)
 
         def leaf(part: RowLoss) -> Array:
             B, w = self.orthonormal(part), weight(part)
@@ -93,13 +101,30 @@ class Frame:
         sums = self.loss.over(leaf, work=self.width + 64)
         return np.asarray(self.M @ least(sums[:, :-1], sums[:, -1]))
 
+    def _fitted_by_squares(self, target: Callable[[RowLoss], Array], weight: Callable[[RowLoss], Array]) -> Array:
+        """The same of rows that add up their own products."""
+        loss = self.loss
+
+        def each(part: RowLoss) -> Array:
+            return replace(part, outputs=1, weight=None).pull((weight(part) * target(part))[:, None])
+
+        squares = loss.X.squares(lambda rows, X: weight(loss.of_block(rows, X))[:, None], 1)  # type: ignore[attr-defined]
+        G = squares[0, : self.width, : self.width]
+        return np.asarray(self.M @ least(self.M.T @ G @ self.M, self.M.T @ loss.over(each)))
+
 
 def with_ones(part: RowLoss) -> Array:
     """[X 1], or X without an intercept."""
     return np.column_stack([part.X, np.ones(len(part.X))]) if part.intercept else part.X
 
 
-def _factor(part: RowLoss) -> Array:
+def _factor(loss: RowLoss) -> Array:
+    """R of the weighted rows."""
+    known = gram_factor(loss.X, loss.weight, intercept=loss.intercept) if adds_up(loss.X) else None
+    return loss.over(_factor_of, add=merged_factors, work=4 * (loss.X.shape[1] + 1)) if known is None else known
+
+
+def _factor_of(part: RowLoss) -> Array:
     """R of the weighted rows of a block."""
     Z = with_ones(part)
     return np.asarray(np.linalg.qr(Z if part.weight is None else Z * np.sqrt(part.weight)[:, None], mode="r"))

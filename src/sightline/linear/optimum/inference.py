@@ -151,17 +151,15 @@ def _sandwich(
     if n <= r:
         return Covariance(None, None, None, f"{n} rows and {r} coefficients leave nothing to measure chance by")
 
-    def scores(part: RowLoss) -> Array:
-        return part.terms(found.limit) * loss.factor / n @ frame.J
-
     factor, df, said = (1.0 if kind == "hc0" else n / (n - r)), n - r, f"sandwich of curvature and scores, {kind}"
     if kind == "cluster":
         codes = clustered(clusters)
         groups = len(np.unique(codes))
         factor, df = groups / (groups - 1) * (n - 1) / (n - r), groups - 1
-        squares = cluster_squares(((at, scores(loss.part(at))) for at in parts(loss.X)), codes, r)
+        each = ((at, loss.part(at).terms(found.limit) * loss.factor / n @ frame.J) for at in parts(loss.X))
+        squares = cluster_squares(each, codes, r)
     else:
-        squares = loss.over(lambda part: (s := scores(part)).T @ s, work=loss.outputs * r)
+        squares = frame.J.T @ loss.term_squares(found.limit) @ frame.J * (loss.factor / n) ** 2
     likelihood = _default(loss) == "information"
     return Covariance(_spread(frame, factor * inner @ squares @ inner), kind, None if likelihood else df, said)
 

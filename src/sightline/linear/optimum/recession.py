@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blocks import in_memory
+from ..blocks import adds_up, in_memory
 from ..classes.separation import most_apart
 from ..derived import Picked
+from ..gram import gram_factor
 from ..objective import Objective
 from ..row_losses import CrossEntropy, Logistic, PoissonNLL, RowLoss
 from ..triangle import merged_factors
@@ -74,7 +75,7 @@ def recession(objective: Objective) -> Recession | None:
     loss, free = objective.loss, np.flatnonzero((objective.ridge == 0) & (objective.lasso == 0))
     if isinstance(loss, CrossEntropy | Logistic) and not _free_slopes(objective):
         loss = loss.of_rows(np.unique(np.asarray(loss.y), return_index=True)[1].tolist())  # one of each says it all
-    squares, R = loss.over(partial(_sizes, free), add=lambda a, b: (a[0] + b[0], merged_factors(a[1], b[1])))
+    squares, R = _sizes(loss, free)
     length = np.sqrt(squares)
     length[length == 0] = 1.0
     basis = _null_space(R / length)
@@ -120,8 +121,19 @@ def _united(a: Array, b: Array) -> Array:
     return np.unique(np.concatenate([a, b]), axis=0)
 
 
-def _sizes(free: NDArray[np.intp], part: RowLoss) -> tuple[Array, Array]:
-    """Σ of the squares of the free columns of C and E, and the triangular factor of those of E."""
+def _sizes(loss: RowLoss, free: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Σ of the squares of the free columns of C and E, and a factor of those of E."""
+    known = None
+    if isinstance(loss, PoissonNLL) and adds_up(loss.X):
+        known = gram_factor(loss.X, (loss.y > 0).astype(np.float64), intercept=loss.intercept)
+    if known is None:
+        return loss.over(partial(_sizes_of, free), add=lambda a, b: (a[0] + b[0], merged_factors(a[1], b[1])))
+    every = loss.X.squares(lambda part, _: np.ones((part.stop - part.start, 1)), 1)[0]  # type: ignore[attr-defined]
+    return np.diag(every)[free], known[:, free]
+
+
+def _sizes_of(free: NDArray[np.intp], part: RowLoss) -> tuple[Array, Array]:
+    """The same of a block, the factor triangular."""
     C, E, _ = _conditions(part)
     E = E[:, free]
     return (C[:, free] ** 2).sum(axis=0) + (E**2).sum(axis=0), np.asarray(np.linalg.qr(E, mode="r"))

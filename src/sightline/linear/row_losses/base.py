@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blocks import block_rows, rows_at, summed
+from ..blocks import adds_up, leaf_rows, rows_at, summed
 
 __all__ = ["Pieces", "RowLoss"]
 
@@ -37,7 +37,8 @@ class RowLoss:
     """L(θ) = Σ vᵢ ℓ(zᵢ, yᵢ) / n with z = Wx + b; rows `X (n, p)`, targets `y (n,)`, row weights `v (n,)` or None.
 
     θ `(q,)` holds the weights W `(k, p)` row by row, then the biases `(k,)` where there is an intercept. The gradient
-    is `factor` / n Σ vᵢ errorᵢ xᵢ. Sums are taken over blocks of rows, of which X may be on the disk.
+    is `factor` / n Σ vᵢ errorᵢ xᵢ. Sums are taken over blocks of rows, of which X may be on the disk. A block of X may
+    be anything that is multiplied as a matrix and becomes one by `np.asarray`.
     """
 
     name: ClassVar[str]
@@ -57,17 +58,23 @@ class RowLoss:
 
     def part(self, rows: slice) -> Self:
         """The same of neighboring rows, in memory."""
+        return self.of_block(rows, self.X[rows])
+
+    def of_block(self, rows: slice, X: Any) -> Self:
+        """The same of neighboring rows whose `X` is known."""
         weight = None if self.weight is None else self.weight[rows]
-        return replace(self, X=self.X[rows], y=self.y[rows], weight=weight)
+        return replace(self, X=X, y=self.y[rows], weight=weight)
 
     def over(self, leaf: Callable[[Self], T], *, add: Callable[[T, T], T] = operator.add, work: int = 64) -> T:
         """Σ leaf over blocks of the rows, in one pass; `work` is about what it does with each number of X."""
         n, p = self.X.shape
-        if n <= block_rows(p):
+        size = leaf_rows(self.X)
+        if n <= size:
             return leaf(self.part(slice(0, n)))
         return summed(
-            lambda rows, _: leaf(self.part(rows)), lambda _: None, rows=n, columns=p, work=work * n * (p + 1), add=add
-        )
+            lambda rows, _: leaf(self.part(rows)), lambda _: None, rows=n, columns=p, work=work * n * (p + 1), add=add,
+            leaf_rows=size,
+        )  # fmt: skip
 
     def split(self, theta: Array) -> tuple[Array, Array]:
         """W `(k, p)` and b `(k,)`, zero without an intercept."""
@@ -130,22 +137,41 @@ class RowLoss:
 
     def hessian(self, theta: Array) -> Array:
         """∂²L/∂θ² `(q, q)`, in the order of θ."""
+        if adds_up(self.X):
+            return self._added_up(lambda part, z: part.bend(z), theta) / len(self.X)
         work = self.outputs**2 * (self.X.shape[1] + 64)
         return self.over(lambda part: part.bends(part.predictor(theta)), work=work) / len(self.X)
 
     def bends(self, z: Array) -> Array:
         """Σ v ∂²ℓ/∂z² ⊗ xx' `(q, q)` in the order of θ, for a linear predictor `z (n, k)`."""
-        k, p = self.outputs, self.X.shape[1]
-        bend, ones = self.bend(z), int(self.intercept)
+        bend = self.bend(z)
+        return self._placed(self._block(bend[:, a, b]) for a, b in self._pairs())
+
+    def _pairs(self) -> list[tuple[int, int]]:
+        """Outputs a <= b."""
+        return [(a, b) for a in range(self.outputs) for b in range(a, self.outputs)]
+
+    def _added_up(self, bend: Callable[[Self, Array], Array], theta: Array) -> Array:
+        """Σ v bend ⊗ xx' `(q, q)` in the order of θ, for `bend (n, k, k)`, of rows that add up their own products."""
+        pairs = self._pairs()
+
+        def weights(rows: slice, X: Any) -> Array:
+            part = self.of_block(rows, X)
+            each = bend(part, part.predictor(theta))
+            return part._weighted(np.column_stack([each[:, a, b] for a, b in pairs]))
+
+        return self._placed(self.X.squares(weights, len(pairs)))  # type: ignore[attr-defined]
+
+    def _placed(self, blocks: Iterable[Array]) -> Array:
+        """One block `(p + 1, p + 1)` for each pair of outputs, put into the order of θ."""
+        k, p, ones = self.outputs, self.X.shape[1], int(self.intercept)
         H = np.empty((k * (p + ones), k * (p + ones)))
-        for a in range(k):
-            for b in range(a, k):
-                block = self._block(bend[:, a, b])
-                for s, t, B in ((a, b, block), (b, a, block.T)):
-                    H[s * p : s * p + p, t * p : t * p + p] = B[:p, :p]
-                    if ones:
-                        H[s * p : s * p + p, k * p + t], H[k * p + s, t * p : t * p + p] = B[:p, p], B[p, :p]
-                        H[k * p + s, k * p + t] = B[p, p]
+        for (a, b), block in zip(self._pairs(), blocks, strict=True):
+            for s, t, B in ((a, b, block), (b, a, block.T)):
+                H[s * p : s * p + p, t * p : t * p + p] = B[:p, :p]
+                if ones:
+                    H[s * p : s * p + p, k * p + t], H[k * p + s, t * p : t * p + p] = B[:p, p], B[p, :p]
+                    H[k * p + s, k * p + t] = B[p, p]
         return H
 
     def hessian_times(self, theta: Array, v: Array) -> Array:
@@ -163,8 +189,20 @@ class RowLoss:
     def terms(self, theta: Array) -> Array:
         """What each row adds to the sum in the gradient, `(n, q)`: vᵢ errorᵢ xᵢ, then vᵢ errorᵢ."""
         error = self._weighted(self.pieces(theta).error)
-        by_weight = (error[:, :, None] * self.X[:, None, :]).reshape(len(self.X), -1)
+        by_weight = (error[:, :, None] * np.asarray(self.X)[:, None, :]).reshape(len(self.X), -1)
         return np.hstack([by_weight, error]) if self.intercept else by_weight
+
+    def term_squares(self, theta: Array) -> Array:
+        """Σ tt' `(q, q)` of the terms of all rows."""
+        if not adds_up(self.X):
+            return self.over(lambda part: (t := part.terms(theta)).T @ t, work=self.outputs**2 * (self.X.shape[1] + 64))
+
+        def squared(part: Self, z: Array) -> Array:
+            error = part.at(z).error
+            share = 1.0 if part.weight is None else part.weight[:, None, None]
+            return np.asarray(share * error[:, :, None] * error[:, None, :])
+
+        return self._added_up(squared, theta)
 
     def gradient_rounding(self, theta: Array, eps: float = EPS) -> Array:
         """How far rounding may have moved each element of the gradient, `(q,)`, a bound to first order in `eps`."""
@@ -173,14 +211,14 @@ class RowLoss:
         def leaf(part: Self) -> Array:
             pieces = part.pieces(theta)
             slack = part.predictor_rounding(theta, eps) * part.sharpness(pieces.z) + eps * depth * np.abs(pieces.error)
-            return part.pull(slack, np.abs(part.X))
+            return part.pull(slack, abs(part.X))
 
         return self.factor / len(self.X) * self.over(leaf)
 
     def predictor_rounding(self, theta: Array, eps: float = EPS) -> Array:
         """How far rounding may have moved z - y, `(n, k)`."""
         W, b = self.split(theta)
-        size = np.abs(self.X) @ np.abs(W).T + np.abs(b) + np.abs(self.y)[:, None]
+        size = abs(self.X) @ np.abs(W).T + np.abs(b) + np.abs(self.y)[:, None]
         return np.asarray(eps * (self.X.shape[1] + 3.0) * size)
 
     def largest_rounding(self, theta: Array, eps: float = EPS) -> float:
