@@ -25,6 +25,7 @@ LAYERS = [
         "answer_of_many",
         "coded_blocks",
         "coded_classes",
+        "coded_squares",
         "coded_sums",
         "coded_robust",
         "arrays",

@@ -42,17 +42,9 @@ def is_too_large(source: Source, columns: int, memory: int | None) -> bool:
     return size > (memory_limit() if memory is None else memory)
 
 
-def most_numbers(settings: RunSettings, loss: str) -> float:
-    """Numbers of a design in memory that are still made one by one where most of them are indicators: as many as there
-    is memory for, where what is asked for is found from all columns.
-    """
-    s = settings
-    if s.memory is not None:
-        return s.memory / (8 * COPIES)
-    by_row = s.robust is not None and s.robust.lower() in ("hc2", "hc3") and s.cluster is None
-    if by_row or s.validation is not None or s.class_weight is not None or s.l1:
-        return memory_limit() / (8 * COPIES)
-    return MOST_INDICATORS
+def most_numbers(settings: RunSettings) -> float:
+    """Numbers of a design in memory that are still made one by one where most of them are indicators."""
+    return MOST_INDICATORS if settings.memory is None else settings.memory / (8 * COPIES)
 
 
 def prepare_by_pieces(source: Source, parsed: Formula, settings: RunSettings, heard: Heard | None = None) -> Prepared:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .coded_blocks import ByCodes, by_codes
 from .data.design import Design
 from .linear.classification import per_class
 from .linear.derived import Derived
@@ -103,6 +104,9 @@ def probabilities_of(design: Design, rows: Rows, values: Sequence[float | None])
         largest = np.abs(weight) @ np.maximum(np.abs(design.low), np.abs(design.high)) + np.abs(bias)
     if not np.isfinite(largest).all():
         return None
+    if isinstance(by_codes(rows.X), ByCodes):
+        plain = ByCodes(rows.blocks.placed(np.zeros(len(design.center)), np.ones(len(design.scale))))
+        return Derived(plain, lambda block: class_probabilities(block.scores(weight) + bias), len(design.classes))
     return Derived(
         rows.X,
         lambda X: class_probabilities(row_products(X * design.scale + design.center, weight) + bias),

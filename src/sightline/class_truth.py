@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .answer import determined_columns
 from .answer_of_many import Pairs
+from .coded_blocks import ByCodes, by_codes
 from .coded_classes import fit_of_codes
 from .data.design import Design
 from .double_double import Pair
@@ -71,8 +72,8 @@ class ClassTruth:
         by block.
         """
         design, l2 = layout.design, _penalty(layout, settings)
-        by_codes = rows.coded and bool(rows.blocks.parts)
-        if rows.on_disk and not by_codes:
+        coded = isinstance(by_codes(rows.X), ByCodes)
+        if rows.on_disk and not coded:
             X: Any = LastRead(rows.X)
             rows = replace(rows, X=X)
         determined = determined_columns(design, rows)
@@ -85,7 +86,7 @@ class ClassTruth:
             center, scale = design.center[kept], design.scale[kept]
         K = len(design.classes)
         codes = _codes(rows, K)
-        if by_codes:
+        if coded:
             fit = fit_of_codes(
                 rows.blocks.picked(kept), determined.factor(kept), codes, K, intercept=design.intercept,
                 weight=rows.weight, l2=l2,
@@ -203,7 +204,7 @@ class ClassTruth:
     def curvature(self) -> Curvature:
         """At the optimum: a rate above 2 / λmax circles around it instead of settling."""
         return class_curvature(
-            self.data.X, self.fit.probabilities, intercept=self.design.intercept, scores=self.layout.outputs,
+            by_codes(self.data.X), self.fit.probabilities, intercept=self.design.intercept, scores=self.layout.outputs,
             weight=self.data.weight, ridge=self.objective.ridge,
         )  # fmt: skip
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .coded_rows import Block, CodedRows, add_rows, counted, take_rows
+from .coded_rows import Block, CodedRows, add_rows, take_rows
+from .coded_squares import Forms, Squares, squares_of_clusters
 from .linear.blocks import workers
+from .linear.row_products import row_products
 
-__all__ = ["ByCodes", "CodedBlock", "by_codes", "placed_squares"]
+__all__ = ["ByCodes", "CodedBlock", "by_codes"]
 
 Array = NDArray[np.float64]
 Weights = Callable[[slice, "CodedBlock"], Array]
@@ -51,7 +52,7 @@ class CodedBlock:
         return replace(self, block=block, zero=np.abs(self.zero), one=np.abs(self.one))
 
     @property
-    def T(self) -> _Turned:
+    def T(self) -> _Turned:  # noqa: N802  as arrays have it
         """The same with rows as columns."""
         return _Turned(self)
 
@@ -60,6 +61,32 @@ class CodedBlock:
         size = abs(self)
         square = replace(size.block, dense=size.block.dense**2)
         return np.sqrt(replace(size, block=square, zero=size.zero**2, one=size.one**2) @ np.ones(self.shape[1]))
+
+    def extremes(self, sides: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """The lowest and the highest value of each column, and of a mark for each factor's rows without a column, among
+        the rows of each side `(m, s)`: `(s, p + factors)` each.
+        """
+        p, dense = self.shape[1], self.block.dense
+        low = np.full((sides.shape[1], p + len(self.rows.parts)), np.inf)
+        high, flags = -low, sides.astype(np.float64)
+        for k, some in enumerate(sides.T):
+            low[k, self.rows.places] = dense.min(axis=0, where=some[:, None], initial=np.inf)
+            high[k, self.rows.places] = dense.max(axis=0, where=some[:, None], initial=-np.inf)
+        for i, (part, codes) in enumerate(zip(self.rows.parts, self.block.codes, strict=True)):
+            count, marked = add_rows(codes, flags, len(part.columns)), part.columns >= 0
+            columns = np.append(part.columns[marked], p + i)
+            count = np.vstack([count[marked], count[~marked].sum(axis=0)]).T
+            ends = np.append(self.zero[columns[:-1]], 0.0), np.append(self.one[columns[:-1]], 1.0)
+            with_it, without = count > 0, count < flags.sum(axis=0)[:, None]
+            low[:, columns] = np.where(without, ends[0], np.where(with_it, ends[1], np.inf))
+            high[:, columns] = np.where(with_it, ends[1], np.where(without, ends[0], -np.inf))
+        return low, high
+
+    def scores(self, W: Array) -> Array:
+        """x'W' `(m, k)` for `W (k, p)`, each number the same whatever rows are beside it."""
+        dense = self.block.dense
+        bare = replace(self, block=replace(self.block, dense=np.zeros(dense.shape)))
+        return bare @ W.T + row_products(dense, W[:, self.rows.places])
 
     def __matmul__(self, W: Array) -> Array:
         if W.ndim == 1:
@@ -143,6 +170,61 @@ class ByCodes:
         block = self.rows.placed_block(first, max(first, last))
         return CodedBlock(self.rows, block, self.rows.zero, self.rows.one)
 
+    def score_squares(self, pull: Array, clusters: NDArray[np.intp] | None = None, *, intercept: bool) -> Array:
+        """Σ ss' `(m q, m q)` of the scores s = u ⊗ [x 1] of the rows, u their `pull (n, m)`, or of the sums of the
+        scores over each of the `clusters (n,)`.
+
+        No column of a category is made: Σ u_a u_b xx' are counts with weights, and the sums of a cluster have no more
+        numbers that are not zero than it has rows, times factors.
+
+        >>> from .coded_rows import Indicators
+        >>> rows = CodedRows(3, 1, (Indicators(np.array([0, 1, 1]), np.array([-1, 0])),), np.array([], int),
+        ...                  lambda a, b: np.empty((b - a, 0)))
+        >>> ByCodes(rows).score_squares(np.array([[0.0], [-1.0], [1.0]]), intercept=True).tolist()
+        [[2.0, 2.0], [2.0, 2.0]]
+        """
+        m, p = pull.shape[1], self.shape[1]
+        if clusters is None:
+            pairs = [(a, b) for a in range(m) for b in range(a, m)]
+
+            def weights(part: slice, _: CodedBlock) -> Array:
+                return np.column_stack([pull[part, a] * pull[part, b] for a, b in pairs])
+
+            squares = np.empty((m, m, p + 1, p + 1))
+            for (a, b), found in zip(pairs, self.squares(weights, len(pairs)), strict=True):
+                squares[a, b] = squares[b, a] = found
+        else:
+            squares = squares_of_clusters(self.rows, pull, clusters)
+        q = p + int(intercept)
+        return squares[:, :, :q, :q].swapaxes(1, 2).reshape(m * q, m * q)
+
+    def left(self, V: Array, weight: Array | None) -> Array:
+        """1 - w x'Vx of each row, `(n,)`; x ends with a one where V has a row for it."""
+        forms, left = Forms(self.rows, V), np.empty(len(self))
+        for ends in self.rows.blocks():
+            part = slice(*ends)
+            left[part] = forms.of(self[part].block)
+        if weight is not None:
+            left *= weight
+        return np.asarray(1.0 - left)
+
+    @property
+    def numbers(self) -> NDArray[np.intp]:
+        """The columns that are no indicators."""
+        return self.rows.places
+
+    @property
+    def levels(self) -> Array:
+        """What makes the columns, and the mark of each factor's rows without one, of indicators that are 0 and 1 and of
+        ones in the last column: `(p, p + factors)`.
+        """
+        p = self.shape[1]
+        others = np.zeros((p, len(self.rows.parts)))
+        others[-1] = 1.0
+        for i, part in enumerate(self.rows.parts):
+            others[part.columns[part.columns >= 0], i] = -1.0
+        return np.hstack([np.eye(p), others])
+
     def longest(self) -> float:
         """The largest x'x of a row."""
         return self.rows.longest()
@@ -156,7 +238,7 @@ class ByCodes:
         >>> ByCodes(rows).squares(lambda _, block: np.full((len(block), 1), 2.0), 1).tolist()
         [[[4.0, 4.0], [4.0, 6.0]]]
         """
-        sums = _Squares(self.rows, count)
+        sums = Squares(self.rows, count)
         with ThreadPoolExecutor(workers()) as pool:
             for first in range(0, len(self), self.rows.unit):
                 part = slice(first, min(first + self.rows.unit, len(self)))
@@ -168,72 +250,3 @@ class ByCodes:
 def by_codes(X: Any) -> Any:
     """Rows whose categories are codes, by these; others as they are."""
     return ByCodes(X) if isinstance(X, CodedRows) and X.parts else X
-
-
-class _Squares:
-    """What is added up over blocks for each weight: by pairs of codes, by codes, and of the other columns; sums that
-    round are made of one block each, all of one size.
-    """
-
-    def __init__(self, rows: CodedRows, count: int) -> None:
-        self.rows, self.count = rows, count
-        self.sizes = [len(part.columns) for part in rows.parts]
-        self.pairs = list(combinations(range(len(self.sizes)), 2))
-        self.work = len(rows) * max(len(self.pairs), 1)
-        d = len(rows.places) + 1
-        self.tables = [np.zeros((count, self.sizes[i], self.sizes[j])) for i, j in self.pairs]
-        self.by_code = [np.zeros((size, count * d)) for size in self.sizes]
-        self.own = np.zeros((count, d, d))
-
-    def add(self, block: Block, weights: Array, pool: ThreadPoolExecutor) -> None:
-        """A block, of which no two jobs touch the same sums."""
-        each = [np.ascontiguousarray(w) for w in weights.T]
-        jobs = [pool.submit(self._pair, block, each, k) for k in range(len(self.pairs))]
-        dense = np.column_stack([block.dense, np.ones(len(block.dense))])
-        values = [dense * w[:, None] for w in each]
-        for own, value in zip(self.own, values, strict=True):
-            own += dense.T @ value
-        together = np.hstack(values)
-        jobs += [pool.submit(self._rows, block, together, i) for i in range(len(self.sizes))]
-        for job in jobs:
-            job.result()
-
-    def _pair(self, block: Block, weights: list[Array], k: int) -> None:
-        i, j = self.pairs[k]
-        for table, weight in zip(self.tables[k], weights, strict=True):
-            counted(block.codes[i], block.codes[j], table, weight, work=self.work)
-
-    def _rows(self, block: Block, values: Array, i: int) -> None:
-        self.by_code[i] += add_rows(block.codes[i], values, self.sizes[i])
-
-    def found(self) -> Array:
-        """In training coordinates."""
-        rows, p = self.rows, self.rows.shape[1]
-        places, d = np.append(rows.places, p), len(rows.places) + 1
-        found = np.zeros((self.count, p + 1, p + 1))
-        found[:, places[:, None], places] = self.own
-        kept = [part.columns >= 0 for part in rows.parts]
-        columns = [part.columns[k] for part, k in zip(rows.parts, kept, strict=True)]
-        for at, k, sums in zip(columns, kept, self.by_code, strict=True):
-            beside = np.moveaxis(sums[k].reshape(len(at), self.count, d), 1, 0)
-            found[:, at[:, None], places], found[:, places[:, None], at] = beside, np.swapaxes(beside, 1, 2)
-            found[:, at, at] = beside[:, :, -1]
-        for (i, j), table in zip(self.pairs, self.tables, strict=True):
-            cells = table[:, kept[i]][:, :, kept[j]]
-            found[:, columns[i][:, None], columns[j]] = cells
-            found[:, columns[j][:, None], columns[i]] = np.swapaxes(cells, 1, 2)
-        return placed_squares(rows, found)
-
-
-def placed_squares(rows: CodedRows, raw: Array) -> Array:
-    """Σ w [x 1][x 1]' `(·, p + 1, p + 1)` from the same of indicators that are 0 and 1, in the place of these."""
-    p, marked = rows.shape[1], rows.marked
-    off, by = np.zeros(p + 1), np.ones(p + 1)
-    off[marked], by[marked] = rows.zero[marked], (rows.one - rows.zero)[marked]
-    raw *= by
-    raw *= by[:, None]
-    if off.any():
-        row, column, corner = raw[:, p].copy(), raw[:, :, p].copy(), raw[:, p, p].copy()
-        raw += off[:, None] * row[:, None, :] + column[:, :, None] * off
-        raw += off[:, None] * off * corner[:, None, None]
-    return raw

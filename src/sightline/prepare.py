@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from math import inf
 
 import numpy as np
@@ -40,14 +39,14 @@ def prepare(
     class_weight: str | Mapping[str, float] | None = None,
     decimal: bool = False,
     holdout: tuple[float, int] | None = None,
-    most: Callable[[str], float] = lambda _: inf,
+    most: float = inf,
 ) -> Prepared:
     """Read the used columns, leave out rows that miss a value or weigh nothing, learn the design, make the rows.
 
     `weights` and `cluster` name columns of the data. With a class loss ("bce", "cross-entropy"), or without a loss and
     with a target of text, the target is a class, and `Design.classes` are its labels. With `decimal` each double of an
     array stands for its shortest decimal, as the numbers of a text file do. `holdout` is a fraction of the rows that is
-    held out of everything, and the seed that chooses them. Of more than `most(loss)` numbers, most of them indicators,
+    held out of everything, and the seed that chooses them. Of more than `most` numbers, most of them indicators,
     the rows have codes instead.
 
     >>> prepared = prepare({"x": [1, 2, 3], "kind": ["b", "a", "b"]}, "kind ~ x")
@@ -67,7 +66,7 @@ def prepare(
     assert parsed.response is not None
     classes, loss = class_labels(parsed.response, usable.table, loss)
     design = Design.learn(
-        parsed, usable.table, standardize=standardize, weight=usable.weight, classes=classes, most=most(loss)
+        parsed, usable.table, standardize=standardize, weight=usable.weight, classes=classes, most=most
     )
     design = replace(design, weights=weights, cluster=cluster)
     if class_weight is not None:
@@ -75,7 +74,7 @@ def prepare(
         design = weighting(design, class_weight, codes, usable.weight)
     return Prepared(
         design,
-        design.rows(usable.table, most=most(loss)),
+        design.rows(usable.table, most=most),
         usable.missing,
         source.name,
         source.label or source.name,
@@ -85,7 +84,7 @@ def prepare(
         usable.table,
         usable.zero_weight,
         loss,
-        None if held is None else _checked(design, design.rows(held, most=most(loss))),
+        None if held is None else _checked(design, design.rows(held, most=most)),
     )
 
 
@@ -114,7 +113,7 @@ def prepare_for(
             source, formula, target=target, standardize=settings.standardize, weights=settings.weights,
             cluster=settings.cluster, loss=settings.loss, class_weight=settings.class_weight,
             holdout=None if isinstance(settings.validation, str | None) else (settings.validation, settings.seed),
-            most=partial(most_numbers, settings),
+            most=most_numbers(settings),
         )  # fmt: skip
     return _completed(prepared, settings)
 

@@ -146,7 +146,7 @@ class Run(Account):
             names = dict.fromkeys([*self.design.target_columns, *self.design.columns])
             usable = usable_rows(table, names, weights=self.design.weights, cluster=self.design.cluster)
             table = split(usable, self.settings.validation, seed=self.settings.seed)[0].table
-        return self.design.rows(table, most=most_numbers(self.settings, self.result["loss_name"]))
+        return self.design.rows(table, most=most_numbers(self.settings))
 
     def tidy(self, frame: str | None = None) -> Any:
         """The coefficients as columns: a dict of lists, or a DataFrame of `frame` ("pandas", "polars", "pyarrow").

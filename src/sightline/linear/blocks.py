@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "adds_up", "block_rows", "every", "gathered", "in_memory", "largest_size", "leaf_rows", "one_blas_thread", "pairwise", "parts",
-    "real", "row_lengths", "rows_at", "rows_of", "summed", "with_ones", "workers",
+    "adds_up", "block_rows", "every", "gathered", "in_memory", "largest_size", "leaf_rows", "one_blas_thread",
+    "pairwise", "parts", "real", "row_lengths", "rows_at", "rows_of", "summed", "with_ones", "workers",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -158,8 +158,8 @@ def summed(
 ) -> T:
     """Σ leaf(part, buffer) over the blocks of the rows, added pairwise, in threads where the `work` is worth it.
 
-    Blocks have `leaf_rows` where that is given. `space(size)` makes the buffer for blocks of that many rows, one for each thread. Each thread's products are left
-    to a single thread of BLAS.
+    Blocks have `leaf_rows` where that is given. `space(size)` makes the buffer for blocks of that many rows, one for
+    each thread. Each thread's products are left to a single thread of BLAS.
     """
     size, count = leaf_rows or block_rows(columns), workers() if work >= WORTH else 1
     step = size * _run(rows, size, count)

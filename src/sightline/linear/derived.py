@@ -46,7 +46,7 @@ class Derived:
     """
 
     X: Any
-    make: Callable[[NDArray[Any]], NDArray[np.float64]]
+    make: Callable[[Any], NDArray[np.float64]]
     width: int
 
     @property

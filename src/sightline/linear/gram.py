@@ -24,7 +24,7 @@ def gram_factor(X: Any, weight: Array | None, *, intercept: bool) -> Array | Non
     The eigenvalues of R'R with columns of one length tell which directions may be zero; a pass over the rows shows
     whether they are.
     """
-    n, p = X.shape
+    p = X.shape[1]
 
     def weights(part: slice, _: Any) -> Array:
         return np.ones((part.stop - part.start, 1)) if weight is None else np.asarray(weight[part])[:, None]
@@ -60,14 +60,14 @@ def _root(scaled: Array) -> Array | None:
 
 
 def _vanishes(X: Any, V: Array, weight: Array | None) -> bool:
-    """Whether x'v is rounding for every row that counts and each v of `V (q, r)`."""
+    """Whether x'v is rounding for every row of a weight and each v of `V (q, r)`, beside what it is made of in any."""
     n, p = X.shape
 
     def leaf(part: slice, _: None) -> tuple[Array, Array]:
         rows, bias = X[part], V[p:]
         there = slice(None) if weight is None else np.asarray(weight[part]) > 0
         found, size = rows @ V[:p] + bias.sum(axis=0), abs(rows) @ np.abs(V[:p]) + np.abs(bias).sum(axis=0)
-        return np.abs(found[there]).max(axis=0, initial=0.0), size[there].max(axis=0, initial=0.0)
+        return np.abs(found[there]).max(axis=0, initial=0.0), size.max(axis=0, initial=0.0)
 
     off, size = summed(
         leaf, lambda _: None, rows=n, columns=p, work=64 * n * p, leaf_rows=leaf_rows(X),

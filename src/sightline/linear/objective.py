@@ -122,6 +122,8 @@ class Objective:
 
 def _bent(loss: RowLoss, rows: NDArray[np.intp], slopes: Array) -> Array:
     """These rows with their one, times slopes and weights: of losses with kinks, which have one output."""
+    if not len(rows):
+        return np.zeros((0, loss.X.shape[1] + int(loss.intercept)))
     Z = np.asarray(loss.X)[rows]
     Z = np.column_stack([Z, np.ones(len(Z))]) if loss.intercept else Z
     return np.asarray((slopes if loss.weight is None else slopes * loss.weight[rows])[:, None] * Z)

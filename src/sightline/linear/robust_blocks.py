@@ -17,7 +17,7 @@ from .span import Span
 from .triangle import merged_factors
 from .wide import Triangle
 
-__all__ = ["robust_covariance_of_blocks"]
+__all__ = ["NEAR", "orthonormal", "robust_covariance_of_blocks"]
 
 Array = NDArray[np.float64]
 NEAR = 0.01  # what leverage leaves of a row, below which its digits are looked for in the other rows
@@ -38,8 +38,8 @@ def robust_covariance_of_blocks(
 
     A row z of the weighted design has the coordinates zR⁻¹ in an orthonormal basis of the columns, so its leverage and
     what it adds to V = (U e)'(U e) need no other row; where the leverage is near 1, those of the others are R'R - zz'.
-    `clusters (n,)` are numbered from 0. `known_squares (q, q)`, Σ ss' of the scores s = w r z, stands for the pass
-    where it is known, with hc0, hc1 and clusters.
+    `clusters (n,)` are numbered from 0. `known_squares (q, q)`, Σ ss' of the scores s = w r z, of hc2 and hc3 with what
+    these divide them by, stands for the passes where it is known.
 
     Raises DataError for leverage 1 with hc2 or hc3.
     """
@@ -59,6 +59,17 @@ def robust_covariance_of_blocks(
     return np.asarray(squares)
 
 
+def orthonormal(exact: Exact) -> Array:
+    """What leads from a weighted row to orthonormal coordinates, `(q, r)`."""
+    if isinstance(exact.geometry, Triangle):  # of full rank, and of too many columns for singular values
+        return np.asarray(np.linalg.inv(exact.factor * math.sqrt(exact.mass / exact.rows)), dtype=np.float64)
+    return _span(exact).basis
+
+
+def _span(exact: Exact) -> Span:
+    return Span.of(exact.factor * math.sqrt(exact.mass / exact.rows), rows=exact.rows, rank=exact.rank)
+
+
 @dataclass(frozen=True)
 class _Scores:
     """What each row adds to combinations of the coefficients: `basis (q, r)` leads from the weighted row to orthonormal
@@ -75,11 +86,10 @@ class _Scores:
 
     @classmethod
     def of(cls, X: Any, y: Array, exact: Exact, combinations: Array, weight: Array | None) -> _Scores:
-        R = exact.factor * math.sqrt(exact.mass / exact.rows)
-        if isinstance(exact.geometry, Triangle):  # of full rank, and of too many columns for singular values
-            basis = np.asarray(np.linalg.inv(R), dtype=np.float64)
+        if isinstance(exact.geometry, Triangle):
+            basis = orthonormal(exact)
             return cls(X, y, weight, exact, basis, (combinations @ basis).T, np.ones(len(combinations), dtype=bool))
-        span = Span.of(R, rows=exact.rows, rank=exact.rank)
+        span = _span(exact)
         return cls(X, y, weight, exact, span.basis, span.coordinates(combinations), span.estimable(combinations))
 
     def rows(self, part: slice) -> tuple[Array, Array]:

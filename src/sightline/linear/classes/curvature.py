@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blocks import summed
+from ..blocks import adds_up, leaf_rows, summed
 from ..curvature import MOST_PARAMETERS, Curvature
 from .likelihood import Chances
 
@@ -15,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 def class_curvature(
-    X: Array, probability: Array | Chances, *, intercept: bool, scores: int, weight: Array | None = None, ridge: Array
+    X: Any, probability: Array | Chances, *, intercept: bool, scores: int, weight: Array | None = None, ridge: Array
 ) -> Curvature:
     """Of Σ w ln(1 / P(own class)) / Σ w + Σ ridge θ² / 2, θ `(k q,)` the weights row by row, then the intercepts.
 
@@ -46,28 +49,36 @@ def class_curvature(
             by_weight = (bent.T @ rows).ravel()
             return np.concatenate([by_weight, bent.sum(axis=0)] if intercept else [by_weight])
 
-        return summed(leaf, lambda _: None, rows=n, columns=p, work=64 * n * p * scores) + ridge * v
+        work = 64 * n * p * scores
+        return summed(leaf, lambda _: None, rows=n, columns=p, work=work, leaf_rows=leaf_rows(X)) + ridge * v
 
     return Curvature.of_products(product, scores * (p + int(intercept)))
 
 
-def _hessian(X: Array, P: Array | Chances, share: Array, *, intercept: bool, first: int) -> Array:
+def _hessian(X: Any, P: Array | Chances, share: Array, *, intercept: bool, first: int) -> Array:
     """The blocks of all pairs of classes, in the order of θ."""
     (n, p), k = X.shape, P.shape[1] - first
-    q = p + int(intercept)
+    q, pairs = p + int(intercept), [(a, b) for a in range(k) for b in range(a, k)]
+
+    def weights(part: slice, _: Any) -> Array:
+        chance, w = P[part][:, first:], share[part]
+        return np.column_stack([w * chance[:, a] * ((1.0 if a == b else 0.0) - chance[:, b]) for a, b in pairs])
 
     def leaf(part: slice, Z: Array) -> Array:
-        rows, chance, w = X[part], P[part][:, first:], share[part]
+        rows = X[part]
         Z = Z[: len(rows)]
         Z[:, :p] = rows
+        return placed((Z * spread[:, None]).T @ Z for spread in weights(part, rows).T)
+
+    def placed(blocks: Iterable[Array]) -> Array:
         H = np.empty((k, q, k, q))
-        for a in range(k):
-            for b in range(a, k):
-                spread = w * chance[:, a] * ((1.0 if a == b else 0.0) - chance[:, b])
-                H[a, :, b, :] = (Z * spread[:, None]).T @ Z
-                H[b, :, a, :] = H[a, :, b, :].T
+        for (a, b), block in zip(pairs, blocks, strict=True):
+            H[a, :, b, :], H[b, :, a, :] = block[:q, :q], block[:q, :q].T
         return H
 
-    H = summed(leaf, lambda size: np.ones((size, q)), rows=n, columns=q, work=n * q * q * k * k)
+    if adds_up(X):
+        H = placed(X.squares(weights, len(pairs)))
+    else:
+        H = summed(leaf, lambda size: np.ones((size, q)), rows=n, columns=q, work=n * q * q * k * k)
     order = [*(c * q + j for c in range(k) for j in range(p)), *(c * q + p for c in range(k) if intercept)]
     return H.reshape(k * q, k * q)[np.ix_(order, order)]

@@ -15,10 +15,13 @@ from .basis import CACHED
 from .elementary import MOST_WORK, factored, plain_root
 from .likelihood import ClassRows, Point, multinomial, residual
 
-__all__ = ["information", "overlap_proven", "root"]
+__all__ = ["information", "overlap_proven", "root", "unseen"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
+LEAST = 1e-9  # eigenvalue of the information, its diagonal scaled to one, from which a direction is determined
+NONE = 1e-11  # and up to which it may be one that changes nothing
+ROUNDING = 1e-13  # of a difference that is none, relative to its terms
 
 
 def information(rows: ClassRows, point: Point, *, penalized: bool = True) -> Pair:
@@ -81,6 +84,34 @@ def overlap_proven(rows: ClassRows, point: Point) -> bool:
         return float((apart + rounding * row_lengths(Z)).max(initial=0.0))
 
     return rows.over(change, add=max) < 0.5
+
+
+def unseen(rows: ClassRows) -> Array | None:
+    """An orthonormal basis `(q m, r)` of what changes no difference of classes that are allowed to a row; None where
+    rounding may hide it.
+    """
+    m = rows.shape[1]
+    H = _plain_hessian(rows, rows.at(np.zeros(rows.shape)))
+    size = np.sqrt(np.where(np.diag(H) > 0, np.diag(H), 1.0))
+    values, vectors = np.linalg.eigh(H / size / size[:, None])
+    zero = values <= NONE * values[-1]
+    if (values[~zero] < LEAST * values[-1]).any():
+        return None
+    V = vectors[:, zero] / size[:, None]
+    placed = np.hstack([V[a * len(V) // m : (a + 1) * len(V) // m] for a in range(m)])
+
+    def changed(s: slice, Z: Any) -> tuple[Array, Array]:
+        eta, far = Z @ placed, abs(Z) @ np.abs(placed)
+        eta, far = (np.dstack([np.zeros((len(e), V.shape[1])), *np.split(e, m, axis=1)]) for e in (eta, far))
+        apart = np.abs(eta - np.take_along_axis(eta, rows.codes[s, None, None], axis=2))
+        seen = 1.0 if rows.allowed is None else rows.allowed[s, None, :]
+        return (apart * seen).max(axis=(0, 2), initial=0.0), far.max(axis=(0, 2), initial=0.0)
+
+    if V.shape[1]:
+        change, size = rows.over(changed, add=lambda a, b: (np.maximum(a[0], b[0]), np.maximum(a[1], b[1])))
+        if (change > ROUNDING * len(V) * size).any():
+            return None
+    return np.asarray(np.linalg.qr(V)[0], dtype=np.float64)
 
 
 def _pulling(R: Array, codes: Codes, a: int, b: int) -> Array:

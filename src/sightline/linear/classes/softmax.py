@@ -14,12 +14,13 @@ from ..blocks import adds_up, every
 from .basis import Basis, precise_size
 from .elementary import factored
 from .fit import NEGLIGIBLE, ClassFit, Combinations, Separation, null_log_likelihood
-from .information import information, overlap_proven
+from .information import information, overlap_proven, unseen
 from .likelihood import Chances, ClassRows, Ridge
 from .many import fit_of_many
 from .newton import Descent, descend, polish
-from .rounding import basis_rounding
+from .rounding import basis_rounding, plain_rounding
 from .separation import DOUBLES, EXACT, Hyperplane, separating_hyperplane
+from .thresholds import threshold_direction
 
 __all__ = ["at_infinity", "logistic_optimum", "softmax_of_blocks", "softmax_of_codes", "softmax_optimum"]
 
@@ -161,14 +162,16 @@ class _Problem:
         """There is a minimum, whatever the rows."""
         found = polish(self.rows, descend(self.rows, self.start(), most=MOST_STEPS, separable=False))
         hyperplane = None
-        few = self.rows.at_hand and self.Z.shape[0] * self.rows.shape[0] * self.rows.shape[1] <= MOST_SEARCHED
-        if found.every_row_right or few:
+        if found.every_row_right or self.few:
             hyperplane = self.hyperplane(found)
         separation = None if hyperplane is None else self.separation(hyperplane, self.limit(hyperplane)[1])
         return self.fit(self.rows, found, separation, None)
 
     def unpenalized(self) -> ClassFit:
         """The maximum where its existence is proven, else separation is looked for, at last up to rounding."""
+        at_infinity = self.by_thresholds()
+        if at_infinity is not None:
+            return at_infinity
         found, hyperplane = descend(self.rows, self.start(), most=FIRST_STEPS, separable=True), None
         for zero, most in ((EXACT, MOST_STEPS), (DOUBLES, 0)):
             if found.converged:
@@ -185,6 +188,29 @@ class _Problem:
         rows, end = self.limit(hyperplane)
         return self.fit(rows, replace(end, steps=found.steps + end.steps), self.separation(hyperplane, end), hyperplane)
 
+    def by_thresholds(self) -> ClassFit | None:
+        """Of many rows whose classes thresholds of single columns separate, and, as is proven, nothing else does."""
+        if self.few:
+            return None
+        known = threshold_direction(self.Z, self.rows.codes, self.rows.classes, intercept=self.basis.intercept)
+        if known is None:
+            return None
+        direction, separated = known
+        opened = unseen(replace(self.rows, allowed=~separated))
+        if opened is None:
+            return None
+        inner = np.linalg.solve(np.kron(np.eye(self.rows.shape[1]), self.basis.R.hi), opened)
+        hyperplane = Hyperplane(direction, separated, inner)
+        rows, end = self.limit(hyperplane, separable=True)
+        if not end.converged or not (rows.free is None or not len(rows.free) or overlap_proven(rows, end.point)):
+            return None
+        return self.fit(rows, end, self.separation(hyperplane, end), hyperplane)
+
+    @property
+    def few(self) -> bool:
+        """Whether the search for a hyperplane takes no time."""
+        return self.rows.at_hand and self.Z.shape[0] * self.rows.shape[0] * self.rows.shape[1] <= MOST_SEARCHED
+
     def hyperplane(self, found: Descent, zero: float = EXACT) -> Hyperplane | None:
         """The separating hyperplane in the coordinates of Z."""
         known = None
@@ -196,8 +222,10 @@ class _Problem:
             known=known,
         )  # fmt: skip
 
-    def limit(self, hyperplane: Hyperplane) -> tuple[ClassRows, Descent]:
-        """The fit of what lies on the hyperplane; entries of θ that change nothing there are held at zero."""
+    def limit(self, hyperplane: Hyperplane, *, separable: bool = False) -> tuple[ClassRows, Descent]:
+        """The fit of what lies on the hyperplane, which may be `separable` itself; entries of θ that change nothing
+        there are held at zero.
+        """
         from scipy.linalg import qr
 
         q, m = self.rows.shape
@@ -208,7 +236,8 @@ class _Problem:
         zero = np.zeros((q, m))
         if not len(free):
             return rows, Descent(Pair.of(zero), rows.at(zero), zero, 0)
-        return rows, polish(rows, descend(rows, zero, most=MOST_STEPS, separable=False))
+        end = descend(rows, zero, most=FIRST_STEPS if separable else MOST_STEPS, separable=separable)
+        return rows, end if separable and not end.converged else polish(rows, end)
 
     def separation(self, hyperplane: Hyperplane, limit: Descent) -> Separation:
         """In the units of X."""
@@ -246,7 +275,10 @@ class _Problem:
         combinations = Combinations(self.basis, found.theta, L, plain, free, opened)
         std_errors = combinations.std_errors(Pair.of(np.eye(q * m).reshape(q * m, q, m))).reshape(q, m)
         coefficients = self.basis.in_units(found.theta)
-        rounding = basis_rounding(rows, self.basis.R.hi, L.hi, found.point, found.theta.hi)
+        if adds_up(self.Z):
+            rounding = plain_rounding(rows, L.hi, found.point, found.theta.hi, self.inexact())
+        else:
+            rounding = basis_rounding(rows, self.basis.R.hi, L.hi, found.point, found.theta.hi)
         error = self.basis.in_units_error(found.error + rounding, found.theta.hi)
         if hyperplane is not None and separation is not None:
             lost = np.isnan(std_errors.hi)
@@ -268,6 +300,11 @@ class _Problem:
             len(rows.codes),
             total,
         )
+
+    def inexact(self) -> NDArray[np.intp]:
+        """The columns that may be rounded, of rows whose indicators are not: all others but the ones."""
+        Z: Any = self.Z
+        return np.asarray(Z.numbers[: -1 if self.basis.intercept else None])
 
     def condition(self, L: Array, free: NDArray[np.intp]) -> float:
         """Of the information (R ⊗ I)'LL'(R ⊗ I) with its diagonal scaled to one."""

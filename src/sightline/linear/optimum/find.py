@@ -12,7 +12,7 @@ from ..blocks import in_memory
 from ..objective import Objective
 from ..row_losses import Absolute, CrossEntropy, GaussianNLL, Hinge, PoissonNLL, RowLoss
 from .few_kinks import few_kinks_optimum, some_rows
-from .frame import Frame, with_ones
+from .frame import Frame, scores_of
 from .kinked import KINKED, kinked_optimum
 from .newton import UNSETTLED, newton_optimum
 from .recession import Recession, cheap, may_recede, recession
@@ -125,7 +125,7 @@ def _bottomless(objective: Objective, found: Optimum) -> Optimum:
         return found
     frame = Frame.of(Objective.plain(replace(loss, weight=None)))
     fall = frame.fitted(lambda part: -fallen(part), lambda part: np.ones(len(part.y)))
-    off = loss.over(lambda part: float(np.abs(with_ones(part) @ fall + fallen(part)).max()), add=max)
+    off = loss.over(lambda part: float(np.abs(scores_of(part, fall) + fallen(part)).max()), add=max)
     direction = np.zeros(len(found.theta))
     direction[p : 2 * p], direction[2 * p + 1 :] = fall[:p], fall[p:width]
     direction[np.abs(direction) < 1e-9 * np.abs(direction).max(initial=0.0)] = 0.0

@@ -16,7 +16,7 @@ from ..piecewise import least
 from ..row_losses import CrossEntropy, RowLoss
 from ..triangle import merged_factors
 
-__all__ = ["Frame", "placed", "with_ones"]
+__all__ = ["Frame", "placed", "scores_of", "with_ones"]
 
 Array = NDArray[np.float64]
 NOTHING = 1e-12
@@ -106,7 +106,8 @@ class Frame:
         loss = self.loss
 
         def each(part: RowLoss) -> Array:
-            return replace(part, outputs=1, weight=None).pull((weight(part) * target(part))[:, None])
+            pull = weight(part) * target(part)
+            return np.append(pull @ part.X, pull.sum())[: self.width]
 
         squares = loss.X.squares(lambda rows, X: weight(loss.of_block(rows, X))[:, None], 1)  # type: ignore[attr-defined]
         G = squares[0, : self.width, : self.width]
@@ -116,6 +117,12 @@ class Frame:
 def with_ones(part: RowLoss) -> Array:
     """[X 1], or X without an intercept."""
     return np.column_stack([part.X, np.ones(len(part.X))]) if part.intercept else part.X
+
+
+def scores_of(part: RowLoss, coefficients: Array) -> Array:
+    """[X 1] times the coefficients `(width,)` of one output."""
+    p = part.X.shape[1]
+    return np.asarray(part.X @ coefficients[:p] + coefficients[p:].sum())
 
 
 def _factor(loss: RowLoss) -> Array:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..objective import Objective
 from ..row_losses import CrossEntropy, GaussianNLL, Logistic, PoissonNLL, RowLoss
-from .frame import Frame, with_ones
+from .frame import Frame, scores_of
 
 __all__ = ["start_of"]
 
@@ -43,6 +43,6 @@ def _both(loss: GaussianNLL, frame: Frame) -> Array:
     mean = frame.fitted(lambda part: part.y, _shares)
     theta[:p] = mean[:p]
     if loss.intercept:
-        squares = loss.over(lambda part: part.total((part.y - with_ones(part) @ mean) ** 2))
+        squares = loss.over(lambda part: part.total((part.y - scores_of(part, mean)) ** 2))
         theta[2 * p], theta[2 * p + 1] = mean[p], np.log(max(squares / len(loss.y), loss.eps))
     return theta

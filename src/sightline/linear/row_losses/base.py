@@ -138,7 +138,7 @@ class RowLoss:
     def hessian(self, theta: Array) -> Array:
         """∂²L/∂θ² `(q, q)`, in the order of θ."""
         if adds_up(self.X):
-            return self._added_up(lambda part, z: part.bend(z), theta) / len(self.X)
+            return self._added_up(theta) / len(self.X)
         work = self.outputs**2 * (self.X.shape[1] + 64)
         return self.over(lambda part: part.bends(part.predictor(theta)), work=work) / len(self.X)
 
@@ -151,13 +151,13 @@ class RowLoss:
         """Outputs a <= b."""
         return [(a, b) for a in range(self.outputs) for b in range(a, self.outputs)]
 
-    def _added_up(self, bend: Callable[[Self, Array], Array], theta: Array) -> Array:
-        """Σ v bend ⊗ xx' `(q, q)` in the order of θ, for `bend (n, k, k)`, of rows that add up their own products."""
+    def _added_up(self, theta: Array) -> Array:
+        """Σ v ∂²ℓ/∂z² ⊗ xx' `(q, q)` in the order of θ, of rows that add up their own products."""
         pairs = self._pairs()
 
         def weights(rows: slice, X: Any) -> Array:
             part = self.of_block(rows, X)
-            each = bend(part, part.predictor(theta))
+            each = part.bend(part.predictor(theta))
             return part._weighted(np.column_stack([each[:, a, b] for a, b in pairs]))
 
         return self._placed(self.X.squares(weights, len(pairs)))  # type: ignore[attr-defined]
@@ -192,17 +192,20 @@ class RowLoss:
         by_weight = (error[:, :, None] * np.asarray(self.X)[:, None, :]).reshape(len(self.X), -1)
         return np.hstack([by_weight, error]) if self.intercept else by_weight
 
-    def term_squares(self, theta: Array) -> Array:
-        """Σ tt' `(q, q)` of the terms of all rows."""
+    def term_squares(self, theta: Array, groups: NDArray[np.intp] | None = None) -> Array:
+        """Σ tt' `(q, q)` of the terms of all rows; of rows that add up their own products, of their sums over each of
+        the `groups (n,)` too.
+        """
         if not adds_up(self.X):
             return self.over(lambda part: (t := part.terms(theta)).T @ t, work=self.outputs**2 * (self.X.shape[1] + 64))
-
-        def squared(part: Self, z: Array) -> Array:
-            error = part.at(z).error
-            share = 1.0 if part.weight is None else part.weight[:, None, None]
-            return np.asarray(share * error[:, :, None] * error[:, None, :])
-
-        return self._added_up(squared, theta)
+        pull = np.concatenate(self.over(lambda part: [part._weighted(part.pieces(theta).error)]))
+        found = self.X.score_squares(pull, groups, intercept=self.intercept)  # type: ignore[attr-defined]
+        k, p = self.outputs, self.X.shape[1]
+        if not self.intercept:
+            return np.asarray(found)
+        at = np.arange(k * (p + 1)).reshape(k, p + 1)
+        order = np.append(at[:, :p], at[:, p])
+        return np.asarray(found[np.ix_(order, order)])
 
     def gradient_rounding(self, theta: Array, eps: float = EPS) -> Array:
         """How far rounding may have moved each element of the gradient, `(q,)`, a bound to first order in `eps`."""
