@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .coded_rows import Block, CodedRows, add_rows, take_rows
 from .coded_squares import Forms, Squares, squares_of_clusters
 from .linear.blocks import workers
+from .linear.derived import Picked
 from .linear.row_products import row_products
 
 __all__ = ["ByCodes", "CodedBlock", "by_codes"]
@@ -225,6 +226,14 @@ class ByCodes:
             others[part.columns[part.columns >= 0], i] = -1.0
         return np.hstack([np.eye(p), others])
 
+    def at(self, places: NDArray[np.intp]) -> ByCodes:
+        """The rows at rising places."""
+        rows = self.rows
+        return ByCodes(CodedRows(
+            len(places), rows.shape[1], tuple(replace(part, codes=Picked(part.codes, places)) for part in rows.parts),
+            rows.places, _DenseAt(rows.dense, places), center=rows.center, scale=rows.scale, folder=rows.folder,
+        ))  # fmt: skip
+
     def longest(self) -> float:
         """The largest x'x of a row."""
         return self.rows.longest()
@@ -245,6 +254,19 @@ class ByCodes:
                 block = self[part]
                 sums.add(block.block, weights(part, block), pool)
         return sums.found()
+
+
+@dataclass(frozen=True)
+class _DenseAt:
+    """The other columns of the rows at rising places."""
+
+    dense: Callable[[int, int], Array]
+    places: NDArray[np.intp]
+
+    def __call__(self, first: int, last: int) -> Array:
+        at = self.places[first:last]
+        start, end = (int(at[0]), int(at[-1]) + 1) if len(at) else (0, 0)
+        return self.dense(start, end)[at - start]
 
 
 def by_codes(X: Any) -> Any:

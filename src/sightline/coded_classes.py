@@ -39,7 +39,10 @@ def fit_of_codes(
         center, scale = X.zero.copy(), X.one - X.zero
         center[other] = mean[other]
     scale[other] = np.exp2(np.round(np.log2(np.where(size > 0, size, 1.0))))[other]
-    rows = X.placed(X.center + X.scale * center, X.scale * scale)
+    at, by = X.center + X.scale * center, X.scale * scale
+    if intercept:
+        at[X.marked], by[X.marked] = 0.0, 1.0  # to the last bit
+    rows = X.placed(at, by)
     basis = Basis(center, scale, Pair.of(np.eye(p + first)), intercept)
     Z = ByCodes(_with_one(rows) if intercept else rows)
     return softmax_of_codes(Z, basis, codes, classes, weight=weight, l2=l2)

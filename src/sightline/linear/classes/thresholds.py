@@ -107,6 +107,7 @@ class _Rows:
             there = np.isfinite(below) & np.isfinite(above)
             at = np.where(below < above, 0.5 * (below + above), above) if self.intercept else np.zeros_like(above)
             fits = there & (below <= at) & (at <= above) & ((start < at) | (end > at))
+            fits[:, self.Z.shape[1] :] &= self.intercept  # what has no column is made with the ones
             found += [_Threshold(int(j), int(k), sign, sign * float(at[k, j])) for k, j in np.argwhere(fits)]
         return [t for t in found if self.level(t)]
 
