@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from .coded_blocks import ByCodes
 from .coded_rows import CodedRows
 from .double_double import Pair
+from .errors import DataError
+from .limits import memory_limit
 from .linear.classes.basis import Basis
 from .linear.classes.fit import ClassFit
 from .linear.classes.softmax import softmax_of_codes
@@ -19,6 +21,7 @@ from .linear.classes.softmax import softmax_of_codes
 __all__ = ["fit_of_codes"]
 
 Array = NDArray[np.float64]
+COPIES = 25  # of the information: itself, its factor, and what is made of them
 
 
 def fit_of_codes(
@@ -31,6 +34,7 @@ def fit_of_codes(
     is added up.
     """
     n, p = X.shape
+    _refuse_many((p + int(intercept)) * (classes - 1))
     mass, first, other = float(n if weight is None else weight.sum()), int(intercept), X.places
     mean = R[0, 1:] / R[0, 0] if intercept else np.zeros(p)
     size = np.sqrt((R[first:, first:] ** 2).sum(axis=0) / mass)
@@ -46,6 +50,15 @@ def fit_of_codes(
     basis = Basis(center, scale, Pair.of(np.eye(p + first)), intercept)
     Z = ByCodes(_with_one(rows) if intercept else rows)
     return softmax_of_codes(Z, basis, codes, classes, weight=weight, l2=l2)
+
+
+def _refuse_many(coefficients: int) -> None:
+    size = COPIES * 8.0 * coefficients**2
+    if size > memory_limit():
+        raise DataError(
+            f"the formula makes {coefficients:,} coefficients, and the products of all pairs of them take "
+            f"{1e-9 * size:,.3g} GB: leave out columns with many categories, or join their rare ones"
+        )
 
 
 def _with_one(X: CodedRows) -> CodedRows:

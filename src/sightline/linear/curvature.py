@@ -32,6 +32,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 MOST_PARAMETERS = 2000  # whose Hessian is worth forming
+MOST_VALUES = 5000  # all of whose eigenvalues are worth finding, some seconds
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,15 @@ class Curvature:
     def of_ends(cls, high: float, low: float) -> Curvature:
         """Of the largest and the smallest eigenvalue alone, where all of them would take long; without directions."""
         return cls(np.array([high, low]), np.zeros((0, 0)), 2 if low < high else 1)
+
+    @classmethod
+    def of_large(cls, H: Array) -> Curvature:
+        """Of a Hessian whose eigenvectors would take long: its ends; of a very large one the largest eigenvalue."""
+        if len(H) > MOST_VALUES:
+            return cls.of_products(lambda v: H @ v, len(H))
+        values = np.linalg.eigvalsh(H)
+        flat = 4.0 * len(H) * np.finfo(float).eps * float(values[-1])
+        return cls.of_ends(float(values[-1]), float(values[values > flat][0])) if values[-1] > 0 else cls.of_hessian(H)
 
     @classmethod
     def of_products(cls, product: Callable[[Array], Array], q: int) -> Curvature:
@@ -170,7 +180,7 @@ def steepest_slope(X: Any, weight: Array | None = None, *, intercept: bool = Tru
     def share(part: slice, of: Array) -> Array:
         return of if weight is None else of * (weight[part] if of.ndim == 1 else weight[part, None])
 
-    if p > MOST_PARAMETERS:
+    if p > MOST_PARAMETERS and not adds_up(X):
 
         def product(v: Array) -> Array:
             def along(part: slice, _: None) -> Array:
@@ -189,6 +199,8 @@ def steepest_slope(X: Any, weight: Array | None = None, *, intercept: bool = Tru
     if adds_up(X):  # rows that add them up themselves
         q = p + int(intercept)
         gram = X.squares(lambda part, _: share(part, np.ones((part.stop - part.start, 1))), 1)[0, :q, :q] / total
+        if q > MOST_PARAMETERS:
+            return math.sqrt(Curvature.of_products(lambda v: gram @ v, q).max)
     else:
         gram = summed(leaf, lambda _: None, rows=n, columns=p + 1, work=n * (p + 1) * (p + 64)) / total
     return math.sqrt(max(float(np.linalg.eigvalsh(gram).max(initial=0.0)), 0.0))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import adds_up
 from .curvature import MOST_PARAMETERS, Curvature
 from .piecewise import Piecewise
 from .row_losses import RowLoss
@@ -87,6 +88,8 @@ class Objective:
         q = len(theta)
         if q <= MOST_PARAMETERS:
             return Curvature.of_hessian(self.hessian(theta))
+        if adds_up(self.loss.X):
+            return Curvature.of_large(self.hessian(theta))
         return Curvature.of_products(lambda v: self.hessian_times(theta, v), q)
 
     def hessian_times(self, theta: Array, v: Array) -> Array:

@@ -34,9 +34,11 @@ def class_curvature(
     n, p = X.shape
     share = np.broadcast_to(1.0 / n, n) if weight is None else weight / weight.sum()
     first = 1 if scores == 1 else 0
-    if scores * (p + int(intercept)) <= MOST_PARAMETERS:
+    few = scores * (p + int(intercept)) <= MOST_PARAMETERS
+    if few or adds_up(X):
         H = _hessian(X, probability, share, intercept=intercept, first=first)
-        return Curvature.of_hessian(H + np.diag(ridge))
+        H[np.diag_indices(len(H))] += ridge
+        return Curvature.of_hessian(H) if few else Curvature.of_large(H)
 
     def product(v: Array) -> Array:
         """The Hessian times v, without forming it."""

@@ -41,7 +41,8 @@ def without(objective: Objective, moved: Flags) -> Objective:
     """The objective of the other rows, with the same weights in the mean."""
     loss, kept = objective.loss, np.flatnonzero(~moved)
     v = np.ones(len(loss.y)) if loss.weight is None else np.asarray(loss.weight)
-    X: Any = loss.X[kept] if in_memory(loss.X) else loss.X.at(kept) if adds_up(loss.X) else Picked(loss.X, kept)
+    X: Any = loss.X
+    X = X[kept] if in_memory(X) else X.at(kept) if adds_up(X) else Picked(X, kept)
     part = replace(loss, X=X, y=np.asarray(loss.y)[kept], weight=v[kept] * (len(kept) / len(v)))
     return replace(objective, loss=part)
 
