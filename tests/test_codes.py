@@ -251,10 +251,15 @@ def test_robust_standard_errors_with_a_penalty_without_an_intercept_and_of_categ
         np.testing.assert_allclose(values(run, "std_error"), values(dense, "std_error"), rtol=1e-8)
 
 
-@pytest.mark.parametrize("asked", [{"robust": "HC3"}, {"validation": 0.2}])
-def test_what_needs_all_columns_has_them_where_it_is_asked_from_the_start(asked):
-    run = sightline.fit(table(seed=8), "y ~ g0 + g1 + x", epochs=3, output=False, **asked)
-    assert run.result["accuracy"]["path"] != "counts"
+def test_a_part_held_out_is_coded_too(monkeypatch):
+    monkeypatch.setattr(CodedRows, "__getitem__", lambda *_: pytest.fail("a column of indicators"))
+    run = sightline.fit(table(seed=8), "y ~ g0 + g1 + x", epochs=3, output=False, validation=0.2, dtype="float64")
+    monkeypatch.undo()
+    dense = sightline.fit(
+        table(seed=8), "y ~ g0 + g1 + x", epochs=3, output=False, validation=0.2, dtype="float64", memory=DENSE
+    )
+    assert run.result["accuracy"]["path"] == "counts"
+    np.testing.assert_allclose([e.valid_loss for e in run.epochs], [e.valid_loss for e in dense.epochs], rtol=1e-9)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

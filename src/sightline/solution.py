@@ -68,9 +68,11 @@ def solved(prepared: Prepared, settings: RunSettings, output: Path | None) -> Ru
 
 
 def _probabilities(truth: Truth, prepared: Prepared) -> Any:
-    """P(class) of the rows at the optimum, or at its limit."""
-    if isinstance(truth, ClassTruth):
-        return truth.fit.probabilities
+    """P(class) of the rows at the optimum, or at its limit; of rows that come in blocks from their scores, so that rows
+    that are the same tie.
+    """
     design, rows = prepared.design, prepared.rows
+    if isinstance(truth, ClassTruth) and (truth.optimum is None or not rows.on_disk):
+        return truth.fit.probabilities
     exact = [c.exact for c in truth.coefficients()]
     return probabilities_of(design, rows, exact) if design.classes else None

@@ -98,7 +98,9 @@ class ClassRows:
         """The probabilities `(·, K)` of some rows at a point."""
         if point.P is not None:
             return np.asarray(point.P.hi[s])
-        return _plain(self._differences(s, self.block(s), point.theta))[1]
+        eta = self._scores(self.block(s), point.theta)  # no class first: rows that are the same tie
+        eta = eta if self.allowed is None else np.where(self.allowed[s], eta, -np.inf)
+        return _plain(np.maximum(eta - eta.max(axis=1, keepdims=True), BARRED))[1]
 
     def over(self, leaf: Callable[[slice, Array], T], *, add: Callable[[T, T], T] = operator.add, work: int = 64) -> T:
         """Σ leaf over the blocks of the rows, in one pass; `work` is about what it does with each number."""
@@ -189,9 +191,13 @@ class ClassRows:
 
     def _differences(self, s: slice, Z: Array, theta: Array) -> Array:
         """η_k - η_y, exactly zero for a row's own class."""
-        eta = np.column_stack([np.zeros(len(Z)), Z @ theta])
+        eta = self._scores(Z, theta)
         D = eta - np.take_along_axis(eta, self.codes[s][:, None], axis=1)
         return D if self.allowed is None else np.where(self.allowed[s], D, BARRED)
+
+    def _scores(self, Z: Array, theta: Array) -> Array:
+        """η, that of class 0 zero."""
+        return np.column_stack([np.zeros(len(Z)), Z @ theta])
 
     def _pair_differences(self, s: slice, theta: Pair) -> Pair:
         eta, own = self.Z[s].times(theta), self.codes[s][:, None]

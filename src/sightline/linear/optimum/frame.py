@@ -29,6 +29,7 @@ class Frame:
 
     `open (q, m)` spans the directions of θ, orthonormal, that change neither the loss nor a penalty; `J` has no part in
     them, so θ = Jφ is of least norm. `rank` counts the directions that the rows determine for each output, of `width`.
+    The products that rows have `counted` themselves tell all directions apart.
     """
 
     J: Array
@@ -38,13 +39,16 @@ class Frame:
     open: Array
     rank: int
     width: int
+    counted: bool = False
 
     @classmethod
     def of(cls, objective: Objective, noise: Array | None = None) -> Frame:
         """From the singular values of the rows with columns of one length, as for least squares."""
         loss = objective.loss
         n, width = len(loss.X), loss.X.shape[1] + int(loss.intercept)
-        svd = scaled_svd(_factor(loss), width, noise)
+        known = gram_factor(loss.X, loss.weight, intercept=loss.intercept) if adds_up(loss.X) else None
+        R = loss.over(_factor, add=merged_factors, work=4 * width) if known is None else known
+        svd = scaled_svd(R, width, noise)
         M = svd.directions.T / svd.scale[:, None]
         M[:, : svd.rank] *= np.sqrt(n) / svd.singular[: svd.rank]
         kernel = M[:, svd.rank :]
@@ -57,7 +61,7 @@ class Frame:
             S = np.linalg.qr(inner, mode="complete")[0][:, open_.shape[1] :]
         J = T @ S
         M = np.where(np.arange(width) < svd.rank, M, 0.0)
-        return cls(J - open_ @ (open_.T @ J), S, M, loss, open_, svd.rank, width)
+        return cls(J - open_ @ (open_.T @ J), S, M, loss, open_, svd.rank, width, known is not None)
 
     def orthonormal(self, part: RowLoss) -> Array:
         """The rows of a block in these coordinates, `(n, width)`; zeros where they determine nothing."""
@@ -65,7 +69,7 @@ class Frame:
 
     def model(self, theta: Array, ridge: Array) -> tuple[Array, Array]:
         """The gradient of the loss in θ, `(q,)`, and the second derivative of loss and ridge in φ, `(r, r)`: a pass."""
-        if adds_up(self.loss.X):
+        if self.counted and adds_up(self.loss.X):
             T = placed(_kron(np.eye(self.loss.outputs), self.M), self.loss) @ self.S
             H = T.T @ self.loss.hessian(theta) @ T
             return self.loss.gradient(theta), H + self.J.T @ (ridge[:, None] * self.J)
@@ -90,7 +94,7 @@ class Frame:
         """Weighted least squares `(width,)` of one output, of targets and weights `(n,)` of each block; of the least
         norm in orthonormal coordinates.
         """
-        if adds_up(self.loss.X):
+        if self.counted and adds_up(self.loss.X):
             return self._fitted_by_squares(target, weight)
 
         def leaf(part: RowLoss) -> Array:
@@ -125,13 +129,7 @@ def scores_of(part: RowLoss, coefficients: Array) -> Array:
     return np.asarray(part.X @ coefficients[:p] + coefficients[p:].sum())
 
 
-def _factor(loss: RowLoss) -> Array:
-    """R of the weighted rows."""
-    known = gram_factor(loss.X, loss.weight, intercept=loss.intercept) if adds_up(loss.X) else None
-    return loss.over(_factor_of, add=merged_factors, work=4 * (loss.X.shape[1] + 1)) if known is None else known
-
-
-def _factor_of(part: RowLoss) -> Array:
+def _factor(part: RowLoss) -> Array:
     """R of the weighted rows of a block."""
     Z = with_ones(part)
     return np.asarray(np.linalg.qr(Z if part.weight is None else Z * np.sqrt(part.weight)[:, None], mode="r"))
