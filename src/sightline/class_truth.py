@@ -19,8 +19,9 @@ from .double_double import Pair
 from .linear.classes.basis import precise_size
 from .linear.classes.curvature import class_curvature
 from .linear.classes.fit import ClassFit
+from .linear.classes.problem import at_infinity
 from .linear.classes.robust import robust_class_covariance
-from .linear.classes.softmax import at_infinity, softmax_of_blocks, softmax_optimum
+from .linear.classes.softmax import softmax_of_blocks, softmax_optimum
 from .linear.classes.statistics import class_statistics
 from .linear.classes.units import for_each_class, lost_digits, unit_map
 from .linear.curvature import Curvature
@@ -74,18 +75,15 @@ class ClassTruth:
         design, l2 = layout.design, _penalty(layout, settings)
         coded = isinstance(by_codes(rows.X), ByCodes)
         if rows.on_disk and not coded:
-            X: Any = LastRead(rows.X)
-            rows = replace(rows, X=X)
+            rows = replace(rows, X=LastRead(rows.X))  # type: ignore[arg-type]
         determined = determined_columns(design, rows)
         varying = ~np.isin(design.encoding.terms, design.constant)
         kept = np.flatnonzero(varying) if l2 else determined.kept
         kept = kept[varying[kept]]
         groups = tuple(collinear(design, determined)) if len(kept) < int(varying.sum()) else ()
-        center, scale = np.zeros(len(kept)), np.ones(len(kept))
-        if l2 or pairs is None:  # the penalty is defined in training coordinates
-            center, scale = design.center[kept], design.scale[kept]
-        K = len(design.classes)
-        codes = _codes(rows, K)
+        placed = bool(l2) or pairs is None  # in training coordinates, where the penalty is defined
+        center, scale = design.center[kept] * placed, design.scale[kept] if placed else np.ones(len(kept))
+        K, codes = len(design.classes), _codes(rows, len(design.classes))
         if coded:
             fit = fit_of_codes(
                 rows.blocks.picked(kept), determined.factor(kept), codes, K, intercept=design.intercept,
@@ -105,7 +103,7 @@ class ClassTruth:
         units, shape = unit_map(center, scale, intercept=design.intercept), fit.coefficients.shape
         combinations = for_each_class(units, shape[1])
         estimates, digits = fit.coefficients, fit.digits
-        if l2 or pairs is None:
+        if placed:
             estimates, digits = fit.estimate(combinations).reshape(*shape), digits - lost_digits(units, estimates)
         if fit.separation is not None and not l2 and pairs is None:
             fit = replace(fit, separation=fit.separation.mapped(units.hi))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from .coded_rows import Block, CodedRows, add_rows, take_rows
 from .coded_squares import Forms, Squares, squares_of_clusters
+from .data.ahead import ahead
 from .linear.blocks import workers
 from .linear.derived import Picked
 from .linear.row_products import row_products
@@ -247,12 +249,16 @@ class ByCodes:
         >>> ByCodes(rows).squares(lambda _, block: np.full((len(block), 1), 2.0), 1).tolist()
         [[[4.0, 4.0], [4.0, 6.0]]]
         """
-        sums = Squares(self.rows, count)
-        with ThreadPoolExecutor(workers()) as pool:
-            for first in range(0, len(self), self.rows.unit):
-                part = slice(first, min(first + self.rows.unit, len(self)))
-                block = self[part]
-                sums.add(block.block, weights(part, block), pool)
+        sums, size = Squares(self.rows, count), self.rows.unit
+
+        def weighted(first: int) -> tuple[Block, Array]:
+            part = slice(first, min(first + size, len(self)))
+            block = self[part]
+            return block.block, weights(part, block)
+
+        with ThreadPoolExecutor(workers()) as pool, closing(ahead(weighted, range(0, len(self), size), 2)) as parts:
+            for block, weight in parts:
+                sums.add(block, weight, pool)
         return sums.found()
 
 

@@ -13,7 +13,8 @@ from ...double_double import Pair
 from ..blocks import row_lengths
 from .basis import CACHED
 from .elementary import MOST_WORK, factored, plain_root
-from .likelihood import ClassRows, Point, multinomial, residual
+from .likelihood import ClassRows, Point
+from .multinomial import multinomial, residual
 
 __all__ = ["information", "overlap_proven", "root", "unseen"]
 

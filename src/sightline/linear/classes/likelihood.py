@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from ...double_double import Pair
 from ..blocks import adds_up, leaf_rows, pairwise, summed
 from .basis import CACHED, precise_size
-from .elementary import exp, log
+from .multinomial import BARRED, Entry, farthest, gram, margin, multinomial, pair_residual, plain, precise, residual
 
-__all__ = ["Chances", "ClassRows", "Point", "Ridge", "gram", "multinomial", "residual"]
+__all__ = ["Chances", "ClassRows", "Entry", "Point", "Ridge"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 T = TypeVar("T")
-Entry = Callable[[int, int], Array]
-BARRED = -1e5  # the linear predictor of a class that is not allowed: e to this power is zero
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class ClassRows:
             return np.asarray(point.P.hi[s])
         eta = self._scores(self.block(s), point.theta)  # no class first: rows that are the same tie
         eta = eta if self.allowed is None else np.where(self.allowed[s], eta, -np.inf)
-        return _plain(np.maximum(eta - eta.max(axis=1, keepdims=True), BARRED))[1]
+        return plain(np.maximum(eta - eta.max(axis=1, keepdims=True), BARRED))[1]
 
     def over(self, leaf: Callable[[slice, Array], T], *, add: Callable[[T, T], T] = operator.add, work: int = 64) -> T:
         """Σ leaf over the blocks of the rows, in one pass; `work` is about what it does with each number."""
@@ -132,24 +130,37 @@ class ClassRows:
         (q, m), n, K = self.shape, len(self.codes), self.classes
         P = np.empty((n, K)) if self.at_hand else None
 
-        def leaf(s: slice, Z: Any) -> _Sums:
+        def leaf(s: slice, Z: Any) -> tuple[_Sums, Entry]:
             D, w = self._differences(s, Z, theta), self.weight[s]
-            loss, part = _plain(D)
+            loss, part = plain(D)
             if P is not None:
                 P[s] = part
             pull = Z.T @ (w[:, None] * residual(part, self.codes[s]))[:, 1:]
-            moved = 0.0 if before is None else _far(Z @ theta, Z @ before)
-            hessian = None if adds_up(self.Z) else gram(Z, lambda a, b: multinomial(part, a, b) * w, m)
-            return _Sums(Pair.of(w @ loss), Pair.of(pull), _margin(D, self.codes[s]), moved, hessian)
+            moved = 0.0 if before is None else farthest(Z @ theta, Z @ before)
+            sums = _Sums(Pair.of(w @ loss), Pair.of(pull), margin(D, self.codes[s]), moved, None)
+            return sums, lambda a, b: multinomial(part, a, b) * w
 
-        sums = self.over(leaf, add=_Sums.added, work=64 + m * m * q)
         if adds_up(self.Z):
-            sums = replace(sums, hessian=self.gram(lambda s, Z: self._bent(s, Z, theta)))
+            sums = self._counted(leaf)
+        else:
+
+            def with_hessian(s: slice, Z: Any) -> _Sums:
+                found, bent = leaf(s, Z)
+                return replace(found, hessian=gram(Z, bent, m))
+
+            sums = self.over(with_hessian, add=_Sums.added, work=64 + m * m * q)
         return self._point(sums, Pair.of(theta), None if P is None else Pair.of(P))
 
-    def _bent(self, s: slice, Z: Any, theta: Array) -> Entry:
-        P, w = _plain(self._differences(s, Z, theta))[1], self.weight[s]
-        return lambda a, b: multinomial(P, a, b) * w
+    def _counted(self, leaf: Callable[[slice, Any], tuple[_Sums, Entry]]) -> _Sums:
+        """The sums of all blocks with their Hessian, in one pass, of rows that add up their own products."""
+        found: dict[int, _Sums] = {}
+
+        def entries(s: slice, Z: Any) -> Entry:
+            found[s.start], bent = leaf(s, Z)
+            return bent
+
+        hessian = self.gram(entries)
+        return replace(pairwise([found[start] for start in sorted(found)], _Sums.added), hessian=hessian)
 
     def measured(self, theta: Pair, before: Array | None = None) -> Point:
         """The point in double-double where the rows are few enough, else in float64."""
@@ -159,11 +170,11 @@ class ClassRows:
         P, found = Pair(np.empty((n, K)), np.empty((n, K))), []
         for s in self._blocks(max(CACHED // (4 * K), 64)):
             D, w = self._pair_differences(s, theta), Pair.of(self.weight[s][:, None])
-            loss, part = _precise(D)
+            loss, part = precise(D)
             P.hi[s], P.lo[s] = part.hi, part.lo
-            pull = self.Z[s].transposed_times((w * _pair_residual(part, self.codes[s]))[:, 1:])
-            moved = 0.0 if before is None else _far(self.Z.hi[s] @ theta.hi, self.Z.hi[s] @ before)
-            found.append(_Sums((w[:, 0] * loss).sum(), pull, _margin(D.hi, self.codes[s]), moved, None))
+            pull = self.Z[s].transposed_times((w * pair_residual(part, self.codes[s]))[:, 1:])
+            moved = 0.0 if before is None else farthest(self.Z.hi[s] @ theta.hi, self.Z.hi[s] @ before)
+            found.append(_Sums((w[:, 0] * loss).sum(), pull, margin(D.hi, self.codes[s]), moved, None))
         return self._point(pairwise(found, _Sums.added), theta, P)
 
     def flat(self, theta: Array) -> Array:
@@ -226,71 +237,6 @@ class Chances:
 
     def __getitem__(self, rows: slice) -> Array:
         return self.rows.chances(self.point, rows)
-
-
-def residual(P: Array, codes: Codes) -> Array:
-    """P - Y `(n, K)`, where a row's own entry is minus the sum of the others, so that 1 - p keeps its digits."""
-    own = codes[:, None]
-    R = P.copy()
-    np.put_along_axis(R, own, 0.0, axis=1)
-    np.put_along_axis(R, own, -R.sum(axis=1, keepdims=True), axis=1)
-    return R
-
-
-def _pair_residual(P: Pair, codes: Codes) -> Pair:
-    own = codes[:, None]
-    R = Pair(P.hi.copy(), P.lo.copy())
-    for part in (R.hi, R.lo):
-        np.put_along_axis(part, own, 0.0, axis=1)
-    wrong = -R.sum(axis=1)
-    np.put_along_axis(R.hi, own, wrong.hi[:, None], axis=1)
-    np.put_along_axis(R.lo, own, wrong.lo[:, None], axis=1)
-    return R
-
-
-def _plain(D: Array) -> tuple[Array, Array]:
-    """ln Σ_k exp D_k `(n,)` and the probabilities `(n, K)`; one of the D of every row is zero."""
-    top = D.max(axis=1)
-    E = np.exp(D - top[:, None])
-    # less one of the terms that are 1, so that a small loss keeps its digits
-    rest = np.where(np.arange(D.shape[1]) == D.argmax(axis=1)[:, None], 0.0, E).sum(axis=1)
-    return top + np.log1p(rest), E / (1.0 + rest)[:, None]
-
-
-def _precise(D: Pair) -> tuple[Pair, Pair]:
-    top = D.hi.max(axis=1)
-    E = exp(D - top[:, None])
-    total = E.sum(axis=1)
-    return log(total) + top, E / total.reshape(-1, 1)
-
-
-def _margin(D: Array, codes: Codes) -> float:
-    others = D.copy()
-    np.put_along_axis(others, codes[:, None], -np.inf, axis=1)
-    return -float(others.max(initial=-np.inf))
-
-
-def _far(after: Array, before: Array) -> float:
-    """The largest step of a linear predictor, relative to it where it is above one."""
-    return float((np.abs(after - before) / np.maximum(np.abs(before), 1.0)).max(initial=0.0))
-
-
-def multinomial(P: Any, a: int, b: int) -> Any:
-    """p_a (δ_ab - p_b) `(n,)`, the diagonal from the sum of the others."""
-    if a != b:
-        return -(P[:, a] * P[:, b])
-    return P[:, a] * P[:, [k for k in range(P.shape[1]) if k != a]].sum(axis=1)
-
-
-def gram(Z: Array, entry: Callable[[int, int], Array], m: int) -> Array:
-    """Σ v_ab zz' `(q m, q m)` for the weights v_ab `(n,)` of classes a and b of 1..m."""
-    q = Z.shape[1]
-    H = np.empty((q * m, q * m))
-    for a in range(m):
-        for b in range(a, m):
-            block = Z.T @ (entry(a + 1, b + 1)[:, None] * Z)
-            H[a * q : a * q + q, b * q : b * q + q] = H[b * q : b * q + q, a * q : a * q + q] = block
-    return H
 
 
 @dataclass(frozen=True)

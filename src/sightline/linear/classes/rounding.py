@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .likelihood import ClassRows, Point, residual
+from .likelihood import ClassRows, Point
+from .multinomial import residual
 
 __all__ = ["basis_rounding", "plain_rounding"]
 
