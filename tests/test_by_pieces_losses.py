@@ -226,14 +226,14 @@ def test_passes_of_least_squares(data, what):
 
 
 def test_passes_of_classes(data, monkeypatch):
-    """The columns' factor, a sample and a start; one for each Newton step; two of the proof that classes overlap, one
+    """The columns' factor, thresholds, a sample and a start; one for each Newton step; two of the proof that classes overlap, one
     for rounding; the curvature, and two for the metrics. Robust errors read the rows once more.
     """
     monkeypatch.setattr(blocks, "BLOCK", 256)
     for formula in (f"b {FORMULA}", f"kind {FORMULA}"):
         prepared, chosen, X = counted(data, formula)
         truth = truth_of(prepared, chosen)
-        assert X.read == (3 + truth.fit.steps + 3) * ROWS
+        assert X.read == (4 + truth.fit.steps + 3) * ROWS
         assert X.most == 256
         before, _ = X.read, truth.curvature
         assert X.read - before == ROWS

@@ -429,3 +429,22 @@ def test_columns_that_squares_do_not_tell_apart_are_told_apart_by_the_rows():
     scores = [loss.over(lambda part, t=found.theta: [part.predictor(t)]) for loss, found in zip(both, (coded, plain),
                                                                                               strict=True)]  # fmt: skip
     np.testing.assert_allclose(np.concatenate(scores[0]), np.concatenate(scores[1]), rtol=1e-6, atol=1e-6)
+
+
+def test_passes_over_the_codes(monkeypatch):
+    """The products of columns, thresholds, a start; one for each Newton step; two of the proof that classes overlap,
+    one for rounding; two for the curvature, rows and probabilities, and two for the metrics.
+    """
+    frame, read = labeled(seed=14), [0]
+    block = CodedRows.block
+
+    def counted(self, first, last):
+        read[0] += last - first
+        return block(self, first, last)
+
+    monkeypatch.setattr(CodedRows, "block", counted)
+    for target in ("b", "c"):
+        read[0] = 0
+        run = sightline.solve(frame, f"{target} ~ {FORMULA}")
+        steps = int(run.result["accuracy"]["reason"].split(",")[1].split()[0])
+        assert read[0] / len(frame) == steps + 10

@@ -46,6 +46,7 @@ Array = NDArray[np.float64]
 CPU = torch.device("cpu")
 NO_DECAY = ("lbfgs", "rprop")
 MOST_WRITTEN = 512  # columns of rows on the disk that are all written for the training
+AT_ONCE = 2**20  # numbers of a block that is written
 
 
 def make_problem(
@@ -127,7 +128,8 @@ def _numbers(X: Any, dtype: str) -> Any:
             f"training on these rows takes {needed / 1e9:,.1f} GB on the disk of {X.folder}, of which "
             f"{free / 1e9:,.1f} GB are free: make room there, or let TMPDIR name another folder"
         )
-    blocks = ahead(lambda ends: X[slice(*ends)].astype(dtype), X.blocks())
+    size = max(AT_ONCE // max(1, X.shape[1]), 1)
+    blocks = ahead(lambda first: X[first : min(first + size, len(X))].astype(dtype), range(0, len(X), size))
     with closing(blocks):
         return written(blocks, X.folder / f"rows.{dtype}", dtype, X.shape)
 

@@ -65,7 +65,7 @@ def overlap_proven(rows: ClassRows, point: Point) -> bool:
     sizes: dict[int, float] = {}
 
     def pulling(s: slice, Z: Any) -> Callable[[int, int], Array]:
-        codes, w, R = rows.codes[s], rows.weight[s], residual(rows.chances(point, s), rows.codes[s])
+        codes, w, R = rows.codes[s], rows.weight[s], residual(rows.chances(point, s, Z), rows.codes[s])
         sizes[s.start] = float(w @ row_lengths(Z))
         return lambda a, b: _pulling(R, codes, a, b) * w
 
@@ -127,8 +127,8 @@ def _plain_hessian(rows: ClassRows, point: Point) -> Array:
     if point.hessian is not None:
         return point.hessian
 
-    def entries(s: slice, _: Any) -> Callable[[int, int], Array]:
-        P, w = rows.chances(point, s), rows.weight[s]
+    def entries(s: slice, Z: Any) -> Callable[[int, int], Array]:
+        P, w = rows.chances(point, s, Z), rows.weight[s]
         return lambda a, b: multinomial(P, a, b) * w
 
     return rows.gram(entries)

@@ -92,11 +92,11 @@ class ClassRows:
         """Some rows of Z in float64: what is multiplied as a matrix."""
         return self.Z.hi[s] if isinstance(self.Z, Pair) else self.Z[s]
 
-    def chances(self, point: Point, s: slice) -> Array:
-        """The probabilities `(·, K)` of some rows at a point."""
+    def chances(self, point: Point, s: slice, Z: Any = None) -> Array:
+        """The probabilities `(·, K)` of some rows at a point; `Z` is their block, where it has been read."""
         if point.P is not None:
             return np.asarray(point.P.hi[s])
-        eta = self._scores(self.block(s), point.theta)  # no class first: rows that are the same tie
+        eta = self._scores(self.block(s) if Z is None else Z, point.theta)  # no class first: rows that are the same tie
         eta = eta if self.allowed is None else np.where(self.allowed[s], eta, -np.inf)
         return plain(np.maximum(eta - eta.max(axis=1, keepdims=True), BARRED))[1]
 

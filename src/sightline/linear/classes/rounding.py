@@ -27,7 +27,7 @@ def basis_rounding(rows: ClassRows, R: Array, root: Array, point: Point, theta: 
     far = size @ np.abs(np.linalg.solve(R, theta))
 
     def leaf(s: slice, Z: Any) -> Array:
-        B, w, chance = abs(Z), rows.weight[s][:, None], rows.chances(point, s)
+        B, w, chance = abs(Z), rows.weight[s][:, None], rows.chances(point, s, Z)
         wrong, off = _off(chance, rows.codes[s], B @ far)
         return np.asarray(B.T @ (w * np.column_stack([wrong, off])))
 
@@ -49,7 +49,7 @@ def plain_rounding(rows: ClassRows, root: Array, point: Point, theta: Array, ine
     rounded = np.isin(np.arange(q), inexact)[:, None]
 
     def leaf(s: slice, Z: Any) -> tuple[float, Array]:
-        B, w, chance = abs(Z), rows.weight[s][:, None], rows.chances(point, s)
+        B, w, chance = abs(Z), rows.weight[s][:, None], rows.chances(point, s, Z)
         wrong, off = _off(chance, rows.codes[s], B @ size)
         each, others, first = wrong + off, chance[:, 1:], chance[:, 0]
         open_ = first > 0.0

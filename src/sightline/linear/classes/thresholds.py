@@ -31,7 +31,7 @@ def threshold_direction(Z: Any, codes: Codes, classes: int, *, intercept: bool) 
     >>> Z = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
     >>> direction, apart = threshold_direction(Z, np.array([0, 1, 1]), 2, intercept=True)
     >>> direction.ravel().tolist(), apart.tolist()
-    ([1.0, 0.0], [[False, False], [False, False], [True, False]])
+    ([2.0, 0.0], [[False, False], [False, False], [True, False]])
     """
     rows = _Rows(Z, codes, classes, intercept, Z.levels if hasattr(Z, "levels") else np.eye(Z.shape[1]))
     apart = np.zeros((len(codes), classes), dtype=bool)
@@ -105,7 +105,10 @@ class _Rows:
         for sign, below, above, start, end in ((1.0, high[K:], low[:K], low[K:], high[:K]),
                                                (-1.0, -low[K:], -high[:K], -high[K:], -low[:K])):  # fmt: skip
             there = np.isfinite(below) & np.isfinite(above)
-            at = np.where(below < above, 0.5 * (below + above), above) if self.intercept else np.zeros_like(above)
+            at = np.zeros_like(above)
+            if self.intercept:
+                start_of, end_of = below[there], above[there]
+                at[there] = np.where(start_of < end_of, 0.5 * (start_of + end_of), end_of)
             fits = there & (below <= at) & (at <= above) & ((start < at) | (end > at))
             fits[:, self.Z.shape[1] :] &= self.intercept  # what has no column is made with the ones
             found += [_Threshold(int(j), int(k), sign, sign * float(at[k, j])) for k, j in np.argwhere(fits)]
