@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -399,7 +401,7 @@ def test_all_that_a_loss_can_tell_is_that_of_the_matrix(name, weighted):
     theta[-outputs:] -= np.asarray(dense.mean(axis=0) @ theta[: q - outputs].reshape(outputs, -1).T)
     asked = {
         "value": (theta,), "gradient": (theta,), "hessian": (theta,), "hessian_times": (theta, step),
-        "change": (theta, step), "term_squares": (theta,), "gradient_rounding": (theta,), "predictor_size": (theta,),
+        "change": (theta, step), "gradient_rounding": (theta,), "predictor_size": (theta,),
         "largest_rounding": (theta,), "along": (theta, step, 0.3), "slope_along": (theta, step, 0.3),
     }  # fmt: skip
     for method, given in asked.items():
@@ -407,6 +409,10 @@ def test_all_that_a_loss_can_tell_is_that_of_the_matrix(name, weighted):
         np.testing.assert_allclose(
             getattr(coded, method)(*given), want, rtol=1e-8, atol=1e-10 * np.abs(want).max(initial=0.0), err_msg=method
         )
+    terms = plain.terms(theta)
+    np.testing.assert_allclose(
+        coded.term_squares(theta), terms.T @ terms, rtol=1e-8, atol=1e-10 * np.abs(terms).max() ** 2 * n
+    )
     first, second = (Objective.plain(loss) for loss in (coded, plain))
     np.testing.assert_allclose(first.subgradient(theta), second.subgradient(theta), rtol=1e-8, atol=1e-10)
 
@@ -448,3 +454,62 @@ def test_passes_over_the_codes(monkeypatch):
         run = sightline.solve(frame, f"{target} ~ {FORMULA}")
         steps = int(run.result["accuracy"]["reason"].split(",")[1].split()[0])
         assert read[0] / len(frame) == steps + 10
+
+
+@pytest.mark.parametrize("scale", [(1e9, 1.0), (0.0, 1e3), (5e8, 1e5), (-1e4, 1e9)])
+@pytest.mark.parametrize("loss", ["huber", "smooth-l1"])
+def test_losses_with_a_width_far_below_the_residuals(loss, scale):
+    frame = labeled(seed=15)
+    frame["y"] = scale[0] + scale[1] * (frame["y"] - frame["y"].mean())
+    coded, dense = (sightline.solve(frame, "y ~ g0 + g1 + x", loss=loss, memory=m) for m in (None, DENSE))
+    assert coded.result["loss"] == pytest.approx(dense.result["loss"], rel=1e-8)
+    at, want = values(coded, "exact"), values(dense, "exact")
+    if [w.code for w in dense.verdict.warnings] != ["SL-FLAT"]:
+        np.testing.assert_allclose(at, want, rtol=1e-6, atol=1e-6 * scale[1])
+
+
+def test_a_width_within_which_hardly_a_row_lies_is_refused(monkeypatch):
+    from sightline.linear.optimum import narrowing
+
+    frame = labeled(seed=15)
+    newton = narrowing.newton_optimum
+
+    def unsettled(objective, *rest):
+        found = newton(objective, *rest)
+        return found if objective.loss.delta > 1.0 else replace(found, reason=f"{found.reason}{narrowing.UNSETTLED}")
+
+    monkeypatch.setattr(narrowing, "newton_optimum", unsettled)
+    with pytest.raises(DataError, match=r"the delta of huber, 1, is small beside residuals of about 0\.\d+"):
+        sightline.solve(frame, "y ~ g0 + g1 + x", loss="huber")
+
+
+@pytest.mark.parametrize(
+    "formula", ["k ~ 0 + g0 + again + x", "k ~ 0 + g0 + far", "zero ~ g0 + g1", "zero ~ 0 + g0 + x"]
+)
+def test_counts_without_an_intercept_and_of_zeros_alone(formula):
+    frame = labeled(seed=16).assign(zero=0)
+    frame["again"] = frame["g0"].cat.rename_categories(lambda label: f"same {label}")
+    frame["far"] = 1e5 + frame["x"]
+    frame["g0"] = frame["g1"]
+    coded, dense = (sightline.solve(frame, formula, loss="poisson-nll", memory=m) for m in (None, DENSE))
+    np.testing.assert_allclose(values(coded, "exact"), values(dense, "exact"), rtol=1e-6, atol=1e-8)
+    assert [w.code for w in coded.verdict.warnings] == [w.code for w in dense.verdict.warnings]
+
+
+@pytest.mark.parametrize("mean", [1e4, 1e6, 1e7])
+@pytest.mark.parametrize(("target", "asked"), [("b", {}), ("c", {}), ("y", {"loss": "huber"})])
+def test_a_column_far_from_zero_without_an_intercept(target, asked, mean):
+    frame = labeled(seed=17)
+    frame["far"] = mean + (frame["x"] - 100) / 5
+    coded, dense = (sightline.solve(frame, f"{target} ~ 0 + g1 + far", memory=m, **asked) for m in (None, DENSE))
+    at = [c.term.endswith("far") for c in dense.coefficients]
+    for name in ("exact", "std_error"):
+        np.testing.assert_allclose(values(coded, name)[at], values(dense, name)[at], rtol=1e-6)
+
+
+@pytest.mark.parametrize("low", [1e-4, 1e-6, 1e-8])
+def test_standard_errors_of_very_unequal_class_weights(low):
+    frame = labeled(seed=18)
+    weights = {"u": low, "v": 1.0, "w": 1.0}
+    coded, dense = (sightline.solve(frame, "c ~ g0 + g1", class_weight=weights, memory=m) for m in (None, DENSE))
+    np.testing.assert_allclose(values(coded, "std_error"), values(dense, "std_error"), rtol=1e-5)

@@ -54,7 +54,8 @@ def answer(design: Design, rows: Rows, pairs: Pairs | None, penalty: Array, *, d
 @dataclass(frozen=True)
 class Determined:
     """What rows determine without a penalty: as many columns as their rank, `kept`, chosen by pivoting; and which
-    `directions (q, q)`, as least squares has them. `R (q, q)` is the triangular factor of √w [1 X] of rows on the disk.
+    `directions (q, q)`, as least squares has them. `R (q, q)` is the triangular factor of √w [1 X] of rows on the disk,
+    `counted` whether products of codes were enough to know it.
     """
 
     kept: NDArray[np.intp]
@@ -62,6 +63,7 @@ class Determined:
     rank: int
     R: Array
     intercept: bool
+    counted: bool = False
 
     def factor(self, columns: NDArray[np.intp]) -> Array:
         """R of some columns."""
@@ -80,14 +82,13 @@ def determined_columns(design: Design, rows: Rows) -> Determined:
         kept = independent(rows, exact, intercept=intercept)
         return Determined(kept, exact.directions, exact.rank, exact.factor, intercept)
     first = int(intercept)
-    R = _factor_of_codes(rows, intercept=intercept)
-    if R is None:
-        R = rows_factor(rows.X, rows.weight, intercept=intercept)
+    known = _factor_of_codes(rows, intercept=intercept)
+    R = rows_factor(rows.X, rows.weight, intercept=intercept) if known is None else known
     if p + first > MANY_COLUMNS and _is_full(R):
-        return Determined(np.arange(p), np.eye(p + first), p + first, R, intercept)
+        return Determined(np.arange(p), np.eye(p + first), p + first, R, intercept, known is not None)
     factor = scaled_svd(np.roll(R, -first, axis=1), p + first, design.rounding)
     kept = np.arange(p) if factor.rank == p + first else pivoted(R[first:, first:], factor.rank - first)
-    return Determined(kept, factor.directions, factor.rank, R, intercept)
+    return Determined(kept, factor.directions, factor.rank, R, intercept, known is not None)
 
 
 def _factor_of_codes(rows: Rows, *, intercept: bool) -> Array | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .answer import determined_columns
 from .answer_of_many import Pairs
-from .coded_blocks import ByCodes, by_codes
+from .coded_blocks import by_codes
 from .coded_classes import fit_of_codes
 from .data.design import Design
 from .double_double import Pair
@@ -73,10 +73,9 @@ class ClassTruth:
         by block.
         """
         design, l2 = layout.design, _penalty(layout, settings)
-        coded = isinstance(by_codes(rows.X), ByCodes)
-        if rows.on_disk and not coded:
-            rows = replace(rows, X=LastRead(rows.X))  # type: ignore[arg-type]
         determined = determined_columns(design, rows)
+        if rows.on_disk and not determined.counted:
+            rows = replace(rows, X=LastRead(rows.X))  # type: ignore[arg-type]
         varying = ~np.isin(design.encoding.terms, design.constant)
         kept = np.flatnonzero(varying) if l2 else determined.kept
         kept = kept[varying[kept]]
@@ -84,7 +83,7 @@ class ClassTruth:
         placed = bool(l2) or pairs is None  # in training coordinates, where the penalty is defined
         center, scale = design.center[kept] * placed, design.scale[kept] if placed else np.ones(len(kept))
         K, codes = len(design.classes), _codes(rows, len(design.classes))
-        if coded:
+        if determined.counted:
             fit = fit_of_codes(
                 rows.blocks.picked(kept), determined.factor(kept), codes, K, intercept=design.intercept,
                 weight=rows.weight, l2=l2,

@@ -49,7 +49,7 @@ def _boundary(fit: ClassFit, direction: Array, columns: list[str]) -> str:
     text = ""
     for v, name in zip(slopes.tolist(), columns, strict=True):
         sign = (" - " if v < 0 else " + ") if text else "-" if v < 0 else ""
-        text += sign + ("" if abs(v) == 1.0 else f"{plain(abs(v))} ") + name
+        text += sign + ("" if plain(abs(v)) == "1" else f"{plain(abs(v))} ") + name
     return f" at {text} = {plain(0.0 - float(direction[-1, 0]))}"
 
 

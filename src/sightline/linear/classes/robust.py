@@ -18,6 +18,7 @@ __all__ = ["robust_class_covariance"]
 
 Array = NDArray[np.float64]
 POWERS = {"hc2": 0.5, "hc3": 1.0}  # of 1 - h, by which they divide
+STEEP = 1e6  # condition of the information from which squares of scores lose the digits that single scores keep
 ALONE = 1e-12  # what leverage leaves of a row that is fitted whatever its class
 
 
@@ -52,7 +53,8 @@ def robust_class_covariance(
         raise UsageError("hc2 and hc3 are for two classes: use hc0, hc1 or --cluster")
     pull = fit.combinations.influence(combinations)
     factor, groups = _factor(kind, n, q * m, clusters)
-    if isinstance(fit.probabilities, Chances) and adds_up(fit.probabilities.rows.Z):
+    chances = fit.probabilities
+    if isinstance(chances, Chances) and adds_up(chances.rows.Z) and fit.condition < STEEP:
         return factor * (pull.T @ _squares(fit, codes, kind, weight, groups) @ pull)
 
     def scores(part: slice) -> Array:

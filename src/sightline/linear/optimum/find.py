@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
-from ..blocks import in_memory
+from ..blocks import adds_up, in_memory
 from ..objective import Objective
-from ..row_losses import Absolute, CrossEntropy, GaussianNLL, Hinge, PoissonNLL, RowLoss
+from ..row_losses import Absolute, CrossEntropy, GaussianNLL, Hinge, Huber, PoissonNLL, RowLoss, SmoothL1
 from .few_kinks import few_kinks_optimum, some_rows
 from .frame import Frame, scores_of
 from .kinked import KINKED, kinked_optimum
+from .narrowing import narrowed_optimum
 from .newton import UNSETTLED, newton_optimum
 from .recession import Recession, cheap, may_recede, recession
 from .result import Optimum
@@ -50,6 +51,8 @@ def optimum(objective: Objective, *, start: Array | None = None, noise: Array | 
         return kinked_optimum(objective, frame)
     if isinstance(loss, Absolute | Hinge):
         return few_kinks_optimum(objective, frame)
+    if isinstance(loss, Huber | SmoothL1):
+        return narrowed_optimum(objective, frame, _nearby(objective, start))
     if may_recede(objective) and cheap(objective):
         away = recession(objective)
         if away is not None:
@@ -65,7 +68,7 @@ def optimum(objective: Objective, *, start: Array | None = None, noise: Array | 
 def _nearby(objective: Objective, start: Array | None) -> Array | None:
     """Where some of the rows have their minimum, where that is a single point."""
     n = len(objective.loss.y)
-    if start is not None or n <= SAMPLE:
+    if start is not None or n <= SAMPLE or adds_up(objective.loss.X):
         return start
     part = replace(objective, loss=some_rows(objective.loss, -(-n // SAMPLE)))
     found = newton_optimum(part, Frame.of(part), None)

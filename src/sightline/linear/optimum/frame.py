@@ -46,7 +46,7 @@ class Frame:
         """From the singular values of the rows with columns of one length, as for least squares."""
         loss = objective.loss
         n, width = len(loss.X), loss.X.shape[1] + int(loss.intercept)
-        known = gram_factor(loss.X, loss.weight, intercept=loss.intercept) if adds_up(loss.X) else None
+        known = gram_factor(loss.X, loss.weight, intercept=loss.intercept) if adds_up(loss.X) and n else None
         R = loss.over(_factor, add=merged_factors, work=4 * width) if known is None else known
         svd = scaled_svd(R, width, noise)
         M = svd.directions.T / svd.scale[:, None]
@@ -120,7 +120,7 @@ class Frame:
 
 def with_ones(part: RowLoss) -> Array:
     """[X 1], or X without an intercept."""
-    return np.column_stack([part.X, np.ones(len(part.X))]) if part.intercept else part.X
+    return np.column_stack([part.X, np.ones(len(part.X))]) if part.intercept else np.asarray(part.X)
 
 
 def scores_of(part: RowLoss, coefficients: Array) -> Array:

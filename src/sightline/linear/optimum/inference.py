@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError, nearest, shown
-from ..blocks import adds_up, parts
+from ..blocks import parts
 from ..objective import Objective
 from ..robust import cluster_squares, clustered
 from ..row_losses import Absolute, CrossEntropy, GaussianNLL, Hinge, Huber, RowLoss, SmoothL1, SquaredLoss
@@ -150,16 +150,21 @@ def _sandwich(
     n, r = len(loss.y), len(inner)
     if n <= r:
         return Covariance(None, None, None, f"{n} rows and {r} coefficients leave nothing to measure chance by")
+
+    def scores(part: RowLoss) -> Array:
+        return part.terms(found.limit) * loss.factor / n @ frame.J
+
     factor, df, said = (1.0 if kind == "hc0" else n / (n - r)), n - r, f"sandwich of curvature and scores, {kind}"
     codes = clustered(clusters) if kind == "cluster" else None
     if codes is not None:
         groups = len(np.unique(codes))
         factor, df = groups / (groups - 1) * (n - 1) / (n - r), groups - 1
-    if codes is not None and not adds_up(loss.X):
-        each = ((at, loss.part(at).terms(found.limit) * loss.factor / n @ frame.J) for at in parts(loss.X))
-        squares = cluster_squares(each, codes, r)
-    else:
+    if frame.counted:
         squares = frame.J.T @ loss.term_squares(found.limit, codes) @ frame.J * (loss.factor / n) ** 2
+    elif codes is not None:
+        squares = cluster_squares(((at, scores(loss.part(at))) for at in parts(loss.X)), codes, r)
+    else:
+        squares = loss.over(lambda part: (s := scores(part)).T @ s, work=loss.outputs * r)
     likelihood = _default(loss) == "information"
     return Covariance(_spread(frame, factor * inner @ squares @ inner), kind, None if likelihood else df, said)
 

@@ -11,6 +11,7 @@ __all__ = ["NOTHING", "Optimum", "trusted"]
 
 Array = NDArray[np.float64]
 MOST_DIGITS = 16.0
+NOUGHT = 1e-8  # an error up to which a number that is smaller counts as zero
 NOTHING = 1e-20  # of what a coefficient would be that moves predictions as the answer does
 
 
@@ -53,7 +54,8 @@ class Optimum:
 
 
 def trusted(theta: Array, error: Array) -> float:
-    """Significant digits of the least certain of the numbers that differ from zero by more than their error.
+    """Significant digits of the least certain of the numbers that differ from zero by more than their error; of none
+    that does all where they are zero but for rounding, else none.
 
     >>> trusted(np.array([100.0, 0.0]), np.array([1e-8, 1e-12])).__round__(6)
     10.0
@@ -63,5 +65,5 @@ def trusted(theta: Array, error: Array) -> float:
     size = np.abs(theta)
     known = np.isfinite(size) & (size > error)
     if not known.any():
-        return MOST_DIGITS
+        return MOST_DIGITS if float(error[np.isfinite(error)].max(initial=0.0)) < NOUGHT else 0.0
     return float(min(MOST_DIGITS, -np.log10(max(float(np.max(error[known] / size[known])), 1e-30))))

@@ -9,7 +9,7 @@ from ..objective import Objective
 from ..row_losses import CrossEntropy, GaussianNLL, Logistic, PoissonNLL, RowLoss
 from .frame import Frame, scores_of
 
-__all__ = ["start_of"]
+__all__ = ["shares_of", "start_of"]
 
 Array = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ def start_of(objective: Objective, frame: Frame) -> Array:
     theta = np.zeros(len(objective.ridge))
     v = np.ones(len(loss.y)) if loss.weight is None else loss.weight
     if isinstance(loss, PoissonNLL):
-        theta = frame.fitted(lambda part: np.log(part.y + 0.1), lambda part: _shares(part) * (part.y + 0.1))
+        theta = frame.fitted(lambda part: np.log(part.y + 0.1), lambda part: shares_of(part) * (part.y + 0.1))
     elif isinstance(loss, GaussianNLL):
         theta = _both(loss, frame)
     elif isinstance(loss, CrossEntropy) and loss.intercept:
@@ -33,14 +33,14 @@ def start_of(objective: Objective, frame: Frame) -> Array:
     return np.asarray(theta - frame.open @ (frame.open.T @ theta))
 
 
-def _shares(loss: RowLoss) -> Array:
+def shares_of(loss: RowLoss) -> Array:
     return np.ones(len(loss.y)) if loss.weight is None else loss.weight
 
 
 def _both(loss: GaussianNLL, frame: Frame) -> Array:
     """Least squares for the mean, its mean square for the variance."""
     p, theta = loss.X.shape[1], np.zeros(2 * frame.width)
-    mean = frame.fitted(lambda part: part.y, _shares)
+    mean = frame.fitted(lambda part: part.y, shares_of)
     theta[:p] = mean[:p]
     if loss.intercept:
         squares = loss.over(lambda part: part.total((part.y - scores_of(part, mean)) ** 2))

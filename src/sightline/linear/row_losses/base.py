@@ -193,11 +193,9 @@ class RowLoss:
         return np.hstack([by_weight, error]) if self.intercept else by_weight
 
     def term_squares(self, theta: Array, groups: NDArray[np.intp] | None = None) -> Array:
-        """Σ tt' `(q, q)` of the terms of all rows; of rows that add up their own products, of their sums over each of
-        the `groups (n,)` too.
+        """Σ tt' `(q, q)` of the terms of rows that add up their own products, or of their sums over each of the `groups
+        (n,)`.
         """
-        if not adds_up(self.X):
-            return self.over(lambda part: (t := part.terms(theta)).T @ t, work=self.outputs**2 * (self.X.shape[1] + 64))
         pull = np.concatenate(self.over(lambda part: [part._weighted(part.pieces(theta).error)]))
         found = self.X.score_squares(pull, groups, intercept=self.intercept)  # type: ignore[attr-defined]
         k, p = self.outputs, self.X.shape[1]
