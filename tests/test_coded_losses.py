@@ -513,3 +513,45 @@ def test_standard_errors_of_very_unequal_class_weights(low):
     weights = {"u": low, "v": 1.0, "w": 1.0}
     coded, dense = (sightline.solve(frame, "c ~ g0 + g1", class_weight=weights, memory=m) for m in (None, DENSE))
     np.testing.assert_allclose(values(coded, "std_error"), values(dense, "std_error"), rtol=1e-5)
+
+
+def test_undetermined_and_infinite_coefficients_of_a_column_that_is_far_from_zero():
+    rng = np.random.default_rng(0)
+    n, K = 800, 3
+    g, z = rng.integers(0, 6, n), rng.normal(size=n).round(1)
+    c = (np.outer(z, np.arange(K)) + rng.gumbel(size=(n, K))).argmax(axis=1)
+    c[g == 0], c[g == 1] = K - 1, 0
+    c[(g == 2) & (c == 1)], c[(g == 3) & (c == 1)] = 0, 2
+    frame = pd.DataFrame({"c": [f"c{v}" for v in c], "g": [f"L{v}" for v in g], "x": z * 0.1 + 1000})
+    for formula in ("c ~ g + x - 1", "c ~ g + x"):
+        coded, dense = (sightline.solve(frame, formula, memory=m) for m in (None, DENSE))
+        known = np.isfinite(values(dense, "exact"))  # which of the others are infinite depends on the direction
+        np.testing.assert_array_equal(np.isfinite(values(coded, "exact")), known)
+        for name in ("exact", "std_error"):
+            np.testing.assert_allclose(values(coded, name)[known], values(dense, name)[known], rtol=1e-7)
+        assert known.sum() >= 2
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e3, 1e6])
+def test_the_error_that_is_claimed_holds(mean):
+    """Against rows in double-double, in training coordinates, where the rows of codes are fitted."""
+    from sightline.double_double import Pair
+    from sightline.linear.classes.softmax import softmax_optimum
+    from sightline.prepare import prepare
+    from sightline.settings import RunSettings
+    from sightline.truths import truth_of
+
+    frame = labeled(seed=19, n=800)
+    frame["far"] = mean + (frame["x"] - 100) / 50
+    for target in ("b", "c"):
+        prepared = prepare(frame, f"{target} ~ g1 + far", most=1000)
+        fit = truth_of(prepared, RunSettings()).fit
+        X, design = prepared.rows.blocks, prepared.design
+        plain = prepare(frame, f"{target} ~ g1 + far")
+        units = plain.pairs()[0]
+        Z = (units - design.center) / Pair.of(design.scale)
+        want = softmax_optimum(Z, plain.rows.y.astype(np.int64), len(design.classes))
+        off = np.abs((fit.coefficients - want.coefficients).hi)
+        assert (off <= fit.error + want.error).all()
+        assert float((fit.error / np.maximum(np.abs(want.coefficients.hi), 1e-3)).max()) < 1e-9
+        assert X.parts

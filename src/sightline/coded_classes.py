@@ -46,6 +46,7 @@ def fit_of_codes(
     at, by = X.center + X.scale * center, X.scale * scale
     if intercept:
         at[X.marked], by[X.marked] = 0.0, 1.0  # to the last bit
+        center[other] = ((at - X.center) / X.scale)[other]  # that of the rows as they are rounded
     rows = X.placed(at, by)
     basis = Basis(center, scale, Pair.of(np.eye(p + first)), intercept)
     Z = ByCodes(_with_one(rows) if intercept else rows)

@@ -122,3 +122,45 @@ def test_a_factor_of_products_where_they_tell_the_rank():
     X[:, 0] = few
     R = gram_factor(X.view(Squared), 1.0 - few, intercept=True)  # zero on every row that counts
     assert (np.abs(R).max(axis=1) > 0).sum() == 4
+
+
+def fitted(X, codes, weight=None):
+    return softmax_optimum(Pair.of(X), codes, 2, weight=weight)
+
+
+def test_columns_that_are_zero_on_the_rows_that_are_left(monkeypatch):
+    """Every row with a one in it is of class 1, so the intercept is that of the rows without: ln 2."""
+    monkeypatch.setattr(problem, "MOST_SEARCHED", 0)
+    X = np.array([[0, 0], [1, 1], [0, 0], [0, 0], [1, 1], [1, 1], [1, 0], [1, 1.0]])
+    fit = fitted(X, np.array([0, 1, 1, 1, 1, 1, 1, 1]))
+    assert fit.coefficients.hi[2, 0] == pytest.approx(np.log(2.0), rel=1e-12)
+    assert fit.std_errors.hi[2, 0] == pytest.approx(np.sqrt(1.5), rel=1e-12)
+    assert not np.isfinite(fit.coefficients.hi[:2]).any()
+
+
+def separated_by_a_group(n=200):
+    rng = np.random.default_rng(0)
+    group, x = np.arange(n) % 4 == 0, rng.normal(size=n).round(1)
+    codes = np.where(group, 1, rng.random(n) < 1 / (1 + np.exp(-x))).astype(np.int64)
+    return np.column_stack([group, x]), codes
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-16, 1e16, 1e20])
+def test_the_scale_of_weights_does_not_matter(monkeypatch, scale):
+    monkeypatch.setattr(problem, "MOST_SEARCHED", 0)
+    X, codes = separated_by_a_group()
+    plain, scaled = fitted(X, codes), fitted(X, codes, np.full(len(X), scale))
+    assert plain.coefficients.hi[0, 0] == scaled.coefficients.hi[0, 0] == np.inf
+    np.testing.assert_allclose(scaled.coefficients.hi[1:], plain.coefficients.hi[1:], rtol=1e-12)
+    np.testing.assert_allclose(scaled.std_errors.hi[1:], plain.std_errors.hi[1:] / np.sqrt(scale), rtol=1e-12)
+
+
+@pytest.mark.parametrize("mean", [1e3, 1e9, 1e10])
+def test_an_infinite_intercept_stays_so_however_far_a_column_is(monkeypatch, mean):
+    monkeypatch.setattr(problem, "MOST_SEARCHED", 0)
+    X, codes = separated_by_a_group()
+    other = np.column_stack([1.0 - X[:, 0], X[:, 1] + mean])
+    fit = fitted(other, codes)
+    assert fit.coefficients.hi[2, 0] == np.inf
+    assert fit.coefficients.hi[0, 0] == -np.inf
+    assert fit.coefficients.hi[1, 0] == pytest.approx(fitted(X, codes).coefficients.hi[1, 0], rel=1e-5)

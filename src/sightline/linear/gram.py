@@ -13,6 +13,7 @@ __all__ = ["gram_factor"]
 
 Array = NDArray[np.float64]
 LEAST = 1e-9  # eigenvalue of X'X, its diagonal scaled to one, from which a direction is one that the rows determine
+CLEAR = 1e-6  # the same without ones, which would take the means of columns out of their squares
 NONE = 1e-11  # and up to which it may be none
 ROUNDING = 1e-13  # of a row along such a direction, relative to its numbers
 
@@ -34,13 +35,14 @@ def gram_factor(X: Any, weight: Array | None, *, intercept: bool) -> Array | Non
     size = np.sqrt(np.diag(G))
     size[size == 0] = 1.0
     scaled = G / size / size[:, None]
-    known = _root(scaled)
+    least = LEAST if intercept else CLEAR
+    known = _root(scaled, least)
     if known is not None:
         return known * size
     values, vectors = np.linalg.eigh(scaled)
     top = float(values[-1:].sum())
     zero = values <= NONE * top
-    if (values[~zero] < LEAST * top).any():
+    if (values[~zero] < least * top).any():
         return None
     V = vectors[:, zero] / size[:, None]
     if zero.any() and not _vanishes(X, V, weight):
@@ -48,7 +50,7 @@ def gram_factor(X: Any, weight: Array | None, *, intercept: bool) -> Array | Non
     return np.asarray(np.sqrt(np.where(zero, 0.0, values))[:, None] * vectors.T * size)
 
 
-def _root(scaled: Array) -> Array | None:
+def _root(scaled: Array, least: float) -> Array | None:
     """The upper triangular factor, where the estimate of its condition says that it has kept its digits."""
     from scipy.linalg.lapack import dpocon, dpotrf
 
@@ -56,7 +58,7 @@ def _root(scaled: Array) -> Array | None:
     if failed:
         return None
     share, _ = dpocon(upper, float(np.abs(scaled).sum(axis=0).max(initial=0.0)))
-    return np.asarray(upper) if share > LEAST else None
+    return np.asarray(upper) if share > least else None
 
 
 def _vanishes(X: Any, V: Array, weight: Array | None) -> bool:

@@ -18,6 +18,7 @@ __all__ = ["ClassFit", "Combinations", "Separation", "null_log_likelihood"]
 
 Array = NDArray[np.float64]
 NEGLIGIBLE = 1e-9
+ROUNDING = 1e-12  # of the largest term of a combination, below which a part in an open direction is none
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,10 @@ class Combinations:
         if not self.open.shape[1]:
             return np.zeros(len(c), dtype=bool)
         z = np.einsum("rqm,qz->rzm", c.hi, self.basis.to_units)
-        size = np.einsum("rqm,qz->rzm", np.abs(c.hi), np.abs(self.basis.to_units)).max(axis=(1, 2))
-        part = np.abs(np.einsum("rzm,mzo->ro", z, self.open.reshape(m, q, -1))).max(axis=1, initial=0.0)
-        return np.asarray(part > NEGLIGIBLE * size)
+        opened = self.open.reshape(m, q, -1)
+        size = np.einsum("rqm,qz->rzm", np.abs(c.hi), np.abs(self.basis.to_units))
+        part, of = np.abs(np.einsum("rzm,mzo->ro", z, opened)), np.einsum("rzm,mzo->ro", size, np.abs(opened))
+        return np.asarray((part > NEGLIGIBLE * of + ROUNDING * size.max(axis=(1, 2))[:, None]).any(axis=1))
 
 
 def _not_negative(x: Pair) -> Pair:

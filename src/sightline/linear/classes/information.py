@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ __all__ = ["information", "overlap_proven", "root", "unseen"]
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 LEAST = 1e-9  # eigenvalue of the information, its diagonal scaled to one, from which a direction is determined
+CLEAR = 1e-6  # the same where others are none, whose rounding is theirs divided by it
 NONE = 1e-11  # and up to which it may be one that changes nothing
+NOTHING = 1e-14  # of a column, what the rounding of others leaves of it where it is zero
 ROUNDING = 1e-13  # of a difference that is none, relative to its terms
 
 
@@ -88,17 +91,24 @@ def overlap_proven(rows: ClassRows, point: Point) -> bool:
 
 
 def unseen(rows: ClassRows) -> Array | None:
-    """An orthonormal basis `(q m, r)` of what changes no difference of classes that are allowed to a row; None where
-    rounding may hide it.
+    """A basis `(q m, r)` of what changes no difference of classes that are allowed to a row; None where rounding may
+    hide it.
+
+    Columns of zeros are taken out first; what is left is judged by the eigenvalues of its information, which are to
+    leave a gap, and a pass over the rows shows whether the basis changes nothing.
     """
-    m = rows.shape[1]
-    H = _plain_hessian(rows, rows.at(np.zeros(rows.shape)))
-    size = np.sqrt(np.where(np.diag(H) > 0, np.diag(H), 1.0))
-    values, vectors = np.linalg.eigh(H / size / size[:, None])
-    zero = values <= NONE * values[-1]
-    if (values[~zero] < LEAST * values[-1]).any():
+    m, zero = rows.shape[1], np.zeros(rows.shape)
+    H, whole = (_plain_hessian(r, r.at(zero)) for r in (rows, replace(rows, allowed=None)))
+    empty = np.diag(H) <= NOTHING**2 * np.diag(whole)
+    some = np.flatnonzero(~empty)
+    size = np.sqrt(np.diag(H)[some])
+    values, vectors = np.linalg.eigh(H[np.ix_(some, some)] / size / size[:, None])
+    none = values <= NONE * values[-1:].sum()
+    if (values[~none] < (CLEAR if none.any() else LEAST) * values[-1:].sum()).any():
         return None
-    V = vectors[:, zero] / size[:, None]
+    V = np.zeros((len(H), int(empty.sum() + none.sum())))
+    V[np.flatnonzero(empty), np.arange(empty.sum())] = 1.0
+    V[some, empty.sum() :] = np.linalg.qr(vectors[:, none] / size[:, None])[0]
     placed = np.hstack([V[a * len(V) // m : (a + 1) * len(V) // m] for a in range(m)])
 
     def changed(s: slice, Z: Any) -> tuple[Array, Array]:
@@ -112,7 +122,7 @@ def unseen(rows: ClassRows) -> Array | None:
         change, size = rows.over(changed, add=lambda a, b: (np.maximum(a[0], b[0]), np.maximum(a[1], b[1])))
         if (change > ROUNDING * len(V) * size).any():
             return None
-    return np.asarray(np.linalg.qr(V)[0], dtype=np.float64)
+    return V
 
 
 def _pulling(R: Array, codes: Codes, a: int, b: int) -> Array:

@@ -130,7 +130,7 @@ class Problem:
         if opened is None:
             return None
         inner = np.linalg.solve(np.kron(np.eye(self.rows.shape[1]), self.basis.R.hi), opened)
-        hyperplane = Hyperplane(direction, separated, inner)
+        hyperplane = Hyperplane(direction, separated, np.linalg.qr(inner)[0])
         rows, end = self.limit(hyperplane, separable=True)
         if not end.converged or not (rows.free is None or not len(rows.free) or overlap_proven(rows, end.point)):
             return None
@@ -202,14 +202,17 @@ class Problem:
         plain = information(rows, found.point, penalized=False) if self.l2 else None
         free = np.arange(q * m) if rows.free is None else rows.free
         opened = np.zeros((q * m, 0)) if hyperplane is None else hyperplane.open
+        opened = np.where(np.abs(opened) > NEGLIGIBLE, opened, 0.0)
         combinations = Combinations(self.basis, found.theta, L, plain, free, opened)
         std_errors = combinations.std_errors(Pair.of(np.eye(q * m).reshape(q * m, q, m))).reshape(q, m)
         coefficients = self.basis.in_units(found.theta)
         if adds_up(self.Z):
             rounding = plain_rounding(rows, L.hi, found.point, found.theta.hi, self.inexact())
+            plain_units = 2.0**-52 * np.abs(self.basis.to_units) @ np.abs(found.theta.hi)
         else:
             rounding = basis_rounding(rows, self.basis.R.hi, L.hi, found.point, found.theta.hi)
-        error = self.basis.in_units_error(found.error + rounding, found.theta.hi)
+            plain_units = np.zeros((q, m))
+        error = self.basis.in_units_error(found.error + rounding, found.theta.hi) + plain_units
         if hyperplane is not None and separation is not None:
             lost = np.isnan(std_errors.hi)
             coefficients, error = at_infinity(coefficients, separation.direction, lost), np.where(lost, np.nan, error)
