@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import sightline
-from sightline import by_pieces, coded_classes, coded_rows
+from sightline import by_pieces, coded_classes, coded_rows, streaming
 from sightline.coded_blocks import ByCodes, CodedBlock, by_codes
 from sightline.coded_rows import CodedRows
 from sightline.data import compact
@@ -555,3 +555,25 @@ def test_the_error_that_is_claimed_holds(mean):
         assert (off <= fit.error + want.error).all()
         assert float((fit.error / np.maximum(np.abs(want.coefficients.hi), 1e-3)).max()) < 1e-9
         assert X.parts
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [("b", {}), ("b", {"robust": "hc3"}), ("c", {"weights": "w"}), ("c", {"cluster": "town"}), ("y", {"robust": "hc2"}),
+     ("k", {"loss": "poisson-nll", "robust": "hc0"}), ("y", {"loss": "huber", "cluster": "town"})],
+)  # fmt: skip
+def test_a_file_read_piece_by_piece_has_codes_too(tmp_path, monkeypatch, no_columns, kind, target, asked):
+    """Of which a category has one class alone, and another lacks one."""
+    monkeypatch.setattr(streaming, "MOST_INDICATORS", 1000)
+    frame = labeled(seed=20)
+    frame.loc[frame["g1"] == "l03", "b"] = 1
+    frame.loc[(frame["g1"] == "l05") & (frame["c"] == "u"), "c"] = "v"
+    path = tmp_path / f"rows.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    streamed = sightline.solve(path, f"{target} ~ {FORMULA}", memory=1, cache=str(tmp_path / "numbers"), **asked)
+    monkeypatch.undo()
+    dense = sightline.solve(frame, f"{target} ~ {FORMULA}", memory=DENSE, **asked)
+    for name in ("exact", "std_error"):
+        np.testing.assert_allclose(values(streamed, name), values(dense, name), rtol=1e-10, atol=1e-12)
+    assert [w.text for w in streamed.verdict.warnings] == [w.text for w in dense.verdict.warnings]

@@ -246,7 +246,7 @@ class Problem:
         length = np.sqrt((F**2).sum(axis=0))
         if len(F) > MOST_SINGULAR:
             F = F / np.where(length > 0, length, 1.0)
-            ends = np.linalg.eigvalsh(F.T @ F)
+            ends = np.linalg.eigvalsh(F @ F.T)
             return float(ends[-1] / ends[0]) if ends[0] > 0 else float("inf")
         singular = np.linalg.svd(F / np.where(length > 0, length, 1.0), compute_uv=False)
         return float((singular[0] / singular[-1]) ** 2) if len(free) else 1.0
