@@ -60,16 +60,21 @@ def test_what_thresholds_find_is_what_linear_programs_find(seed, monkeypatch):
         assert (margin > 1e-9).any()
 
 
-def test_there_are_cases_of_each_kind():
-    kinds = []
+def test_there_are_cases_of_each_kind(monkeypatch):
+    """Some that no threshold separates, some that thresholds separate, and of these some that they solve."""
+    kinds, solved = [], []
+    monkeypatch.setattr(problem, "MOST_SEARCHED", 0)
+    by_thresholds = Problem.by_thresholds
+    monkeypatch.setattr(Problem, "by_thresholds", lambda self: solved.append(by_thresholds(self)) or solved[-1])
     for seed in range(120):
         X, codes, K = small(seed)
         if is_fit(X, codes, K):
             Z = np.column_stack([X, np.ones(len(X))])
-            known = threshold_direction(Z, codes, K, intercept=True)
-            kinds.append(None if known is None else int(known[1].sum()) // 10)
-    assert kinds.count(None) > 10
+            kinds.append(threshold_direction(Z, codes, K, intercept=True))
+            softmax_optimum(Pair.of(X), codes, K)
+    assert sum(kind is None for kind in kinds) > 10
     assert sum(kind is not None for kind in kinds) > 30
+    assert sum(fit is not None for fit in solved) > 25
 
 
 def test_rounds_count_less_the_later_they_are():

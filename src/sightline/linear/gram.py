@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .blocks import leaf_rows, summed
 
-__all__ = ["gram_factor"]
+__all__ = ["CLEAR", "LEAST", "NONE", "ROUNDING", "gram_factor"]
 
 Array = NDArray[np.float64]
 LEAST = 1e-9  # eigenvalue of X'X, its diagonal scaled to one, from which a direction is one that the rows determine

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...double_double import Pair
 from ..blocks import row_lengths
+from ..gram import CLEAR, LEAST, NONE, ROUNDING
 from .basis import CACHED
 from .elementary import MOST_WORK, factored, plain_root
 from .likelihood import ClassRows, Point
@@ -21,11 +22,7 @@ __all__ = ["information", "overlap_proven", "root", "unseen"]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
-LEAST = 1e-9  # eigenvalue of the information, its diagonal scaled to one, from which a direction is determined
-CLEAR = 1e-6  # the same where others are none, whose rounding is theirs divided by it
-NONE = 1e-11  # and up to which it may be one that changes nothing
 NOTHING = 1e-14  # of a column, what the rounding of others leaves of it where it is zero
-ROUNDING = 1e-13  # of a difference that is none, relative to its terms
 
 
 def information(rows: ClassRows, point: Point, *, penalized: bool = True) -> Pair:
@@ -104,7 +101,8 @@ def unseen(rows: ClassRows) -> Array | None:
     size = np.sqrt(np.diag(H)[some])
     values, vectors = np.linalg.eigh(H[np.ix_(some, some)] / size / size[:, None])
     none = values <= NONE * values[-1:].sum()
-    if (values[~none] < (CLEAR if none.any() else LEAST) * values[-1:].sum()).any():
+    least = CLEAR if none.any() else LEAST  # what is none is off by the rounding of the others, divided by theirs
+    if (values[~none] < least * values[-1:].sum()).any():
         return None
     V = np.zeros((len(H), int(empty.sum() + none.sum())))
     V[np.flatnonzero(empty), np.arange(empty.sum())] = 1.0

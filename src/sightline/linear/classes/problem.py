@@ -132,7 +132,8 @@ class Problem:
         inner = np.linalg.solve(np.kron(np.eye(self.rows.shape[1]), self.basis.R.hi), opened)
         hyperplane = Hyperplane(direction, separated, np.linalg.qr(inner)[0])
         rows, end = self.limit(hyperplane, separable=True)
-        if not end.converged or not (rows.free is None or not len(rows.free) or overlap_proven(rows, end.point)):
+        nothing_left = opened.shape[1] == len(opened)
+        if not end.converged or not (nothing_left or overlap_proven(rows, end.point)):
             return None
         return self.fit(rows, end, self.separation(hyperplane, end), hyperplane)
 

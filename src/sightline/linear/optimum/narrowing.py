@@ -40,7 +40,8 @@ def narrowed_optimum(objective: Objective, frame: Frame, start: Array | None) ->
         found = newton_optimum(replace(objective, loss=wider), replace(frame, loss=wider), theta)
         theta, steps, width = found.theta, steps + found.steps, width / FINER
     found = newton_optimum(objective, frame, theta)
-    if found.reason.endswith(UNSETTLED):
+    flat = frame.rank == frame.width and not found.unique  # columns are independent, and rows do not bend
+    if flat and found.reason.endswith(UNSETTLED):
         raise DataError(
             f"the {name} of {loss.name}, {last:g}, is small beside residuals of about "
             f"{float(np.median(_sizes(loss, found.theta))):.3g}, and too few rows lie within it: give a larger {name}, "
